@@ -1,0 +1,158 @@
+"""What happens to a node: the only input of `Node.advance` (SPEC 7.1). Journalled before it is applied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from proofs.envelope import Envelope
+from relay.core.messages import Message
+from relay.core.observations import BlockReads
+from relay.core.ports import Submission
+from relay.core.types import BlockRef, Caip2, DecisionId, Identity, Millis
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The process began; `boot` rises by one each time, `instance` is 16 bytes of this disk."""
+
+    at_ms: Millis
+    boot: int
+    instance: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BlockObserved:
+    """A block read by quorum. `head` is the newest block that a quorum of endpoints had at that time."""
+
+    reads: BlockReads
+    agreeing: int
+    asked: int
+    head: BlockRef
+
+
+@dataclass(frozen=True, slots=True)
+class BlockUnread:
+    """Too few endpoints agree on block `number`; it is tried again, and later blocks wait for it."""
+
+    chain: Caip2
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChainReorged:
+    """All blocks above `ancestor` have left the chain."""
+
+    chain: Caip2
+    ancestor: BlockRef
+
+
+@dataclass(frozen=True, slots=True)
+class ChainFinalized:
+    """`block` and all before it are final."""
+
+    block: BlockRef
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointDisagreed:
+    """Some operators' answers for a block differ from the quorum's."""
+
+    chain: Caip2
+    operators: tuple[str, ...]
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A peer's envelope, opened and verified by `wire.open_envelope`."""
+
+    envelope: Envelope
+    message: Message
+    at_ms: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """An envelope of our own, as signed."""
+
+    envelope: Envelope
+    message: Message
+    at_ms: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class SigningRefused:
+    """The guard refused our attestation; `reason` is the guard's."""
+
+    decision_id: DecisionId
+    key_epoch: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionEnded:
+    """What became of the call that effect `Submit` with this key asked for."""
+
+    key: bytes
+    submission: Submission
+
+
+@dataclass(frozen=True, slots=True)
+class SignalTold:
+    """A person or a monitor told this node something through its API, with a valid token."""
+
+    plan_hash: bytes
+    subject: str
+    reporter: str
+    note: str
+    at_ms: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class PeersSeen:
+    """The members to which the lane is connected now."""
+
+    connected: frozenset[Identity]
+    at_ms: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """The clock reached `Node.next_deadline_ms`."""
+
+    at_ms: Millis
+
+
+Event = (
+    Started
+    | BlockObserved
+    | BlockUnread
+    | ChainReorged
+    | ChainFinalized
+    | EndpointDisagreed
+    | Received
+    | Signed
+    | SigningRefused
+    | SubmissionEnded
+    | SignalTold
+    | PeersSeen
+    | Ticked
+)
+
+__all__ = [
+    "BlockObserved",
+    "BlockUnread",
+    "ChainFinalized",
+    "ChainReorged",
+    "EndpointDisagreed",
+    "Event",
+    "PeersSeen",
+    "Received",
+    "SignalTold",
+    "Signed",
+    "SigningRefused",
+    "Started",
+    "SubmissionEnded",
+    "Ticked",
+]

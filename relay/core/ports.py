@@ -1,0 +1,239 @@
+"""The ports that adapters and shells implement (SPEC 7). The core calls none of them: it returns effects."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from proofs.mandate import Mandate
+from relay.core.observations import BlockReads, CallQuery, ChainQueries, EventQuery
+from relay.core.types import ActId, Address, BlockRef, Caip2, DecisionId, Gateway, Header, Identity
+
+
+# --- what a plan says of an act, and what an adapter makes of it -------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ActText:
+    """An act as a plan writes it (SPEC 5.5), before an adapter has read it.
+
+    `call`, `state` and `undo` are written `name(arg, …)` with literal arguments, or `name(type,…)` + `args`.
+    `restore` is a call with one `_` in place of the value that `state` read before.
+    """
+
+    name: str
+    chain: Caip2
+    gateway: str
+    target: str
+    call: str
+    state: str
+    value: int | bool
+    compare: str = "="
+    undo: str | None = None
+    restore: str | None = None
+    state_target: str | None = None
+    state_word: int = 0
+    gas: int = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedAct:
+    """An act as its chain's gateway knows it; `registration` is what the owner registers, in the adapter's own form."""
+
+    gateway: Gateway
+    act_id: ActId
+    act_hash: bytes
+    registration: tuple[object, ...]
+
+
+# --- calls to a gateway ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Execute:
+    """Carry a certified mandate to one gateway for one act."""
+
+    chain: Caip2
+    gateway: Gateway
+    act_id: ActId
+    duration_s: int
+    mandate: Mandate
+    proof: tuple[bytes, ...]
+    certificate: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """End an act whose time is over; needs no mandate."""
+
+    chain: Caip2
+    gateway: Gateway
+    act_id: ActId
+
+
+GatewayCall = Execute | Expire
+
+
+class SubmissionStatus(StrEnum):
+    LANDED = "landed"
+    REVERTED = "reverted"
+    REFUSED = "refused by simulation"
+    UNFUNDED = "unfunded"
+    TIMED_OUT = "timed out"
+    UNAVAILABLE = "no endpoint"
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What became of one call. `tx` is 32 bytes once something was sent; `reason` is the gateway's error by name."""
+
+    status: SubmissionStatus
+    tx: bytes | None = None
+    block: BlockRef | None = None
+    gas_used: int = 0
+    reason: str = ""
+
+
+# --- chains ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointAddress:
+    """One RPC endpoint of one operator. `url` may hold a key: never print it, print `operator`."""
+
+    operator: str
+    url: str = field(repr=False)
+    websocket_url: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ChainSettings:
+    """What a node must know of a chain that cannot be read from it (SPEC 7.2)."""
+
+    chain: Caip2
+    endpoints: tuple[EndpointAddress, ...]
+    need: int = 2
+    """How many endpoints must agree."""
+    block_time_ms: int = 12_000
+    finality: str = "finalized"
+    """`finalized`, `safe`, or `depth:N`."""
+    log_range: int = 500
+    """The widest block range asked for at once."""
+    timeout_ms: int = 5_000
+
+
+class Endpoint(Protocol):
+    """One RPC endpoint. Every method raises `EndpointUnavailable` for anything but a full, well-formed answer."""
+
+    operator: str
+
+    async def chain(self) -> Caip2: ...
+
+    async def head(self) -> Header: ...
+
+    async def finalized(self) -> Header: ...
+
+    async def headers(self, first: int, last: int) -> tuple[Header, ...]:
+        """The canonical headers from `first` to `last`, both included, in order, as few as the endpoint has."""
+        ...
+
+    async def observe(self, headers: Sequence[Header], queries: ChainQueries) -> tuple[BlockReads, ...]:
+        """Read these very blocks (by hash), in as few round trips as the endpoint allows."""
+        ...
+
+    def heads(self) -> AsyncIterator[Header]:
+        """New heads as they come (WebSocket); raises `EndpointUnavailable` when the subscription ends or is not offered."""
+        ...
+
+
+class TransactionSigner(Protocol):
+    """The part of a signer that pays for transactions."""
+
+    @property
+    def submitter(self) -> Address: ...
+
+    async def sign_transaction(self, digest: bytes) -> bytes:
+        """65 bytes r ‖ s ‖ v with v 0 or 1."""
+        ...
+
+
+class Submitter(Protocol):
+    """Sends calls to the gateways of one chain; owns the nonces of its key there."""
+
+    async def submit(self, call: GatewayCall) -> Submission: ...
+
+    async def balance(self) -> int: ...
+
+
+class Adapter(Protocol):
+    """One kind of chain: a package and an entry point in the group `tocsin.adapters`, named by its CAIP-2 namespace.
+
+    The first three methods are pure and raise `PlanError` with the offending text.
+    """
+
+    namespace: str
+
+    def event_query(self, chain: Caip2, address: str, event: str) -> tuple[EventQuery, tuple[str, ...]]:
+        """The query, and the names of the fields that its rows carry."""
+        ...
+
+    def call_query(self, chain: Caip2, address: str, call: str, args: tuple[str | int | bool, ...], word: int) -> CallQuery: ...
+
+    def encode_act(self, act: ActText) -> EncodedAct: ...
+
+    def gateway_address(self, text: str) -> Gateway: ...
+
+    def endpoint(self, settings: ChainSettings, address: EndpointAddress) -> AbstractAsyncContextManager[Endpoint]: ...
+
+    def submitter(
+        self, settings: ChainSettings, signer: TransactionSigner
+    ) -> AbstractAsyncContextManager[Submitter]: ...
+
+
+# --- keys --------------------------------------------------------------------------------------------------------
+
+
+class Signer(TransactionSigner, Protocol):
+    """Private keys and the signing guard behind one boundary (SPEC 6.3): a key without its guard signs anything."""
+
+    @property
+    def identity(self) -> Identity: ...
+
+    @property
+    def attester(self) -> Address: ...
+
+    @property
+    def log_key(self) -> bytes: ...
+
+    async def sign_mandate(self, decision_id: DecisionId, key_epoch: int, mandate: Mandate) -> bytes:
+        """65 bytes r ‖ s ‖ v, v 27 or 28, after the guard has the digest on disk. Raises `GuardRefusal`."""
+        ...
+
+    async def sign_envelope(self, payload: bytes) -> bytes:
+        """Ed25519 over an envelope's payload (SPEC 1.2). An attestation whose digest the guard does not hold is refused."""
+        ...
+
+    async def sign_checkpoint(self, body: bytes) -> bytes:
+        """Ed25519 by the log key over a checkpoint body."""
+        ...
+
+
+__all__ = [
+    "ActText",
+    "Adapter",
+    "ChainSettings",
+    "EncodedAct",
+    "Endpoint",
+    "EndpointAddress",
+    "Execute",
+    "Expire",
+    "GatewayCall",
+    "Signer",
+    "Submission",
+    "SubmissionStatus",
+    "Submitter",
+    "TransactionSigner",
+]
