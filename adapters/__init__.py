@@ -1,0 +1,1 @@
+"""Chains as guests: one package each, found by the entry point group `tocsin.adapters`; nothing here is named in `relay`."""

@@ -1,0 +1,1 @@
+"""EVM chains (CAIP-2 namespace `eip155`)."""
