@@ -1,0 +1,160 @@
+"""Anti-entropy: members tell each other which envelopes they hold, and ask for what they lack (SPEC 4).
+
+It runs in the event loop, where the store is. Nothing here is needed for safety: whatever it brings is mail like
+any other, and a member that lies in its HAVE frames wastes a bounded number of look-ups.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import assert_never
+
+from relay.gossip.buckets import Bucket
+from relay.gossip.config import EnvelopeStore, LaneConfig
+from relay.gossip.counters import Counters, Drop
+from relay.gossip.frames import FrameKind, encode
+from relay.gossip.mailboxes import Control, Have, Inbox, LinkDown, LinkUp, Outbox, Want
+
+__all__ = ["Healing", "HealingParts"]
+
+
+@dataclass(frozen=True, slots=True)
+class HealingParts:
+    """What anti-entropy works with; `flush` tells the trio side that outboxes have something."""
+
+    config: LaneConfig
+    store: EnvelopeStore
+    inbox: Inbox
+    outboxes: dict[bytes, Outbox]
+    counters: Counters
+    flush: Callable[[], None]
+    clock: Callable[[], float]
+    chance: Random
+
+
+@dataclass(slots=True)
+class _Member:
+    """What we know of one connected member."""
+
+    every_s: float
+    have_at_s: float
+    last_have: frozenset[bytes] = frozenset()
+    has_asked: bool = False
+    lacking: deque[bytes] = field(default_factory=deque)
+    asked: set[bytes] = field(default_factory=set)
+    asked_until_s: float = 0.0
+
+
+class Healing:
+    """The exchange with all members. `apply` takes what they say, `tick` does what is due."""
+
+    def __init__(self, parts: HealingParts) -> None:
+        self._parts = parts
+        self._config = parts.config
+        self._members: dict[bytes, _Member] = {}
+        self._resend: dict[bytes, Bucket] = {
+            peer.identity: Bucket(parts.config.resend_bytes, parts.clock) for peer in parts.config.peers
+        }
+
+    async def apply(self, control: Control) -> None:
+        """Take one control event from the inbox."""
+        match control:
+            case LinkUp(peer):
+                self._members[peer] = _Member(
+                    self._config.anti_entropy_every_s, have_at_s=self._parts.clock()
+                )
+            case LinkDown(peer):
+                self._members.pop(peer, None)
+                self._parts.inbox.expect(peer, ())
+            case Have(peer, digests):
+                await self._on_have(peer, digests)
+            case Want(peer, digests):
+                await self._on_want(peer, digests)
+            case _:
+                assert_never(control)
+
+    def delivered(self, digest: bytes) -> bool:
+        """Mail left the inbox; True if it was the last that some member was asked for, so that `tick` has work."""
+        has_work = False
+        for member in self._members.values():
+            if digest in member.asked:
+                member.asked.discard(digest)
+                has_work = has_work or not member.asked
+        return has_work
+
+    async def tick(self) -> float:
+        """Send the HAVE and WANT frames that are due; the time by the clock at which to be called again."""
+        now_s = self._parts.clock()
+        for peer, member in tuple(self._members.items()):
+            if now_s >= member.have_at_s:
+                await self._send_have(peer, member)
+            if member.asked and now_s >= member.asked_until_s:
+                self._parts.counters.count(Drop.WANT_LATE, len(member.asked))
+                member.asked.clear()
+                member.lacking.clear()
+            if member.lacking and not member.asked:
+                await self._send_want(peer, member)
+        return min((self._due_s(member) for member in self._members.values()), default=now_s + 60.0)
+
+    def _due_s(self, member: _Member) -> float:
+        return min(member.have_at_s, member.asked_until_s) if member.asked else member.have_at_s
+
+    async def _send_have(self, peer: bytes, member: _Member) -> None:
+        """Say what we hold; less and less often while it is the same and the member lacks nothing of it."""
+        digests = tuple(await self._parts.store.recent_digests(self._config.have_digests))[
+            : self._config.have_digests
+        ]
+        held = frozenset(digests)
+        is_quiet = held == member.last_have and not member.has_asked
+        member.every_s = (
+            min(member.every_s * 2, self._config.anti_entropy_max_s)
+            if is_quiet
+            else self._config.anti_entropy_every_s
+        )
+        member.last_have, member.has_asked = held, False
+        member.have_at_s = self._parts.clock() + member.every_s * self._parts.chance.uniform(0.75, 1.25)
+        if digests:
+            self._parts.outboxes[peer].put_control(encode(FrameKind.HAVE, b"".join(digests)))
+            self._parts.flush()
+
+    async def _on_have(self, peer: bytes, digests: tuple[bytes, ...]) -> None:
+        """Note what we lack, oldest first, so that causes come before their effects."""
+        member = self._members.get(peer)
+        if member is None:
+            return
+        held = frozenset(await self._parts.store.recent_digests(self._config.have_digests))
+        member.lacking = deque(digest for digest in reversed(digests) if digest not in held)
+
+    async def _send_want(self, peer: bytes, member: _Member) -> None:
+        """Ask for the next envelopes that we still lack and that nobody else has been asked for."""
+        asked_elsewhere = {digest for other in self._members.values() for digest in other.asked}
+        while member.lacking and len(member.asked) < self._config.want_digests:
+            digest = member.lacking.popleft()
+            is_on_its_way = digest in asked_elsewhere or self._parts.inbox.came_just_now(digest)
+            if not is_on_its_way and await self._parts.store.get(digest) is None:
+                member.asked.add(digest)
+        if member.asked:
+            member.asked_until_s = self._parts.clock() + self._config.want_timeout_s
+            self._parts.inbox.expect(peer, member.asked)
+            self._parts.outboxes[peer].put_control(encode(FrameKind.WANT, b"".join(sorted(member.asked))))
+            self._parts.flush()
+
+    async def _on_want(self, peer: bytes, digests: tuple[bytes, ...]) -> None:
+        """Send again, byte for byte, what a member lacks, within the bytes that it may make us send."""
+        member = self._members.get(peer)
+        if member is None:
+            return
+        member.has_asked = True
+        for digest in digests:
+            envelope = await self._parts.store.get(digest)
+            if envelope is None:
+                continue
+            if not self._resend[peer].take(len(envelope)):
+                self._parts.counters.count(Drop.RESEND_BUDGET)
+                break
+            if not self._parts.outboxes[peer].put_resent(encode(FrameKind.MAIL, envelope)):
+                break
+        self._parts.flush()

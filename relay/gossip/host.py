@@ -1,0 +1,243 @@
+"""The trio side: one listener, one dialling task for each member that is ours to dial, one link for each member.
+
+Only the member with the lower identity dials: both dialling would make two connections for each pair.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+import trio
+from libp2p.io.trio import TrioTCPStream
+from libp2p.network.connection.raw_connection import RawConnection
+from libp2p.peer.id import ID
+from libp2p.transport.tcp.tcp import TCP
+from multiaddr import Multiaddr
+
+from relay.gossip.buckets import Bucket
+from relay.gossip.config import LaneConfig, LanePeer, host_and_port
+from relay.gossip.counters import Counters, Drop
+from relay.gossip.errors import ListenRefused
+from relay.gossip.link import Buckets, Link, Surroundings
+from relay.gossip.mailboxes import Inbox, LinkDown, LinkUp, Outbox
+from relay.gossip.secure import CappedTcp, CappedYamux, PeerRefused, Upgrader, identity_of, peer_id_of
+
+__all__ = ["Host", "HostParts"]
+
+_log = logging.getLogger(__name__)
+_BACKLOG = 128
+# A link that lasted so long was a good one: the next dial begins with the shortest wait again.
+_GOOD_LINK_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class HostParts:
+    """What a host is made of."""
+
+    seed: bytes
+    config: LaneConfig
+    inbox: Inbox
+    outboxes: dict[bytes, Outbox]
+    counters: Counters
+    chance: Random
+    clock: Callable[[], float]
+
+
+class Host:
+    """All connections of one node. Made and used in the trio thread, except `wake`, which the bridge brings over."""
+
+    def __init__(self, parts: HostParts) -> None:
+        self._parts = parts
+        self._config = parts.config
+        self._me = identity_of(parts.seed)
+        self._peers = {peer.identity: peer for peer in parts.config.peers}
+        self._peer_ids: dict[bytes, ID] = {identity: peer_id_of(identity) for identity in self._peers}
+        self._buckets = {identity: self._new_buckets() for identity in self._peers}
+        self._around = Surroundings(parts.config, parts.inbox, parts.counters, parts.chance)
+        self._links: dict[bytes, tuple[Link, trio.Event]] = {}
+        self._penalty_until_s: dict[bytes, float] = {}
+        self._pending: OrderedDict[trio.CancelScope, None] = OrderedDict()
+        members = {peer_id: identity for identity, peer_id in self._peer_ids.items()}
+        self._upgrader = Upgrader(parts.seed, members, self._reason_against)
+
+    def wake(self) -> None:
+        """Some outboxes have something to send."""
+        for link, _ in self._links.values():
+            link.wake()
+
+    async def run(self, on_listening: Callable[[str], None]) -> None:
+        """Listen, dial and talk until cancelled; `on_listening` gets the multiaddr actually bound.
+
+        Raises:
+            ListenRefused: the address cannot be taken.
+        """
+        listeners = await self._listen()
+        try:
+            async with trio.open_nursery() as nursery:
+                for peer in self._peers.values():
+                    if self._me < peer.identity and peer.addresses:
+                        nursery.start_soon(self._keep_dialling, peer)
+                on_listening(_address_of(self._config.listen, listeners[0]))
+                await trio.serve_listeners(self._answer, listeners, handler_nursery=nursery)
+        finally:
+            for listener in listeners:
+                listener.socket.close()
+
+    # -- listening
+
+    async def _listen(self) -> list[trio.SocketListener]:
+        """Take the address alone: py-libp2p's own listener sets SO_REUSEPORT, and two nodes would share a port."""
+        host, port = host_and_port(self._config.listen)
+        try:
+            return list(await trio.open_tcp_listeners(port, host=host, backlog=_BACKLOG))
+        except OSError as error:
+            raise ListenRefused(self._config.listen, error.strerror or str(error)) from error
+
+    async def _answer(self, tcp: trio.SocketStream) -> None:
+        stream = CappedTcp(tcp)
+        try:
+            made = await self._handshake(stream)
+            if made is not None:
+                await self._run_link(*made)
+        finally:
+            await trio.aclose_forcefully(tcp)
+
+    async def _handshake(self, stream: CappedTcp) -> tuple[bytes, CappedYamux] | None:
+        """Bounded in number and time: when too many wait, the longest waiting one goes [slow strangers]."""
+        if len(self._pending) >= self._config.pending_connections:
+            oldest, _ = self._pending.popitem(last=False)
+            oldest.cancel()
+            self._count(Drop.PENDING_FULL)
+        made: tuple[bytes, CappedYamux] | None = None
+        scope = trio.CancelScope(deadline=trio.current_time() + self._config.handshake_timeout_s)
+        self._pending[scope] = None
+        try:
+            with scope:
+                made = await self._inbound(stream)
+            if scope.cancelled_caught and scope in self._pending:
+                self._count(Drop.HANDSHAKE_LATE)
+        finally:
+            self._pending.pop(scope, None)
+        return made
+
+    async def _inbound(self, stream: CappedTcp) -> tuple[bytes, CappedYamux] | None:
+        try:
+            return await self._upgrader.inbound(stream)
+        except PeerRefused as refused:
+            self._count(refused.drop)
+        except Exception:  # noqa: BLE001 - a stranger's bytes make py-libp2p raise anything
+            self._count(Drop.HANDSHAKE_FAILED)
+        return None
+
+    def _reason_against(self, identity: bytes) -> Drop | None:
+        if identity > self._me:
+            return Drop.WRONG_DIALLER
+        return Drop.IN_PENALTY if self._penalty_left_s(identity) > 0 else None
+
+    # -- dialling
+
+    async def _keep_dialling(self, peer: LanePeer) -> None:
+        wait_s = self._config.redial_min_s
+        while True:
+            await trio.sleep(self._penalty_left_s(peer.identity))
+            began_s = trio.current_time()
+            for address in peer.addresses:
+                await self._dial(peer.identity, Multiaddr(address))
+            if trio.current_time() - began_s > _GOOD_LINK_S + self._config.handshake_timeout_s * len(
+                peer.addresses
+            ):
+                wait_s = self._config.redial_min_s
+            await trio.sleep(wait_s * self._parts.chance.uniform(0.75, 1.25))
+            wait_s = min(wait_s * 2, self._config.redial_max_s)
+
+    async def _dial(self, identity: bytes, address: Multiaddr) -> None:
+        """Dial one address, and stay until the link that came of it, if any, has ended."""
+        sockets: list[trio.SocketStream] = []
+        muxed: CappedYamux | None = None
+        try:
+            scope = trio.CancelScope(deadline=trio.current_time() + self._config.handshake_timeout_s)
+            with scope:
+                muxed = await self._outbound(identity, address, sockets)
+            if scope.cancelled_caught:
+                self._count(Drop.HANDSHAKE_LATE)
+            if muxed is not None:
+                await self._run_link(identity, muxed)
+        finally:
+            for tcp in sockets:
+                await trio.aclose_forcefully(tcp)
+
+    async def _outbound(
+        self, identity: bytes, address: Multiaddr, sockets: list[trio.SocketStream]
+    ) -> CappedYamux | None:
+        try:
+            tcp = await _open_tcp(address)
+            sockets.append(tcp)
+            return await self._upgrader.outbound(CappedTcp(tcp), self._peer_ids[identity])
+        except PeerRefused as refused:
+            self._count(refused.drop)
+        except Exception:  # noqa: BLE001 - whoever answers there makes py-libp2p raise anything
+            self._count(Drop.DIAL_FAILED)
+        return None
+
+    # -- links
+
+    async def _run_link(self, identity: bytes, muxed: CappedYamux) -> None:
+        """Run a link to its end. The newest connection of a member is the one it knows of; an older one goes."""
+        while identity in self._links:
+            link, ended = self._links[identity]
+            link.end(Drop.LINK_REPLACED)
+            await ended.wait()
+        link = Link(identity, muxed, self._parts.outboxes[identity], self._buckets[identity], self._around)
+        ended = trio.Event()
+        self._links[identity] = (link, ended)
+        is_up = False
+
+        def on_up() -> None:
+            nonlocal is_up
+            is_up = True
+            _log.info("link up", extra={"peer": identity.hex()[:8]})
+            self._parts.inbox.put_control(LinkUp(identity))
+
+        try:
+            await link.run(on_up)
+        finally:
+            del self._links[identity]
+            ended.set()
+            if link.abused:
+                self._penalty_until_s[identity] = trio.current_time() + self._config.penalty_s
+            if is_up:
+                _log.info("link down", extra={"peer": identity.hex()[:8]})
+                self._parts.inbox.put_control(LinkDown(identity))
+
+    def _penalty_left_s(self, identity: bytes) -> float:
+        return max(0.0, self._penalty_until_s.get(identity, 0.0) - trio.current_time())
+
+    def _new_buckets(self) -> Buckets:
+        config, clock = self._config, self._parts.clock
+        return Buckets(
+            Bucket(config.messages, clock),
+            Bucket(config.bytes_in, clock),
+            Bucket(config.haves, clock),
+            Bucket(config.wants, clock),
+        )
+
+    def _count(self, drop: Drop) -> None:
+        self._parts.counters.count(drop)
+
+
+async def _open_tcp(address: Multiaddr) -> trio.SocketStream:
+    """Dial as py-libp2p does, names resolved; whatever it raises."""
+    raw = await TCP().dial(address)
+    if isinstance(raw, RawConnection) and isinstance(raw.stream, TrioTCPStream):
+        return raw.stream.stream
+    raise AssertionError(f"expected a TCP stream of trio, got {type(raw).__name__}")
+
+
+def _address_of(configured: str, listener: trio.SocketListener) -> str:
+    """The configured multiaddr with the port that was really bound."""
+    port = listener.socket.getsockname()[1]
+    return f"{configured.rsplit('/', 1)[0]}/{port}"
