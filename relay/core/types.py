@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NewType
 
-Caip2 = NewType("Caip2", str)
-"""A chain's name after CAIP-2, as `eip155:1`."""
-Identity = NewType("Identity", bytes)
-"""A member's Ed25519 public key, 32 bytes; also its libp2p identity."""
-Address = NewType("Address", bytes)
-"""The account of a secp256k1 key: the last 20 bytes of Keccak-256 of the public key."""
-Gateway = NewType("Gateway", bytes)
-"""A gateway's address, 32 bytes, padded with zeros on the left."""
-NetworkId = NewType("NetworkId", bytes)
-PlanHash = NewType("PlanHash", bytes)
-DecisionId = NewType("DecisionId", bytes)
-MandateDigest = NewType("MandateDigest", bytes)
-EnvelopeDigest = NewType("EnvelopeDigest", bytes)
-ActId = NewType("ActId", bytes)
-Millis = NewType("Millis", int)
-"""A member's own wall clock, milliseconds since 1970."""
-Seconds = NewType("Seconds", int)
-"""Chain time, or a span of it."""
+from proofs.decision import BlockRef
+from proofs.kinds import (
+    ActHash,
+    ActId,
+    Address,
+    Caip2,
+    DecisionId,
+    Digest,
+    Gateway,
+    Identity,
+    Millis,
+    NetworkId,
+    PlanHash,
+    Seconds,
+)
 
-
-@dataclass(frozen=True, slots=True, order=True)
-class BlockRef:
-    """One block of one chain (SPEC 1.3); `hash` is 32 bytes, `timestamp` in seconds of that chain."""
-
-    chain: Caip2
-    number: int
-    hash: bytes
-    timestamp: int
+MandateDigest = Digest
+"""32 bytes: the EIP-712 digest that a certificate signs (SPEC 4.2)."""
+EnvelopeDigest = Digest
+"""32 bytes: SHA-256 of an envelope (SPEC 1.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +35,13 @@ class Header:
 
 
 __all__ = [
+    "ActHash",
     "ActId",
     "Address",
     "BlockRef",
     "Caip2",
     "DecisionId",
+    "Digest",
     "EnvelopeDigest",
     "Gateway",
     "Header",
