@@ -1,7 +1,7 @@
 """The trio thread: where it is started, woken, stopped, and where its end is noticed.
 
-Between the two sides go bytes and plain values only, through the mailboxes. An end of the thread that nobody asked
-for is final: py-libp2p cannot be restarted within a process without leaving threads and sockets behind.
+Between the two sides go bytes and plain values only, through the mailboxes. An end of the thread that nobody
+asked for is final: what py-libp2p leaves behind is known to be gone only when the process is.
 """
 
 from __future__ import annotations
@@ -46,7 +46,11 @@ class Bridge:
         # It logs each of a stranger's bad bytes as an error; our counters say the same in bounded space.
         logging.getLogger("libp2p").setLevel(logging.CRITICAL)
         self._thread.start()
-        await asyncio.wait((self._listening, self._ended), return_when=asyncio.FIRST_COMPLETED)
+        try:
+            await asyncio.wait((self._listening, self._ended), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self._tell_trio(self._cancel)
+            raise
         if self._ended.done():
             raise _error_of(self._ended.result())
         self.address = self._listening.result()

@@ -1,7 +1,7 @@
 """Anti-entropy: members tell each other which envelopes they hold, and ask for what they lack (SPEC 4).
 
-It runs in the event loop, where the store is. Nothing here is needed for safety: whatever it brings is mail like
-any other, and a member that lies in its HAVE frames wastes a bounded number of look-ups.
+It runs in the event loop, where the store is. Nothing here is needed for safety: whatever it brings is mail
+like any other, and a member that lies in its HAVE frames wastes a bounded number of look-ups.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from relay.gossip.frames import FrameKind, encode
 from relay.gossip.mailboxes import Control, Have, Inbox, LinkDown, LinkUp, Outbox, Want
 
 __all__ = ["Healing", "HealingParts"]
+
+_RECENT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class _Member:
     last_have: frozenset[bytes] = frozenset()
     has_asked: bool = False
     lacking: deque[bytes] = field(default_factory=deque)
-    asked: set[bytes] = field(default_factory=set)
+    asked: dict[bytes, None] = field(default_factory=dict)
     asked_until_s: float = 0.0
 
 
@@ -55,6 +57,8 @@ class Healing:
         self._parts = parts
         self._config = parts.config
         self._members: dict[bytes, _Member] = {}
+        self._recent: tuple[bytes, ...] = ()
+        self._recent_until_s = parts.clock()
         self._resend: dict[bytes, Bucket] = {
             peer.identity: Bucket(parts.config.resend_bytes, parts.clock) for peer in parts.config.peers
         }
@@ -77,11 +81,11 @@ class Healing:
                 assert_never(control)
 
     def delivered(self, digest: bytes) -> bool:
-        """Mail left the inbox; True if it was the last that some member was asked for, so that `tick` has work."""
+        """Mail left the inbox; True if it was the last that a member was asked for: `tick` has work."""
         has_work = False
         for member in self._members.values():
             if digest in member.asked:
-                member.asked.discard(digest)
+                del member.asked[digest]
                 has_work = has_work or not member.asked
         return has_work
 
@@ -104,9 +108,7 @@ class Healing:
 
     async def _send_have(self, peer: bytes, member: _Member) -> None:
         """Say what we hold; less and less often while it is the same and the member lacks nothing of it."""
-        digests = tuple(await self._parts.store.recent_digests(self._config.have_digests))[
-            : self._config.have_digests
-        ]
+        digests = await self._recent_digests()
         held = frozenset(digests)
         is_quiet = held == member.last_have and not member.has_asked
         member.every_s = (
@@ -120,12 +122,20 @@ class Healing:
             self._parts.outboxes[peer].put_control(encode(FrameKind.HAVE, b"".join(digests)))
             self._parts.flush()
 
+    async def _recent_digests(self) -> tuple[bytes, ...]:
+        """What we hold, newest first, at most a second old: the store is not asked for each of 50 members."""
+        if self._parts.clock() >= self._recent_until_s:
+            limit = self._config.have_digests
+            self._recent = tuple(await self._parts.store.recent_digests(limit))[:limit]
+            self._recent_until_s = self._parts.clock() + _RECENT_S
+        return self._recent
+
     async def _on_have(self, peer: bytes, digests: tuple[bytes, ...]) -> None:
         """Note what we lack, oldest first, so that causes come before their effects."""
         member = self._members.get(peer)
         if member is None:
             return
-        held = frozenset(await self._parts.store.recent_digests(self._config.have_digests))
+        held = frozenset(await self._recent_digests())
         member.lacking = deque(digest for digest in reversed(digests) if digest not in held)
 
     async def _send_want(self, peer: bytes, member: _Member) -> None:
@@ -135,11 +145,11 @@ class Healing:
             digest = member.lacking.popleft()
             is_on_its_way = digest in asked_elsewhere or self._parts.inbox.came_just_now(digest)
             if not is_on_its_way and await self._parts.store.get(digest) is None:
-                member.asked.add(digest)
+                member.asked[digest] = None
         if member.asked:
             member.asked_until_s = self._parts.clock() + self._config.want_timeout_s
             self._parts.inbox.expect(peer, member.asked)
-            self._parts.outboxes[peer].put_control(encode(FrameKind.WANT, b"".join(sorted(member.asked))))
+            self._parts.outboxes[peer].put_control(encode(FrameKind.WANT, b"".join(member.asked)))
             self._parts.flush()
 
     async def _on_want(self, peer: bytes, digests: tuple[bytes, ...]) -> None:

@@ -1,4 +1,4 @@
-"""The trio side: one listener, one dialling task for each member that is ours to dial, one link for each member.
+"""The trio side: a listener, a dialling task for each member that is ours to dial, a link for each member.
 
 Only the member with the lower identity dials: both dialling would make two connections for each pair.
 """
@@ -48,7 +48,7 @@ class HostParts:
 
 
 class Host:
-    """All connections of one node. Made and used in the trio thread, except `wake`, which the bridge brings over."""
+    """All connections of one node. Made and used in the trio thread; the bridge brings `wake` over."""
 
     def __init__(self, parts: HostParts) -> None:
         self._parts = parts
@@ -90,7 +90,7 @@ class Host:
     # -- listening
 
     async def _listen(self) -> list[trio.SocketListener]:
-        """Take the address alone: py-libp2p's own listener sets SO_REUSEPORT, and two nodes would share a port."""
+        """Take the address, alone: py-libp2p's listener sets SO_REUSEPORT, and two nodes would share it."""
         host, port = host_and_port(self._config.listen)
         try:
             return list(await trio.open_tcp_listeners(port, host=host, backlog=_BACKLOG))
@@ -186,7 +186,7 @@ class Host:
     # -- links
 
     async def _run_link(self, identity: bytes, muxed: CappedYamux) -> None:
-        """Run a link to its end. The newest connection of a member is the one it knows of; an older one goes."""
+        """Run a link to its end. A member's newest connection is the one it knows of; an older one goes."""
         while identity in self._links:
             link, ended = self._links[identity]
             link.end(Drop.LINK_REPLACED)

@@ -61,8 +61,8 @@ class Lane:
     ) -> AsyncIterator[Self]:
         """Run a lane for as long as the context lasts.
 
-        `identity_seed` is the 32-byte Ed25519 seed of the member's identity key. `chance` spreads the times of pings,
-        redials and anti-entropy; nothing secret comes from it.
+        `identity_seed` is the 32-byte Ed25519 seed of the member's identity key. `chance` spreads the times
+        of pings, redials and anti-entropy; nothing secret comes from it.
 
         Raises:
             ListenRefused: the address to listen on cannot be taken.
@@ -79,6 +79,7 @@ class Lane:
                     try:
                         yield lane
                     finally:
+                        lane._end(LaneError("the lane is closed"))
                         for task in tasks:
                             task.cancel()
             except BaseExceptionGroup as failures:
@@ -102,8 +103,8 @@ class Lane:
     async def send(self, peer: bytes, frame: bytes) -> None:
         """Hand a frame to the lane for one member; returns at once.
 
-        To somebody who is not connected, or no member at all, nothing is sent, and `not_connected` is counted. When
-        the member takes less than it is sent, the oldest frames that still wait make room (`outbox_full`).
+        To somebody who is not connected, or no member at all, nothing is sent (`not_connected` is counted).
+        When the member takes less than it is sent, the oldest waiting frames make room (`outbox_full`).
         """
         outbox = self._outboxes.get(peer)
         if outbox is None:
@@ -112,7 +113,7 @@ class Lane:
             self._bridge.flush()
 
     async def broadcast(self, frame: bytes) -> None:
-        """Hand a frame to the lane for all members; as `send`. Anti-entropy brings it to those it did not reach."""
+        """Hand a frame to the lane for all members, as `send`; anti-entropy heals the rest."""
         encoded = self._encode(frame)
         for outbox in self._outboxes.values():
             outbox.put_mail(encoded)
@@ -156,9 +157,13 @@ class Lane:
         try:
             await self._bridge.watch()
         except LaneError as failure:
+            self._end(failure)
+            raise
+
+    def _end(self, failure: LaneError) -> None:
+        if self._failure is None:
             self._failure = failure
             self._mail_arrived.set()
-            raise
 
     async def _heal(self) -> None:
         while True:
@@ -185,9 +190,9 @@ class Lane:
         self._bridge.call_in_loop(self._on_arrival)
 
     def _on_arrival(self) -> None:
-        self._inbox.acknowledge()
+        if self._inbox.acknowledge():
+            self._control_arrived.set()
         self._mail_arrived.set()
-        self._control_arrived.set()
 
 
 def _alone(failures: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -1,7 +1,7 @@
 """One connection to one member, in the trio thread (SPEC 1 to 3).
 
-Each side opens one stream and keeps it: mail, HAVE, WANT and pings go out on one's own stream, and the pongs to
-these pings come back on it. Whatever a peer's bytes make py-libp2p raise ends this link and nothing else.
+Each side opens one stream and keeps it: mail, HAVE, WANT and pings go out on one's own stream, and the pongs
+to these pings come back on it. Whatever a peer's bytes make py-libp2p raise ends this link and nothing else.
 """
 
 from __future__ import annotations
@@ -243,7 +243,7 @@ class Link:
                 pass
 
     def _is_within_rates(self, frame: Frame, digest: bytes) -> bool:
-        if frame.kind is FrameKind.MAIL and self._around.inbox.is_expected(self.peer, digest):
+        if frame.kind is FrameKind.MAIL and self._around.inbox.take_expected(self.peer, digest):
             return True
         return self._buckets.messages.take(1) and self._buckets.bytes_in.take(len(frame.payload))
 

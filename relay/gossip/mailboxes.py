@@ -1,9 +1,9 @@
 """The two bounded queues between the event loop and the trio thread.
 
-Both are plain data behind a lock, never held across anything that waits. The queue towards the node (`Inbox`) has
-one compartment for each member, emptied in turn, so that a member that sends too much fills only its own; what does
-not fit is dropped and counted, and anti-entropy brings it later. The queue towards a member (`Outbox`) drops its
-oldest mail: what is newest is what the committee still waits for.
+Both are plain data behind a lock, never held across anything that waits. The queue towards the node (`Inbox`)
+has one compartment for each member, emptied in turn, so that a member that sends too much fills only its own;
+what does not fit is dropped and counted, and anti-entropy brings it later. The queue towards a member
+(`Outbox`) drops its oldest mail: what is newest is what the committee still waits for.
 """
 
 from __future__ import annotations
@@ -138,10 +138,13 @@ class Inbox:
         if drop is not None:
             self._counters.count(drop)
 
-    def is_expected(self, peer: bytes, digest: bytes) -> bool:
-        """Whether we asked this member for this envelope and have not had it yet."""
+    def take_expected(self, peer: bytes, digest: bytes) -> bool:
+        """Whether we asked this member for this envelope; yes once only [the same one again and again]."""
         with self._lock:
-            return digest in self._compartments[peer].expected
+            expected = self._compartments[peer].expected
+            was_expected = digest in expected
+            expected.discard(digest)
+            return was_expected
 
     def _signal(self) -> None:
         with self._lock:
@@ -151,10 +154,11 @@ class Inbox:
 
     # -- take, in the event loop
 
-    def acknowledge(self) -> None:
-        """The event loop is awake and about to take: what is put from now on wakes it again."""
+    def acknowledge(self) -> bool:
+        """The event loop is awake: what is put from now on wakes it again. True if control events wait."""
         with self._lock:
             self._has_woken = False
+            return bool(self._controls)
 
     def take_mail(self) -> Delivery | None:
         """The next mail, one member after the other; None if there is none."""
@@ -284,7 +288,7 @@ class Outbox:
                 self._control.append(frame)
 
     def take(self, about_bytes: int) -> bytes:
-        """Frames to write next, joined: at least one if any waits, and then until `about_bytes` are reached."""
+        """Frames to write next, joined: one at least if any waits, then more until `about_bytes`."""
         taken: list[bytes] = []
         size = 0
         with self._lock:
