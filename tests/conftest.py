@@ -16,7 +16,7 @@ SEED_VARIABLE = "TOCSIN_TEST_SEED"
 
 @pytest.fixture
 def seed() -> int:
-    """A fresh seed, or the one given in TOCSIN_TEST_SEED; a failing test shows it with its captured output."""
+    """A fresh seed, or the one in TOCSIN_TEST_SEED; a failing test shows it with its captured output."""
     value = int(os.environ.get(SEED_VARIABLE) or random.SystemRandom().getrandbits(64))
     print(f"{SEED_VARIABLE}={value}")
     return value
