@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {Strings} from "@openzeppelin/contracts/utils/Strings.sol";
+import {BoundedCall} from "./BoundedCall.sol";
+import {BudgetBook, Usage} from "./BudgetBook.sol";
+import {GatewayRegistry} from "./GatewayRegistry.sol";
+import {ITocsinVerifier} from "./ITocsinVerifier.sol";
+import {MandateHash} from "./MandateHash.sol";
+import {
+    Act,
+    Budget,
+    COMPARE_AT_MOST,
+    COMPARE_EQUAL,
+    HOW_ADOPT,
+    HOW_CLOSE,
+    HOW_DISMISS,
+    HOW_EXPIRE,
+    HOW_FORCED,
+    HOW_RELEASE,
+    Limits,
+    Mandate,
+    OP_EXTEND,
+    OP_PROTECT,
+    OP_RELEASE,
+    Record,
+    Result,
+    TIER_FAST,
+    TIER_FULL,
+    UNDO_NONE,
+    UNDO_RESTORE
+} from "./TocsinTypes.sol";
+
+/// One protocol's door for the network on one chain: listed calls, for a bounded time, within a budget (GATEWAY.md).
+///
+/// With every key of the network stolen, the worst is a listed act, for its listed time, within the budget; and the
+/// owner leaves in one transaction. It holds no ether, is never upgraded, and delegates no call.
+contract TocsinGateway is GatewayRegistry {
+    using BudgetBook for mapping(uint256 index => Usage);
+
+    /// One accepted mandate on its way through the gateway.
+    struct Order {
+        bytes32 actId;
+        bytes32 digest;
+        bytes32 decisionId;
+        uint64 notBefore;
+        uint64 duration;
+        uint8 op;
+        uint8 tier;
+    }
+
+    uint256 private immutable _chainId;
+    bytes32 private immutable _chain;
+
+    event ActStarted(
+        bytes32 indexed mandate,
+        bytes32 indexed actId,
+        bytes32 indexed decisionId,
+        uint8 tier,
+        uint64 since,
+        uint64 until,
+        uint256 restore
+    );
+    event ActExtended(
+        bytes32 indexed mandate, bytes32 indexed actId, bytes32 indexed decisionId, uint8 tier, uint64 until
+    );
+    event ActNoop(bytes32 indexed mandate, bytes32 indexed actId, bytes32 indexed decisionId);
+    event ActEnded(bytes32 indexed mandate, bytes32 indexed actId, uint8 how, uint64 endedAt, bool undone);
+    /// An alarm: a record was ended by force, the effect of our call may still stand.
+    event UndoAbandoned(bytes32 indexed actId, address target);
+
+    error MandateEarly(uint64 notBefore, uint256 time);
+    error MandateLate(uint64 notAfter, uint256 time);
+    error MandateOver(uint256 until, uint256 time);
+    error MandateDead(uint64 notBefore, uint64 endedAt);
+    error MandateOlderThanProtect(uint64 notBefore, uint64 last);
+    error OperationUnknown(uint8 op);
+    error TierTooLow(uint8 needed, uint8 got);
+    error DurationTooLong(uint64 maxDuration, uint64 duration);
+    error PlanNotInForce(bytes32 planHash);
+    error LeafNotIncluded(bytes32 root, bytes32 leaf);
+    error CertificateRefused(bytes32 digest);
+    error GatewayIsPaused();
+    error GatewayNotSealed();
+    error NoRecord(bytes32 actId);
+    error RecordInForce(bytes32 actId, uint64 until);
+    error StateNotReached(uint256 expected, uint256 got);
+    error UndoWithoutEffect(uint256 state);
+
+    constructor(
+        address owner_,
+        address guardian_,
+        ITocsinVerifier verifier_,
+        bytes32 network_,
+        Limits memory limits,
+        Budget memory budget_
+    ) GatewayRegistry(owner_, guardian_, verifier_, network_, limits, budget_) {
+        _chainId = block.chainid;
+        _chain = _nameChain();
+    }
+
+    // ---- what anybody may bring
+
+    /// Execute one act of a mandate: protect, extend or release it (GATEWAY.md 2).
+    function execute(
+        Mandate calldata mandate,
+        bytes32 actId,
+        uint64 duration,
+        bytes32[] calldata proof,
+        bytes calldata certificate
+    ) external nonReentrant returns (Result) {
+        Entry memory entry = _entries[actId];
+        if (entry.code == address(0)) revert ActNotRegistered(actId);
+        _requireTimely(mandate, _records[actId].endedAt);
+        if (mandate.op == OP_RELEASE) _requireFull(mandate.tier);
+        else _requirePower(mandate, actId, duration, entry);
+        (bytes32 hash, Act memory act_) = _load(entry.code);
+        _requireIncluded(mandate.actsRoot, actId, hash, duration, proof);
+        Order memory order = Order({
+            actId: actId,
+            digest: _requireCertified(mandate, certificate),
+            decisionId: mandate.decisionId,
+            notBefore: mandate.notBefore,
+            duration: duration,
+            op: mandate.op,
+            tier: mandate.tier
+        });
+        return mandate.op == OP_RELEASE ? _release(order, act_) : _protect(order, act_);
+    }
+
+    /// End a record that has run out; or, at any time, one whose state is not ours any more.
+    function expire(bytes32 actId) external nonReentrant returns (Result) {
+        (Record memory record_, Act memory act_) = _openRecord(actId);
+        if (!_isOurs(act_)) return _close(actId, 0, act_);
+        if (block.timestamp < record_.until) revert RecordInForce(actId, record_.until);
+        _undo(act_, record_.restore);
+        return _end(actId, 0, HOW_EXPIRE, record_.until, act_);
+    }
+
+    // ---- what the protocol's own people may do
+
+    /// Make the protection the protocol's own: the record ends, the state stays.
+    function adopt(bytes32 actId) external onlyGuardian nonReentrant returns (Result) {
+        (, Act memory act_) = _openRecord(actId);
+        return _end(actId, 0, HOW_ADOPT, _veto(), act_);
+    }
+
+    /// Undo the act now.
+    function dismiss(bytes32 actId) external onlyGuardian nonReentrant returns (Result) {
+        (Record memory record_, Act memory act_) = _openRecord(actId);
+        if (!_isOurs(act_)) return _close(actId, 0, act_);
+        _undo(act_, record_.restore);
+        return _end(actId, 0, HOW_DISMISS, _veto(), act_);
+    }
+
+    /// End a record whose undo or getter fails, without calling the target.
+    function forceClose(bytes32 actId) external onlyOwner nonReentrant returns (Result) {
+        (, Act memory act_) = _openRecord(actId);
+        emit UndoAbandoned(actId, act_.target);
+        return _end(actId, 0, HOW_FORCED, _veto(), act_);
+    }
+
+    // ---- views
+
+    function act(bytes32 actId)
+        external
+        view
+        returns (Act memory act_, uint8 tier, uint64 maxDuration, bool active)
+    {
+        Entry memory entry = _entries[actId];
+        if (entry.code != address(0)) (, act_) = _load(entry.code);
+        return (act_, entry.tier, entry.maxDuration, entry.active);
+    }
+
+    /// The hash of a registered act; zero when it is not registered, or off.
+    function actHash(bytes32 actId) external view returns (bytes32) {
+        Entry memory entry = _entries[actId];
+        return entry.active ? _hashAt(entry.code) : bytes32(0);
+    }
+
+    /// The ids of all acts that are on, in no order.
+    function actIds() external view returns (bytes32[] memory) {
+        return _actIds;
+    }
+
+    function record(bytes32 actId) external view returns (Record memory) {
+        return _records[actId];
+    }
+
+    /// An act's state now: the value, whether it counts as protected, whether it is exactly what our call leaves.
+    function stateOf(bytes32 actId) external view returns (uint256 value, bool isProtected, bool isOurs) {
+        address code = _entries[actId].code;
+        if (code == address(0)) revert ActNotRegistered(actId);
+        (, Act memory act_) = _load(code);
+        value = _state(act_);
+        return (value, _protects(act_, value), value == act_.value);
+    }
+
+    /// The plans in force now: after an overlap, `next` stands as `current`.
+    function planHashes() external view returns (bytes32 current, bytes32 next, uint64 overlapUntil) {
+        if (_overlapIsOver()) return (_nextPlan, 0, 0);
+        return (_currentPlan, _nextPlan, _overlapUntil);
+    }
+
+    function budget() external view returns (Budget memory) {
+        return _budget;
+    }
+
+    /// What could be booked now, within the current window.
+    function budgetLeft() external view returns (Budget memory) {
+        return _usage.left(_budget, window, block.timestamp);
+    }
+
+    /// What is booked in the fixed window number `index` (time divided by `window`).
+    function usage(uint256 index) external view returns (Usage memory) {
+        return _usage[index];
+    }
+
+    function mandateDigest(Mandate calldata mandate) external pure returns (bytes32) {
+        return MandateHash.ofMandate(mandate);
+    }
+
+    // ---- checks
+
+    function _requireTimely(Mandate calldata mandate, uint64 endedAt) private view {
+        if (mandate.network != network) revert WrongNetwork(network, mandate.network);
+        if (mandate.notBefore > block.timestamp + skew) {
+            revert MandateEarly(mandate.notBefore, block.timestamp);
+        }
+        if (block.timestamp > mandate.notAfter) revert MandateLate(mandate.notAfter, block.timestamp);
+        if (mandate.notBefore <= endedAt) revert MandateDead(mandate.notBefore, endedAt);
+        if (!isSealed) revert GatewayNotSealed();
+    }
+
+    /// What starts or lengthens an act; a release needs none of it and goes on working.
+    function _requirePower(Mandate calldata mandate, bytes32 actId, uint64 duration, Entry memory entry)
+        private
+        view
+    {
+        if (paused) revert GatewayIsPaused();
+        if (!entry.active) revert ActNotRegistered(actId);
+        if (duration > entry.maxDuration) revert DurationTooLong(entry.maxDuration, duration);
+        if (mandate.op == OP_EXTEND) {
+            _requireFull(mandate.tier);
+        } else if (mandate.op == OP_PROTECT) {
+            bool known = mandate.tier == TIER_FAST || mandate.tier == TIER_FULL;
+            if (!known || mandate.tier < entry.tier) revert TierTooLow(entry.tier, mandate.tier);
+            _requirePlan(mandate.planHash);
+        } else {
+            revert OperationUnknown(mandate.op);
+        }
+    }
+
+    function _requireFull(uint8 tier) private pure {
+        if (tier != TIER_FULL) revert TierTooLow(TIER_FULL, tier);
+    }
+
+    function _requirePlan(bytes32 planHash) private view {
+        bool isCurrent = planHash == _currentPlan && !_overlapIsOver();
+        bool isNext = _overlapUntil != 0 && planHash == _nextPlan;
+        if (planHash == 0 || !(isCurrent || isNext)) revert PlanNotInForce(planHash);
+    }
+
+    function _requireIncluded(
+        bytes32 root,
+        bytes32 actId,
+        bytes32 hash,
+        uint64 duration,
+        bytes32[] calldata proof
+    ) private view {
+        bytes32 chain = block.chainid == _chainId ? _chain : _nameChain();
+        bytes32 leaf = MandateHash.ofLeaf(chain, address(this), actId, hash, duration);
+        if (!MandateHash.includes(root, leaf, proof)) revert LeafNotIncluded(root, leaf);
+    }
+
+    function _requireCertified(Mandate calldata mandate, bytes calldata certificate)
+        private
+        view
+        returns (bytes32 digest)
+    {
+        digest = MandateHash.ofMandate(mandate);
+        bytes memory question =
+            abi.encodeCall(ITocsinVerifier.verify, (digest, mandate.tier, mandate.keyEpoch, certificate));
+        (bool answered, uint256 valid) = BoundedCall.read(address(verifier), question, 0, gasleft());
+        if (!answered || valid != 1) revert CertificateRefused(digest);
+    }
+
+    // ---- operations
+
+    /// protect and extend.
+    function _protect(Order memory order, Act memory act_) private returns (Result) {
+        Record storage record_ = _records[order.actId];
+        uint256 value = _state(act_);
+        if (record_.until == 0) {
+            if (order.op == OP_EXTEND) revert NoRecord(order.actId);
+            if (_protects(act_, value)) return _noop(order);
+            return _start(order, act_, record_, value);
+        }
+        if (value != act_.value) return _close(order.actId, order.digest, act_);
+        return _lengthen(order, record_);
+    }
+
+    function _start(Order memory order, Act memory act_, Record storage record_, uint256 restore)
+        private
+        returns (Result)
+    {
+        uint256 wanted = uint256(order.notBefore) + order.duration;
+        if (wanted <= block.timestamp) revert MandateOver(wanted, block.timestamp);
+        Budget memory cap = _budget;
+        bool fast = order.tier == TIER_FAST;
+        uint64 since = uint64(block.timestamp);
+        uint64 until = uint64(_usage.pay(cap, window, fast, since, wanted));
+        if (fast) _usage.countFastRecord(cap, window, since);
+
+        BoundedCall.run(act_.target, act_.call, act_.gasCap);
+        uint256 reached = _state(act_);
+        if (reached != act_.value) revert StateNotReached(act_.value, reached);
+
+        (record_.until, record_.last, record_.since) = (until, order.notBefore, since);
+        if (restore != 0) record_.restore = restore;
+        emit ActStarted(order.digest, order.actId, order.decisionId, order.tier, since, until, restore);
+        return Result.STARTED;
+    }
+
+    /// A record in force grows to the later end; a replay changes nothing.
+    function _lengthen(Order memory order, Record storage record_) private returns (Result) {
+        (uint256 until, uint256 last) = (record_.until, record_.last);
+        uint256 wanted = uint256(order.notBefore) + order.duration;
+        if (wanted <= until && order.notBefore <= last) return _noop(order);
+        if (wanted > until) {
+            until = _usage.pay(_budget, window, order.tier == TIER_FAST, until, wanted);
+        }
+        (record_.until, record_.last) = (uint64(until), uint64(Math.max(last, order.notBefore)));
+        emit ActExtended(order.digest, order.actId, order.decisionId, order.tier, uint64(until));
+        return Result.EXTENDED;
+    }
+
+    function _release(Order memory order, Act memory act_) private returns (Result) {
+        Record memory record_ = _records[order.actId];
+        if (record_.until == 0) revert NoRecord(order.actId);
+        if (order.notBefore <= record_.last) revert MandateOlderThanProtect(order.notBefore, record_.last);
+        if (!_isOurs(act_)) return _close(order.actId, order.digest, act_);
+        _undo(act_, record_.restore);
+        return _end(order.actId, order.digest, HOW_RELEASE, order.notBefore, act_);
+    }
+
+    function _noop(Order memory order) private returns (Result) {
+        emit ActNoop(order.digest, order.actId, order.decisionId);
+        return Result.NOOP;
+    }
+
+    /// Somebody else has taken over the state: our record ends and nothing is called.
+    function _close(bytes32 actId, bytes32 digest, Act memory act_) private returns (Result) {
+        _end(actId, digest, HOW_CLOSE, _veto(), act_);
+        return Result.CLOSED;
+    }
+
+    function _undo(Act memory act_, uint256 restore) private {
+        if (act_.undo == UNDO_NONE) return;
+        bytes memory call_ = act_.undoCall;
+        if (act_.undo == UNDO_RESTORE) {
+            uint256 offset = act_.restoreAt;
+            assembly ("memory-safe") {
+                mstore(add(add(call_, 32), offset), restore)
+            }
+        }
+        BoundedCall.run(act_.target, call_, act_.gasCap);
+        uint256 state = _state(act_);
+        if (state == act_.value) revert UndoWithoutEffect(state);
+    }
+
+    function _end(bytes32 actId, bytes32 digest, uint8 how, uint64 endedAt, Act memory act_)
+        private
+        returns (Result)
+    {
+        Record storage record_ = _records[actId];
+        endedAt = uint64(Math.max(record_.endedAt, endedAt));
+        (record_.until, record_.last, record_.endedAt, record_.since) = (0, 0, endedAt, 0);
+        if (record_.restore != 0) record_.restore = 0;
+        if (!_entries[actId].active) _freeGetter(act_);
+        bool undone =
+            (how == HOW_RELEASE || how == HOW_EXPIRE || how == HOW_DISMISS) && act_.undo != UNDO_NONE;
+        emit ActEnded(digest, actId, how, endedAt, undone);
+        return Result.ENDED;
+    }
+
+    // ---- readings
+
+    function _openRecord(bytes32 actId) private view returns (Record memory record_, Act memory act_) {
+        record_ = _records[actId];
+        if (record_.until == 0) revert NoRecord(actId);
+        (, act_) = _load(_entries[actId].code);
+    }
+
+    function _state(Act memory act_) private view returns (uint256) {
+        return BoundedCall.state(act_.stateTarget, act_.stateCall, act_.stateWord);
+    }
+
+    /// Whether the state is exactly what our call left.
+    function _isOurs(Act memory act_) private view returns (bool) {
+        return _state(act_) == act_.value;
+    }
+
+    /// Whether a state is at least as strict as what our call leaves.
+    function _protects(Act memory act_, uint256 value) private pure returns (bool) {
+        if (act_.compare == COMPARE_EQUAL) return value == act_.value;
+        return act_.compare == COMPARE_AT_MOST ? value <= act_.value : value >= act_.value;
+    }
+
+    /// What a veto writes: mandates decided up to now are dead, on the fastest clock too.
+    function _veto() private view returns (uint64) {
+        return uint64(block.timestamp) + skew;
+    }
+
+    function _overlapIsOver() private view returns (bool) {
+        return _overlapUntil != 0 && block.timestamp > _overlapUntil;
+    }
+
+    function _nameChain() private view returns (bytes32) {
+        return keccak256(bytes(string.concat("eip155:", Strings.toString(block.chainid))));
+    }
+}
