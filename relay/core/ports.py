@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -210,6 +210,16 @@ class Signer(TransactionSigner, Protocol):
 
     async def sign_mandate(self, decision_id: DecisionId, key_epoch: int, mandate: Mandate) -> bytes:
         """65 bytes r ‖ s ‖ v, v 27 or 28, after the guard has the digest on disk. Raises `GuardRefusal`."""
+        ...
+
+    async def sign_attestation(
+        self, decision_id: DecisionId, key_epoch: int, mandate: Mandate, make_payload: Callable[[bytes], bytes]
+    ) -> tuple[bytes, bytes]:
+        """Sign a mandate and the attestation that carries it, with one write to the guard; the usual way to attest.
+
+        `make_payload` gets the mandate's signature (as `sign_mandate` gives it) and gives the attestation's payload.
+        Gives that payload and its Ed25519 signature. Raises `GuardRefusal`.
+        """
         ...
 
     async def sign_envelope(self, payload: bytes) -> bytes:

@@ -1,0 +1,19 @@
+"""Durable bytes: atomic files, one process per directory, SQLite with group commit.
+
+The floor below the shells that write (journal, keys): shells do not import each other.
+"""
+
+from relay.disk.durable import CommitPoint, Durable, Schema
+from relay.disk.files import Probe, create_file, lock_file, no_probe, replace_file, sync_directory
+
+__all__ = [
+    "CommitPoint",
+    "Durable",
+    "Probe",
+    "Schema",
+    "create_file",
+    "lock_file",
+    "no_probe",
+    "replace_file",
+    "sync_directory",
+]

@@ -1,0 +1,237 @@
+"""One SQLite file, one writer thread, group commit: what the journal and the signing guard stand on."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Generic, Protocol, Self, TypeVar
+
+from relay.core.errors import ConfigError, JournalError, TocsinError
+from relay.disk.files import Probe, lock_file, no_probe, sync_directory
+
+__all__ = ["MAX_BATCH", "MAX_PENDING", "CommitPoint", "Durable", "Schema"]
+
+T = TypeVar("T")
+
+MAX_PENDING = 4_096
+"""Callers waiting at once; more wait for a place, in order."""
+MAX_BATCH = 1_024
+"""Works in one commit."""
+_PRIVATE = 0o600
+
+
+class CommitPoint(StrEnum):
+    """The steps of which a probe is told: before it nothing of the batch is stored, after it everything."""
+
+    BEFORE = "before commit"
+    AFTER = "after commit"
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What a file of one kind holds. `application_id` tells kinds apart, `version` is of `statements`."""
+
+    application_id: int
+    version: int
+    statements: tuple[str, ...]
+
+
+class _Request(Protocol):
+    def perform(self, connection: sqlite3.Connection) -> None: ...
+
+    def settle(self, failure: JournalError | None) -> None: ...
+
+
+class _Write(Generic[T]):
+    """One caller's work, its outcome, and the future through which the caller learns it."""
+
+    def __init__(self, work: Callable[[sqlite3.Connection], T], future: asyncio.Future[T]) -> None:
+        self._work = work
+        self._future = future
+        self._outcome: tuple[T] | TocsinError | None = None
+
+    def perform(self, connection: sqlite3.Connection) -> None:
+        changes = connection.total_changes
+        try:
+            self._outcome = (self._work(connection),)
+        except TocsinError as refusal:
+            assert connection.total_changes == changes, "a work that refuses has written nothing"
+            self._outcome = refusal
+
+    def settle(self, failure: JournalError | None) -> None:
+        if self._future.done():
+            return  # the caller was cancelled; its work is stored all the same
+        if failure is not None:
+            self._future.set_exception(failure)
+        elif isinstance(self._outcome, tuple):
+            self._future.set_result(self._outcome[0])
+        else:
+            assert self._outcome is not None
+            self._future.set_exception(self._outcome)
+
+
+class Durable:
+    """An open file. After a failed commit every further write is refused: what the disk holds is uncertain
+    until the file has been opened and read again.
+    """
+
+    def __init__(self, path: Path, schema: Schema, probe: Probe) -> None:
+        self.path = path
+        self._probe = probe
+        self._loop = asyncio.get_running_loop()
+        self._places = asyncio.Semaphore(MAX_PENDING)
+        self._pending: list[_Request] = []
+        self._changed = threading.Condition()
+        self._closing = False
+        self._failure: JournalError | None = None
+        self._writer = _open_writer(path, schema)
+        self._reader = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+        )
+        self._readers = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"read {path.name}")
+        self._thread = threading.Thread(target=self._run, name=f"write {path.name}")
+        self._thread.start()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, path: Path, schema: Schema, *, probe: Probe = no_probe) -> AsyncIterator[Self]:
+        """Open or create `path`, for this process alone.
+
+        Raises:
+            ConfigError: another process has it open (named by its pid), or it is a file of another kind.
+            JournalError: the disk refuses.
+        """
+        with ExitStack() as held:
+            try:
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                held.enter_context(lock_file(path.with_name(f"{path.name}.lock")))
+                durable = cls(path, schema, probe)
+            except (sqlite3.Error, OSError) as error:
+                raise JournalError(f"{path}: expected a database to write to, got: {error}") from error
+            try:
+                yield durable
+            finally:
+                await durable._close()
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` on the writer thread within a transaction; resolves when that is on disk.
+
+        Works run in the order of the calls; those that wait at the same time share one commit. A work may
+        refuse with a `TocsinError` before it has written anything: only its own caller gets that. The work of
+        a caller that is cancelled may be stored.
+
+        Raises:
+            JournalError: the commit failed; the work may or may not be stored, and no further one will be.
+        """
+        async with self._places:
+            future: asyncio.Future[T] = self._loop.create_future()
+            with self._changed:
+                if self._failure is not None:
+                    raise JournalError(str(self._failure)) from self._failure
+                if self._closing:
+                    raise JournalError(f"{self.path}: expected an open file, got one that is closing")
+                self._pending.append(_Write(work, future))
+                self._changed.notify()
+            return await future
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` on the reader thread, on what is committed. It must not write."""
+
+        def perform() -> T:
+            try:
+                return work(self._reader)
+            except sqlite3.Error as error:
+                raise JournalError(f"{self.path}: expected to read, got: {error}") from error
+
+        return await self._loop.run_in_executor(self._readers, perform)
+
+    def _run(self) -> None:
+        while batch := self._take():
+            failure = self._commit(batch)
+            self._loop.call_soon_threadsafe(_settle, batch, failure)
+
+    def _take(self) -> Sequence[_Request]:
+        with self._changed:
+            self._changed.wait_for(lambda: self._pending or self._closing)
+            batch, self._pending = self._pending[:MAX_BATCH], self._pending[MAX_BATCH:]
+            return batch
+
+    def _commit(self, batch: Sequence[_Request]) -> JournalError | None:
+        if self._failure is not None:  # these were on their way when the disk failed
+            return self._failure
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+            for request in batch:
+                request.perform(self._writer)
+            self._probe(CommitPoint.BEFORE)
+            # DURABLE: with synchronous=FULL the log is fsynced when this returns; callers learn of it after.
+            self._writer.execute("COMMIT")
+            self._probe(CommitPoint.AFTER)
+        except Exception as error:  # noqa: BLE001 - whatever it was: nobody may wait for ever, nor write after it
+            failure = JournalError(f"{self.path}: expected the disk to take a write, got: {error}")
+            failure.__cause__ = error
+            with self._changed:
+                self._failure = failure
+            with suppress(sqlite3.Error):
+                self._writer.execute("ROLLBACK")
+            return failure
+        return None
+
+    async def _close(self) -> None:
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        # What was accepted is still written; the loop stays free: the thread settles futures through it.
+        await asyncio.shield(asyncio.to_thread(self._end))
+
+    def _end(self) -> None:
+        self._thread.join()
+        self._readers.shutdown(wait=True)
+        self._reader.close()
+        self._writer.close()
+
+
+def _settle(batch: Sequence[_Request], failure: JournalError | None) -> None:
+    for request in batch:
+        request.settle(failure)
+
+
+def _open_writer(path: Path, schema: Schema) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
+    try:
+        path.chmod(_PRIVATE)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        _prepare(connection, path, schema)
+        sync_directory(path.parent)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, schema: Schema) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    (kind,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if (kind, version, tables) == (0, 0, 0):
+        for statement in schema.statements:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id={schema.application_id}")
+        connection.execute(f"PRAGMA user_version={schema.version}")
+    elif (kind, version) != (schema.application_id, schema.version):
+        raise ConfigError(
+            str(path),
+            f"expected kind {schema.application_id:#x} version {schema.version},"
+            f" got {kind:#x} version {version}",
+            remedy="give the right file, or run the release that wrote it",
+        )
+    connection.execute("COMMIT")

@@ -1,0 +1,192 @@
+"""The signer in process: keys and guard together, so that nothing signs without the guard (SPEC 6.3)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import coincurve
+
+from proofs.decision import decision_id as id_of
+from proofs.envelope import PayloadFields, assemble_envelope, parse_envelope, signing_bytes
+from proofs.errors import ProofError
+from proofs.mandate import Mandate, mandate_digest
+from relay.core.errors import GuardRefusal
+from relay.core.messages import Attestation, read_body
+from relay.core.types import Address, DecisionId, Identity, MandateDigest, Seconds
+from relay.disk import Probe, no_probe
+from relay.keys.guard import Guard, Statement
+from relay.keys.keyring import DEFAULT_SUBMITTER, Keyring, address_of, open_keyring
+from relay.keys.secret import Secret
+
+__all__ = ["LocalSigner", "open_signer"]
+
+_NO_SIGNATURE = bytes(64)
+_CHECKPOINT_LINES = 3
+_COMMITTEE_TAG = b"tocsin/committee-signature/1\n"
+_DIGEST_BYTES = 32
+_V_OFFSET = 27
+
+
+class LocalSigner:
+    """Implements `relay.core.ports.Signer`. Signatures are deterministic: asked again, the same bytes."""
+
+    def __init__(self, keyring: Keyring, guard: Guard) -> None:
+        self.guard = guard
+        """For start, backup and restore; signing goes through the methods below only."""
+        self._keyring = keyring
+        self._identity = Identity(bytes(keyring.identity.verify_key))
+        self._attester = address_of(keyring.attester)
+        self._submitter = address_of(keyring.submitter)
+
+    @property
+    def identity(self) -> Identity:
+        return self._identity
+
+    @property
+    def attester(self) -> Address:
+        return self._attester
+
+    @property
+    def submitter(self) -> Address:
+        return self._submitter
+
+    @property
+    def log_key(self) -> bytes:
+        return bytes(self._keyring.log.verify_key)
+
+    async def release_guard(self) -> None:
+        """Unlock attestations: f+1 peers have said what they remember of us, not more than our disk."""
+        await self.guard.release()
+
+    async def sign_mandate(self, decision_id: DecisionId, key_epoch: int, mandate: Mandate) -> bytes:
+        """65 bytes r ‖ s ‖ v, v 27 or 28, after the guard has the digest on disk. Raises `GuardRefusal`."""
+        statement = _statement(decision_id, key_epoch, mandate)
+        # DURABLE: the guard holds the digest before a signature over it exists.
+        await self.guard.permit(statement)
+        return _sign_recoverable(self._keyring.attester, statement.digest, v_offset=_V_OFFSET)
+
+    async def sign_envelope(self, payload: bytes) -> bytes:
+        """Ed25519 over an envelope's payload (SPEC 1.2), by its author.
+
+        Raises:
+            GuardRefusal: `malformed payload`, `foreign author`, or for an attestation `not yet released`, and
+                for one that attests `unknown digest`, `conflicting digest`: the guard holds no such.
+        """
+        fields, attestation = self._read(payload)
+        if attestation is not None:
+            self.guard.require_release()
+            if attestation.digest is not None:
+                _require_held(await self.guard.holds(*_said(fields, attestation)), attestation.digest)
+        return self._sign_payload(payload)
+
+    async def sign_attestation(
+        self,
+        decision_id: DecisionId,
+        key_epoch: int,
+        mandate: Mandate,
+        make_payload: Callable[[bytes], bytes],
+    ) -> tuple[bytes, bytes]:
+        """Sign a mandate and the attestation that carries it, with one write to the guard.
+
+        `make_payload` gets the mandate's signature (65 bytes) and gives the attestation's payload. Gives that
+        payload and its Ed25519 signature.
+
+        Raises:
+            GuardRefusal: as `sign_mandate`; `malformed payload`, `foreign author`; `conflicting digest` when
+                the payload says anything but this mandate for this decision.
+        """
+        signature = await self.sign_mandate(decision_id, key_epoch, mandate)
+        payload = make_payload(signature)
+        fields, attestation = self._read(payload)
+        if attestation is None or attestation.digest is None:
+            raise GuardRefusal(
+                "malformed payload", "expected an attestation that attests, got another message"
+            )
+        if _said(fields, attestation) != (decision_id, key_epoch):
+            raise GuardRefusal(
+                "conflicting digest", "expected the mandate's decision in the payload, got another"
+            )
+        _require_held(mandate_digest(mandate), attestation.digest)
+        return payload, self._sign_payload(payload)
+
+    async def sign_checkpoint(self, body: bytes) -> bytes:
+        """Ed25519 by the log key over a checkpoint body: three lines, origin, size and root."""
+        if body.count(b"\n") != _CHECKPOINT_LINES or not body.endswith(b"\n"):
+            raise GuardRefusal(
+                "malformed payload", "expected a checkpoint body of three lines, got other bytes"
+            )
+        return bytes(self._keyring.log.sign(body).signature)
+
+    async def sign_committee(self, document: bytes) -> bytes:
+        """Ed25519 by the identity key over a committee document (SPEC 2.2)."""
+        return bytes(self._keyring.identity.sign(_COMMITTEE_TAG + document).signature)
+
+    async def sign_transaction(self, digest: bytes) -> bytes:
+        """65 bytes r ‖ s ‖ v with v 0 or 1, by the submitter key, over a transaction's signing hash."""
+        assert len(digest) == _DIGEST_BYTES, "a signing hash is Keccak-256"
+        return _sign_recoverable(self._keyring.submitter, digest, v_offset=0)
+
+    def _sign_payload(self, payload: bytes) -> bytes:
+        return bytes(self._keyring.identity.sign(signing_bytes(payload)).signature)
+
+    def _read(self, payload: bytes) -> tuple[PayloadFields, Attestation | None]:
+        # SECURITY: what receivers would read otherwise than we do must not be signed: the same parser.
+        try:
+            fields = parse_envelope(assemble_envelope(payload, _NO_SIGNATURE)).fields
+            message = read_body(fields.kind, fields.body)
+        except ProofError as error:
+            raise GuardRefusal("malformed payload", str(error)) from error
+        if fields.author != self._identity:
+            raise GuardRefusal(
+                "foreign author", f"expected {self._identity.hex()}, got {fields.author.hex()}"
+            )
+        return fields, message if isinstance(message, Attestation) else None
+
+
+def _statement(decision_id: DecisionId, key_epoch: int, mandate: Mandate) -> Statement:
+    if (mandate.decision_id, mandate.key_epoch) != (decision_id, key_epoch):
+        raise GuardRefusal(
+            "foreign mandate", "expected the mandate of this decision and key epoch, got another"
+        )
+    return Statement(decision_id, key_epoch, mandate_digest(mandate), Seconds(mandate.not_before))
+
+
+def _said(fields: PayloadFields, attestation: Attestation) -> tuple[DecisionId, int]:
+    return id_of(fields.network, attestation.decision), attestation.decision.key_epoch
+
+
+def _require_held(held: MandateDigest | None, said: MandateDigest) -> None:
+    if held is None:
+        raise GuardRefusal("unknown digest", f"expected a digest that the guard holds, got {said.hex()}")
+    if held != said:
+        raise GuardRefusal("conflicting digest", f"expected {held.hex()}, got {said.hex()}")
+
+
+def _sign_recoverable(key: coincurve.PrivateKey, digest: bytes, *, v_offset: int) -> bytes:
+    # libsecp256k1: nonce after RFC 6979, s in the lower half, recovery id in the last byte.
+    signature: bytes = key.sign_recoverable(digest, hasher=None)
+    return signature[:64] + bytes([signature[64] + v_offset])
+
+
+@asynccontextmanager
+async def open_signer(
+    directory: Path,
+    *,
+    guard_path: Path,
+    passphrase: Secret,
+    submitter: str = DEFAULT_SUBMITTER,
+    probe: Probe = no_probe,
+) -> AsyncIterator[LocalSigner]:
+    """Open the keys in `directory` and the guard; attestations stay refused until `release_guard`.
+
+    Raises:
+        KeyFileError: a key does not open.
+        ConfigError: another process has the guard open.
+        JournalError: the disk refuses.
+    """
+    keyring = await asyncio.to_thread(open_keyring, directory, passphrase, submitter)
+    async with Guard.open(guard_path, probe=probe) as guard:
+        yield LocalSigner(keyring, guard)
