@@ -1,1 +1,5 @@
 """EVM chains (CAIP-2 namespace `eip155`)."""
+
+from adapters.evm.adapter import adapter
+
+__all__ = ["adapter"]

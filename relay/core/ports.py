@@ -20,8 +20,8 @@ from relay.core.types import ActId, Address, BlockRef, Caip2, DecisionId, Gatewa
 class ActText:
     """An act as a plan writes it (SPEC 5.5), before an adapter has read it.
 
-    `call`, `state` and `undo` are written `name(arg, …)` with literal arguments, or `name(type,…)` + `args`.
-    `restore` is a call with one `_` in place of the value that `state` read before.
+    `call`, `state` and `undo` are written `name(type literal, …)`, as `setEnabled(address 0x22…, bool false)`;
+    `restore` likewise, with `_` in the place of the value that `state` read before, as `setCap(uint256 _)`.
     """
 
     name: str

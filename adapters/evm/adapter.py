@@ -1,0 +1,44 @@
+"""The adapter of EVM chains: what `relay.chains` finds under the entry point `eip155`."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+
+from adapters.evm import encode, reads
+from adapters.evm.endpoint import EvmEndpoint, open_endpoint
+from relay.core.observations import CallQuery, EventQuery
+from relay.core.ports import ActText, ChainSettings, EncodedAct, EndpointAddress
+from relay.core.types import Caip2, Gateway
+
+
+class EvmAdapter:
+    """The port `relay.core.ports.Adapter`."""
+
+    namespace = "eip155"
+
+    def event_query(self, chain: Caip2, address: str, event: str) -> tuple[EventQuery, tuple[str, ...]]:
+        return reads.make_event_query(chain, address, event)
+
+    def call_query(
+        self, chain: Caip2, address: str, call: str, args: tuple[str | int | bool, ...], word: int
+    ) -> CallQuery:
+        return reads.make_call_query(chain, address, call, args, word)
+
+    def encode_act(self, act: ActText) -> EncodedAct:
+        return encode.encode_act(act)
+
+    def gateway_address(self, text: str) -> Gateway:
+        return encode.gateway_of(text)
+
+    def endpoint(
+        self, settings: ChainSettings, address: EndpointAddress
+    ) -> AbstractAsyncContextManager[EvmEndpoint]:
+        return open_endpoint(settings, address)
+
+
+def adapter() -> EvmAdapter:
+    """The entry point: one adapter, which holds no state."""
+    return EvmAdapter()
+
+
+__all__ = ["EvmAdapter", "adapter"]

@@ -1,0 +1,138 @@
+"""Acts as a gateway knows them, and the calldata that carries a mandate to it (core SPEC 4.2 to 4.4). Pure."""
+
+from __future__ import annotations
+
+from eth_abi.abi import encode
+
+from adapters.evm.abi import EncodedCall, parse_address, parse_call, selector
+from proofs.hashes import keccak256
+from relay.core.errors import PlanError
+from relay.core.ports import ActText, EncodedAct, Execute, Expire, GatewayCall
+from relay.core.types import ActId, Gateway
+
+COMPARE = {"=": 0, "<=": 1, ">=": 2}
+UNDO_NONE, UNDO_CALL, UNDO_RESTORE = 0, 1, 2
+MAX_GAS_CAP = 30_000_000
+MAX_STATE_WORD = 255
+MAX_CALLDATA = 8_192
+MAX_NAME_BYTES = 64
+
+ACT_TYPES = (
+    "address", "bytes", "address", "bytes", "uint8", "uint256", "uint8", "uint8", "bytes", "uint16", "uint64",
+)  # fmt: skip
+"""The fields of the gateway's `Act`, in order: what `EncodedAct.registration` holds."""
+_MANDATE = "(bytes32,uint32,uint8,bytes32,uint8,bytes32,bytes32,uint64,uint64)"
+_EXECUTE = (_MANDATE, "bytes32", "uint64", "bytes32[]", "bytes")
+EXECUTE_SELECTOR = selector("execute", _EXECUTE)
+EXPIRE_SELECTOR = selector("expire", ("bytes32",))
+
+
+def gateway_of(text: str, where: str = "gateway") -> Gateway:
+    """An address as 32 bytes (SPEC 1.3)."""
+    return Gateway(parse_address(text, where).rjust(32, b"\0"))
+
+
+def address_text(gateway: Gateway) -> str:
+    """The address of a gateway on this kind of chain, lower-case 0x hex."""
+    return "0x" + gateway[12:].hex()
+
+
+def encode_act(act: ActText) -> EncodedAct:
+    """Read, check and encode an act (SPEC 4.4); `registration` has the fields of `ACT_TYPES`.
+
+    Raises:
+        PlanError: with the key of the act at fault.
+    """
+    where = f"acts.{act.name}"
+    if not 0 < len(act.name.encode()) <= MAX_NAME_BYTES:
+        raise PlanError(where, f"expected a name of 1 to {MAX_NAME_BYTES} bytes")
+    target = parse_address(act.target, f"{where}.target")
+    state_target = parse_address(act.state_target, f"{where}.state_target") if act.state_target is not None else target
+    state = parse_call(act.state, f"{where}.state")
+    call = parse_call(act.call, f"{where}.call")
+    undo, undo_call = _undo(act, where)
+    registration = (
+        target,
+        _bounded(call, f"{where}.call"),
+        state_target,
+        _bounded(state, f"{where}.state"),
+        _within("state_word", act.state_word, MAX_STATE_WORD, where),
+        _within("value", int(act.value), (1 << 256) - 1, where),
+        _compare(act, where),
+        undo,
+        _bounded(undo_call, f"{where}.undo"),
+        _within("restore", undo_call.placeholder or 0, (1 << 16) - 1, where),
+        _within("gas", act.gas, MAX_GAS_CAP, where, least=1),
+    )
+    return EncodedAct(
+        gateway=gateway_of(act.gateway, f"{where}.gateway"),
+        act_id=act_id(act.name),
+        act_hash=_act_hash(registration),
+        registration=registration,
+    )
+
+
+def act_id(name: str) -> ActId:
+    """`K(name)` (SPEC 1.3)."""
+    return ActId(keccak256(name.encode()))
+
+
+def _act_hash(registration: tuple[object, ...]) -> bytes:
+    hashed = [keccak256(field) if type_ == "bytes" and isinstance(field, bytes) else field
+              for type_, field in zip(ACT_TYPES, registration, strict=True)]  # fmt: skip
+    types = ["bytes32" if type_ == "bytes" else type_ for type_ in ACT_TYPES]
+    return keccak256(encode(types, hashed))
+
+
+def _undo(act: ActText, where: str) -> tuple[int, EncodedCall]:
+    if act.undo is not None and act.restore is not None:
+        raise PlanError(f"{where}.restore", "expected `undo` or `restore`, got both")
+    if act.undo is not None:
+        return UNDO_CALL, parse_call(act.undo, f"{where}.undo")
+    if act.restore is not None:
+        return UNDO_RESTORE, parse_call(act.restore, f"{where}.restore", template=True)
+    return UNDO_NONE, EncodedCall(b"", None)
+
+
+def _compare(act: ActText, where: str) -> int:
+    if act.compare not in COMPARE:
+        raise PlanError(f"{where}.compare", f"expected one of {', '.join(COMPARE)}, got {act.compare!r}")
+    return COMPARE[act.compare]
+
+
+def _within(key: str, value: int, most: int, where: str, *, least: int = 0) -> int:
+    if not least <= value <= most:
+        raise PlanError(f"{where}.{key}", f"expected {least} to {most}, got {value}")
+    return value
+
+
+def _bounded(call: EncodedCall, where: str) -> bytes:
+    if len(call.calldata) > MAX_CALLDATA:
+        raise PlanError(where, f"expected at most {MAX_CALLDATA} bytes of calldata, got {len(call.calldata)}")
+    return call.calldata
+
+
+def gateway_calldata(call: GatewayCall) -> bytes:
+    """`execute(Mandate,bytes32,uint64,bytes32[],bytes)` or `expire(bytes32)`."""
+    match call:
+        case Expire():
+            return EXPIRE_SELECTOR + call.act_id
+        case Execute():
+            m = call.mandate
+            mandate = (m.network, m.key_epoch, int(m.tier), m.plan_hash, int(m.op), m.decision_id, m.acts_root,
+                       m.not_before, m.not_after)  # fmt: skip
+            values = (mandate, call.act_id, call.duration_s, list(call.proof), call.certificate)
+            return EXECUTE_SELECTOR + encode(_EXECUTE, values)
+
+
+__all__ = [
+    "ACT_TYPES",
+    "EXECUTE_SELECTOR",
+    "EXPIRE_SELECTOR",
+    "MAX_GAS_CAP",
+    "act_id",
+    "address_text",
+    "encode_act",
+    "gateway_calldata",
+    "gateway_of",
+]

@@ -1,0 +1,134 @@
+"""What a contract answers, as facts: the fields of a log, one word of a call's result.
+
+Decoding never fails for a value that a contract can emit: an attacker who could make a log unreadable could hide it.
+So static words keep their low bits as the EVM does, and text that is not UTF-8 is escaped, not refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from adapters.evm.abi import EventSignature, FunctionSignature, Parameter, head_words, is_dynamic
+from relay.core.errors import PlanError
+from relay.core.observations import Field
+
+FAILED = "call failed"
+"""A revert or an exceptional halt: nodes name the two too differently to tell them apart."""
+EMPTY = "empty answer"
+"""No contract there, or one that returns nothing."""
+NOT_DECODABLE = "answer not decodable"
+MAX_FIELD_BYTES = 4_096
+
+
+def decode_log(event: EventSignature, topics: Sequence[bytes], data: bytes) -> dict[str, Field] | None:
+    """The log's fields by name, or None where topics and data have another shape than this event's.
+
+    An indexed parameter of a dynamic type is its 32-byte hash; other dynamic ones but bytes and string carry no field.
+    """
+    indexed = [parameter for parameter in event.parameters if parameter.indexed]
+    if len(topics) != len(indexed) + 1:
+        return None
+    fields: dict[str, Field] = {}
+    position, topic = 0, 1
+    for parameter in event.parameters:
+        if parameter.indexed:
+            fields[parameter.name] = _topic_field(parameter, topics[topic])
+            topic += 1
+            continue
+        end = position + 32 * head_words(parameter.type)
+        if end > len(data):
+            return None
+        if "[" not in parameter.type:
+            field = _data_field(parameter.type, data, position)
+            if field is None:
+                return None
+            fields[parameter.name] = field
+        position = end
+    return fields
+
+
+def carried_fields(event: EventSignature) -> tuple[str, ...]:
+    """The names of the fields that `decode_log` gives."""
+    return tuple(p.name for p in event.parameters if p.indexed or "[" not in p.type)
+
+
+def _topic_field(parameter: Parameter, topic: bytes) -> Field:
+    if is_dynamic(parameter.type) or "[" in parameter.type:
+        return "0x" + topic.hex()
+    return word_field(parameter.type, topic)
+
+
+def _data_field(type_: str, data: bytes, position: int) -> Field | None:
+    word = data[position : position + 32]
+    if not is_dynamic(type_):
+        return word_field(type_, word)
+    start = int.from_bytes(word, "big")
+    if start + 32 > len(data):
+        return None
+    size = int.from_bytes(data[start : start + 32], "big")
+    if size > len(data) - start - 32:
+        return None
+    content = data[start + 32 : start + 32 + min(size, MAX_FIELD_BYTES)]
+    return content.decode("utf-8", "backslashreplace") if type_ == "string" else "0x" + content.hex()
+
+
+def word_field(type_: str, word: bytes) -> Field:
+    """One static word as a field; bits beyond the type are cut off, as the EVM's own code does."""
+    if type_ == "address":
+        return "0x" + word[12:].hex()
+    if type_ == "bool":
+        return any(word)
+    if type_.startswith("bytes"):
+        return "0x" + word[: int(type_[5:])].hex()
+    bits = int(type_.lstrip("uint"))
+    number = int.from_bytes(word, "big") & ((1 << bits) - 1)
+    if type_.startswith("int") and number >> (bits - 1):
+        number -= 1 << bits
+    return number
+
+
+def result_type(function: FunctionSignature, word: int, where: str) -> str:
+    """The type of word number `word` of the result; refused where that word is no integer, bool, address or bytes32."""
+    words: list[str] = []
+    for output in function.outputs:
+        element = re.sub(r"\[.*", "", output)
+        words.extend(["offset"] if is_dynamic(output) else [element] * head_words(output))
+    if not 0 <= word < len(words):
+        raise PlanError(where, f"expected a word below {len(words)} of {function.text}, got {word}")
+    if words[word] == "offset" or (words[word].startswith("bytes") and words[word] != "bytes32"):
+        raise PlanError(where, f"word {word} of {function.text} is no number")
+    return words[word]
+
+
+def decode_result(type_: str, word: int, answer: bytes) -> tuple[int | None, str | None]:
+    """One word of a call's answer: (value, None), or (None, fault) where the answer is empty, short or out of range."""
+    if not answer:
+        return None, EMPTY
+    content = answer[32 * word : 32 * word + 32]
+    if len(content) < 32:
+        return None, NOT_DECODABLE
+    number = int.from_bytes(content, "big")
+    if type_ == "bool":
+        return (number, None) if number < 2 else (None, NOT_DECODABLE)
+    if type_ == "address":
+        return (number, None) if number < 1 << 160 else (None, NOT_DECODABLE)
+    if type_ == "bytes32":
+        return number, None
+    value = word_field(type_, content)
+    assert isinstance(value, int)
+    same = value == (number - (1 << 256) if type_.startswith("int") and number >> 255 else number)
+    return (value, None) if same else (None, NOT_DECODABLE)
+
+
+__all__ = [
+    "EMPTY",
+    "FAILED",
+    "MAX_FIELD_BYTES",
+    "NOT_DECODABLE",
+    "carried_fields",
+    "decode_log",
+    "decode_result",
+    "result_type",
+    "word_field",
+]
