@@ -34,8 +34,8 @@ abstract contract GatewayRegistry is Ownable2Step, ReentrancyGuardTransient {
     }
 
     uint256 public constant MAX_ACTS = 64;
-    uint256 public constant MAX_CALL_BYTES = 4096;
-    uint256 public constant MAX_GAS_CAP = 10_000_000;
+    uint256 public constant MAX_CALL_BYTES = 8_192;
+    uint256 public constant MAX_GAS_CAP = 15_000_000;
     /// How long an announced change may wait to be made, once it is due.
     uint256 public constant CHANGE_LIFETIME = 14 days;
 
