@@ -4,7 +4,15 @@ The floor below the shells that write (journal, keys): shells do not import each
 """
 
 from relay.disk.durable import CommitPoint, Durable, Schema
-from relay.disk.files import Probe, create_file, lock_file, no_probe, replace_file, sync_directory
+from relay.disk.files import (
+    Probe,
+    create_file,
+    lock_file,
+    make_directory,
+    no_probe,
+    replace_file,
+    sync_directory,
+)
 
 __all__ = [
     "CommitPoint",
@@ -13,6 +21,7 @@ __all__ = [
     "Schema",
     "create_file",
     "lock_file",
+    "make_directory",
     "no_probe",
     "replace_file",
     "sync_directory",

@@ -10,7 +10,15 @@ from pathlib import Path
 
 from relay.core.errors import ConfigError
 
-__all__ = ["Probe", "create_file", "lock_file", "no_probe", "replace_file", "sync_directory"]
+__all__ = [
+    "Probe",
+    "create_file",
+    "lock_file",
+    "make_directory",
+    "no_probe",
+    "replace_file",
+    "sync_directory",
+]
 
 Probe = Callable[[str], None]
 """Told each durable step as it is reached, on the thread that takes it. What it raises counts as a failure of
@@ -51,6 +59,19 @@ def replace_file(path: Path, content: bytes, *, mode: int = 0o644, probe: Probe 
     temporary.replace(path)
     sync_directory(path.parent)
     probe(f"after rename {path.name}")
+
+
+def make_directory(directory: Path) -> None:
+    """Create a directory and those above it, durably; one that is there stays as it is.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    if directory.is_dir():
+        return
+    make_directory(directory.parent)
+    directory.mkdir(exist_ok=True)
+    sync_directory(directory.parent)
 
 
 def sync_directory(directory: Path) -> None:

@@ -1,15 +1,18 @@
 """What the node knows, on disk: events, envelopes, and the audit log made of them."""
 
+from relay.journal.auditlog import AuditLog, Published
 from relay.journal.boot import Boot, count_boot
 from relay.journal.disk import DiskLimits, DiskState
 from relay.journal.store import Journal, LogEntry, StoredEnvelope
 
 __all__ = [
+    "AuditLog",
     "Boot",
     "DiskLimits",
     "DiskState",
     "Journal",
     "LogEntry",
+    "Published",
     "StoredEnvelope",
     "count_boot",
 ]

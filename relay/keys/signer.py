@@ -9,6 +9,7 @@ from pathlib import Path
 
 import coincurve
 
+from proofs.checkpoint import parse_checkpoint
 from proofs.decision import decision_id as id_of
 from proofs.envelope import PayloadFields, assemble_envelope, parse_envelope, signing_bytes
 from proofs.errors import ProofError
@@ -24,7 +25,6 @@ from relay.keys.secret import Secret
 __all__ = ["LocalSigner", "open_signer"]
 
 _NO_SIGNATURE = bytes(64)
-_CHECKPOINT_LINES = 3
 _COMMITTEE_TAG = b"tocsin/committee-signature/1\n"
 _DIGEST_BYTES = 32
 _V_OFFSET = 27
@@ -114,10 +114,10 @@ class LocalSigner:
 
     async def sign_checkpoint(self, body: bytes) -> bytes:
         """Ed25519 by the log key over a checkpoint body: three lines, origin, size and root."""
-        if body.count(b"\n") != _CHECKPOINT_LINES or not body.endswith(b"\n"):
-            raise GuardRefusal(
-                "malformed payload", "expected a checkpoint body of three lines, got other bytes"
-            )
+        try:
+            parse_checkpoint(body.decode())
+        except (ProofError, UnicodeDecodeError) as error:
+            raise GuardRefusal("malformed payload", str(error)) from error
         return bytes(self._keyring.log.sign(body).signature)
 
     async def sign_committee(self, document: bytes) -> bytes:
