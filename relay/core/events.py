@@ -8,7 +8,7 @@ from proofs.envelope import Envelope
 from relay.core.messages import Message
 from relay.core.observations import BlockReads
 from relay.core.ports import Submission
-from relay.core.types import BlockRef, Caip2, DecisionId, Identity, Millis
+from relay.core.types import BlockRef, Caip2, DecisionId, Digest, Identity, Millis
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,14 @@ class SigningRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnStatementFound:
+    """A peer gave us back an attestation of our own; `is_held` tells whether our guard holds what it says."""
+
+    digest: Digest
+    is_held: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SubmissionEnded:
     """What became of the call that effect `Submit` with this key asked for."""
 
@@ -134,6 +142,7 @@ Event = (
     | Received
     | Signed
     | SigningRefused
+    | OwnStatementFound
     | SubmissionEnded
     | SignalTold
     | PeersSeen
@@ -147,6 +156,7 @@ __all__ = [
     "ChainReorged",
     "EndpointDisagreed",
     "Event",
+    "OwnStatementFound",
     "PeersSeen",
     "Received",
     "SignalTold",

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from proofs.mandate import Mandate
 from relay.core.observations import BlockReads, CallQuery, ChainQueries, EventQuery
@@ -149,6 +149,54 @@ class Endpoint(Protocol):
         ...
 
 
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement(Generic[T_co]):
+    """An answer that `agreeing` of `asked` configured endpoints gave alike, at least as many as the chain needs."""
+
+    value: T_co
+    agreeing: int
+    asked: int
+
+
+class AgreedChain(Protocol):
+    """A chain read through several endpoints at once. The reads raise `NoAgreement` where too few answer alike."""
+
+    @property
+    def settings(self) -> ChainSettings: ...
+
+    async def head(self) -> Agreement[Header]:
+        """The highest block that enough endpoints have."""
+        ...
+
+    async def finalized(self) -> Agreement[Header]:
+        """The highest block that enough endpoints call final."""
+        ...
+
+    async def headers(self, first: int, last: int) -> Agreement[tuple[Header, ...]]:
+        """As `Endpoint.headers`, as far as enough endpoints agree; at least one."""
+        ...
+
+    async def observe(
+        self, headers: Sequence[Header], queries: ChainQueries
+    ) -> Agreement[tuple[BlockReads, ...]]: ...
+
+    async def announced(self) -> Header:
+        """The next head that subscribed endpoints announce; only the newest is kept while nobody waits."""
+        ...
+
+    @property
+    def subscriptions(self) -> int:
+        """How many endpoints' subscriptions are alive."""
+        ...
+
+    async def disagreement(self) -> tuple[tuple[str, ...], int]:
+        """The next block number for which operators answered otherwise than the quorum, and those operators."""
+        ...
+
+
 class TransactionSigner(Protocol):
     """The part of a signer that pays for transactions."""
 
@@ -234,6 +282,8 @@ class Signer(TransactionSigner, Protocol):
 __all__ = [
     "ActText",
     "Adapter",
+    "AgreedChain",
+    "Agreement",
     "ChainSettings",
     "EncodedAct",
     "Endpoint",

@@ -1,0 +1,136 @@
+"""What a node wants done: the only output of `Node.advance` (SPEC 7.1). Done after the event is on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from proofs.canonical import Value
+from relay.core.decisions import Prepared
+from relay.core.messages import Message, Verdict
+from relay.core.ports import GatewayCall
+from relay.core.types import Digest, Identity
+
+
+class PageKind(StrEnum):
+    """What wakes somebody; everything else is a ticket."""
+
+    CANNOT_SIGN = "my node cannot sign"
+    FEW_LIVE_MEMBERS = "live members below full"
+    NO_EFFECT = "incident open without effect past its patience"
+    FORK_EVIDENCE = "fork evidence"
+
+
+@dataclass(frozen=True, slots=True)
+class SignAttestation:
+    """Sign our verdict on a decision; for `attest` the guard and the attester key come first."""
+
+    prepared: Prepared
+    verdict: Verdict
+    trace: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class SignStatement:
+    """Sign any other message and mail it to `to`, or to everybody."""
+
+    message: Message
+    to: Identity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Mail an envelope of somebody else to `to`, as it came."""
+
+    raw: bytes
+    to: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """Append an envelope to the audit log, at the latest within the merge delay."""
+
+    digest: Digest
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Releasable:
+    """These entries may be published now (SPEC 7.3)."""
+
+    digests: tuple[Digest, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Send this call; `key` names it in `SubmissionEnded`."""
+
+    key: bytes
+    call: GatewayCall
+
+
+@dataclass(frozen=True, slots=True)
+class UnlockSigner:
+    """Enough peers have told us what they remember of us (SPEC 6.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Wake somebody."""
+
+    kind: PageKind
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something for the text log and the counters; `name` is a constant phrase."""
+
+    name: str
+    facts: Mapping[str, str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The view of this decision's incident has changed; for those who watch."""
+
+    decision_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Stop the process; signing on would be unsafe."""
+
+    reason: str
+
+
+Effect = (
+    SignAttestation
+    | SignStatement
+    | Forward
+    | LogEntry
+    | Releasable
+    | Submit
+    | UnlockSigner
+    | Page
+    | Notice
+    | Changed
+    | Stop
+)
+
+__all__ = [
+    "Changed",
+    "Effect",
+    "Forward",
+    "LogEntry",
+    "Notice",
+    "Page",
+    "PageKind",
+    "Releasable",
+    "SignAttestation",
+    "SignStatement",
+    "Stop",
+    "Submit",
+    "UnlockSigner",
+]

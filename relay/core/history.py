@@ -1,0 +1,269 @@
+"""Events as bytes, and back: what the journal holds (SPEC 7.1). Canonical msgpack, one array per event."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from proofs.canonical import Value, decode, encode
+from proofs.decision import BlockRef, block_value, parse_block
+from proofs.envelope import PayloadFields, UnverifiedEnvelope, parse_envelope
+from proofs.envelope import Envelope
+from proofs.errors import ProofError
+from proofs.hashes import sha256
+from relay.core.errors import JournalError
+from relay.core.events import (
+    BlockObserved,
+    ChainFinalized,
+    ChainReorged,
+    Event,
+    OwnStatementFound,
+    Received,
+    SignalTold,
+    Signed,
+    SigningRefused,
+    Started,
+    SubmissionEnded,
+)
+from relay.core.observations import (
+    BlockReads,
+    CallValue,
+    EndedHow,
+    EventRow,
+    Field,
+    GatewayEvent,
+    GatewayEventKind,
+    PlanRegistered,
+)
+from relay.core.ports import Submission, SubmissionStatus
+from relay.core.types import (
+    ActId,
+    Caip2,
+    DecisionId,
+    Digest,
+    Gateway,
+    Header,
+    Millis,
+    PlanHash,
+)
+from relay.core.wire import read_message
+
+__all__ = ["MAX_EVENT_BYTES", "event_from_bytes", "event_to_bytes"]
+
+MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
+
+
+def event_to_bytes(event: Event) -> bytes:
+    """Give the journal's bytes of an event that `is_journalled` says goes to disk."""
+    return encode(_packed(event))
+
+
+def event_from_bytes(data: bytes) -> Event:
+    """Read what `event_to_bytes` wrote. Signatures are not checked again: the journal is our own.
+
+    Raises:
+        JournalError: the bytes are no event of this version.
+    """
+    try:
+        value = decode(data, limit_bytes=MAX_EVENT_BYTES)
+        return _unpacked(value)
+    except (ProofError, ValueError, TypeError, KeyError) as error:
+        raise JournalError(f"expected an event, got {data[:16].hex()}…: {error}") from error
+
+
+def _packed(event: Event) -> Value:
+    match event:
+        case Started(at_ms, boot, instance):
+            return ["started", at_ms, boot, instance]
+        case BlockObserved(reads, agreeing, asked, head):
+            return ["block", _pack_reads(reads), agreeing, asked, block_value(head)]
+        case ChainReorged(chain, ancestor):
+            return ["reorg", chain, block_value(ancestor)]
+        case ChainFinalized(block):
+            return ["final", block_value(block)]
+        case Received(envelope, _, at_ms):
+            return ["received", envelope.raw, at_ms]
+        case Signed(envelope, _, at_ms):
+            return ["signed", envelope.raw, at_ms]
+        case SigningRefused(decision_id, key_epoch, reason):
+            return ["refused", decision_id, key_epoch, reason]
+        case OwnStatementFound(digest, is_held):
+            return ["own", digest, is_held]
+        case SubmissionEnded(key, submission):
+            return ["submission", key, _pack_submission(submission)]
+        case SignalTold(plan_hash, subject, reporter, note, at_ms):
+            return ["signal", plan_hash, subject, reporter, note, at_ms]
+        case _:
+            raise AssertionError(f"{type(event).__name__} is not journalled")
+
+
+def _unpacked(value: Value) -> Event:
+    match value:
+        case ("started", int(at_ms), int(boot), bytes(instance)):
+            return Started(Millis(at_ms), boot, instance)
+        case ("block", reads, int(agreeing), int(asked), head):
+            return BlockObserved(_unpack_reads(reads), agreeing, asked, parse_block(head))
+        case ("reorg", str(chain), ancestor):
+            return ChainReorged(Caip2(chain), parse_block(ancestor))
+        case ("final", block):
+            return ChainFinalized(parse_block(block))
+        case ("received", bytes(raw), int(at_ms)):
+            envelope = _own_copy(parse_envelope(raw))
+            return Received(envelope, read_message(envelope), Millis(at_ms))
+        case ("signed", bytes(raw), int(at_ms)):
+            envelope = _own_copy(parse_envelope(raw))
+            return Signed(envelope, read_message(envelope), Millis(at_ms))
+        case ("refused", bytes(decision_id), int(key_epoch), str(reason)):
+            return SigningRefused(DecisionId(decision_id), key_epoch, reason)
+        case ("own", bytes(digest), bool(is_held)):
+            return OwnStatementFound(Digest(digest), is_held)
+        case ("submission", bytes(key), submission):
+            return SubmissionEnded(key, _unpack_submission(submission))
+        case ("signal", bytes(plan_hash), str(subject), str(reporter), str(note), int(at_ms)):
+            return SignalTold(plan_hash, subject, reporter, note, Millis(at_ms))
+        case _:
+            raise ValueError("unknown form")
+
+
+def _own_copy(unverified: UnverifiedEnvelope) -> Envelope:
+    """Take an envelope whose signature was checked before it was written."""
+    fields: PayloadFields = unverified.fields
+    return Envelope(
+        raw=unverified.raw,
+        digest=sha256(unverified.raw),
+        network=fields.network,
+        author=fields.author,
+        committee_epoch=fields.committee_epoch,
+        kind=fields.kind,
+        at_ms=fields.at_ms,
+        body=fields.body,
+    )
+
+
+def _pack_reads(reads: BlockReads) -> Value:
+    return [
+        block_value(reads.header.block),
+        reads.header.parent,
+        [[row.query, row.log_index, row.tx, dict(row.fields)] for row in reads.rows],
+        [[call.query, call.value, call.fault] for call in reads.calls],
+        [_pack_gateway_event(event) for event in reads.gateway_events],
+        [[p.gateway, p.log_index, p.current, p.following, p.overlap_until] for p in reads.plans],
+    ]
+
+
+def _unpack_reads(value: Value) -> BlockReads:
+    block, parent, rows, calls, gateway_events, plans = _items(value)
+    return BlockReads(
+        header=Header(parse_block(block), _bytes(parent)),
+        rows=tuple(_unpack_row(row) for row in _items(rows)),
+        calls=tuple(_unpack_call(call) for call in _items(calls)),
+        gateway_events=tuple(_unpack_gateway_event(event) for event in _items(gateway_events)),
+        plans=tuple(_unpack_plan(plan) for plan in _items(plans)),
+    )
+
+
+def _unpack_row(value: Value) -> EventRow:
+    match value:
+        case (int(query), int(log_index), bytes(tx), dict(fields)):
+            read: dict[str, Field] = {k: v for k, v in fields.items() if isinstance(v, int | str)}
+            return EventRow(query, log_index, tx, read)
+        case _:
+            raise ValueError("expected an event row")
+
+
+def _unpack_call(value: Value) -> CallValue:
+    match value:
+        case (int(query), int() | None as result, str() | None as fault):
+            return CallValue(query, result, fault)
+        case _:
+            raise ValueError("expected a call's value")
+
+
+def _unpack_plan(value: Value) -> PlanRegistered:
+    match value:
+        case (bytes(gateway), int(log_index), bytes(current), bytes(following), int(overlap_until)):
+            return PlanRegistered(
+                Gateway(gateway), log_index, PlanHash(current), PlanHash(following), overlap_until
+            )
+        case _:
+            raise ValueError("expected a registered plan")
+
+
+def _pack_gateway_event(event: GatewayEvent) -> Value:
+    return {
+        "act_id": event.act_id,
+        "decision_id": event.decision_id,
+        "ended_at": event.ended_at,
+        "gas_used": event.gas_used,
+        "gateway": event.gateway,
+        "how": event.how.value if event.how is not None else None,
+        "kind": event.kind.value,
+        "log_index": event.log_index,
+        "mandate": event.mandate,
+        "tier": event.tier,
+        "tx": event.tx,
+        "undone": event.undone,
+        "until": event.until,
+    }
+
+
+def _unpack_gateway_event(value: Value) -> GatewayEvent:
+    match value:
+        case {
+            "act_id": bytes(act_id),
+            "decision_id": bytes() | None as decision_id,
+            "ended_at": int(ended_at),
+            "gas_used": int(gas_used),
+            "gateway": bytes(gateway),
+            "how": str() | None as how,
+            "kind": str(kind),
+            "log_index": int(log_index),
+            "mandate": bytes() | None as mandate,
+            "tier": int(tier),
+            "tx": bytes(tx),
+            "undone": bool(undone),
+            "until": int(until),
+        }:
+            return GatewayEvent(
+                gateway=Gateway(gateway),
+                kind=GatewayEventKind(kind),
+                act_id=ActId(act_id),
+                tx=tx,
+                log_index=log_index,
+                gas_used=gas_used,
+                mandate=None if mandate is None else Digest(mandate),
+                decision_id=None if decision_id is None else DecisionId(decision_id),
+                tier=tier,
+                until=until,
+                how=None if how is None else EndedHow(how),
+                ended_at=ended_at,
+                undone=undone,
+            )
+        case _:
+            raise ValueError("expected a gateway event")
+
+
+def _pack_submission(submission: Submission) -> Value:
+    block = block_value(submission.block) if submission.block is not None else None
+    return [submission.status.value, submission.tx, block, submission.gas_used, submission.reason]
+
+
+def _unpack_submission(value: Value) -> Submission:
+    match value:
+        case (str(status), bytes() | None as tx, block, int(gas_used), str(reason)):
+            read: BlockRef | None = None if block is None else parse_block(block)
+            return Submission(SubmissionStatus(status), tx, read, gas_used, reason)
+        case _:
+            raise ValueError("expected a submission")
+
+
+def _items(value: Value) -> Sequence[Value]:
+    if not isinstance(value, tuple | list):
+        raise TypeError("expected an array")
+    return value
+
+
+def _bytes(value: Value) -> bytes:
+    if not isinstance(value, bytes):
+        raise TypeError("expected bytes")
+    return value

@@ -1,0 +1,132 @@
+"""Incidents: what people see of the decisions (design: a view over them, not a protocol object)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from proofs.mandate import Op
+from relay.core.book import Book, Entry
+from relay.core.landing import Landing
+from relay.core.messages import Verdict
+from relay.core.observations import GatewayEvent
+from relay.core.types import BlockRef, Caip2, DecisionId, Identity
+
+__all__ = ["ActState", "DecisionState", "Incident", "incidents"]
+
+
+@dataclass(frozen=True, slots=True)
+class ActState:
+    """One act of one decision, and the gateway's event that this node saw, if any."""
+
+    name: str
+    chain: Caip2
+    event: GatewayEvent | None
+    block: BlockRef | None
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionState:
+    """One decision of an incident. Verdicts are by identity."""
+
+    entry: Entry
+    id: DecisionId
+    acts: tuple[ActState, ...]
+    verdicts: tuple[tuple[Identity, Verdict], ...]
+
+    @property
+    def is_certified(self) -> bool:
+        return self.entry.tally.certificate is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """The run of one rule's decisions, with those that links have made of them; newest decision last.
+
+    `id` is the first decision's. `contained` tells that every act of the first certified decision took effect.
+    """
+
+    id: DecisionId
+    protocol: str
+    rule: str
+    decisions: tuple[DecisionState, ...]
+
+    @property
+    def is_contained(self) -> bool:
+        """Tell whether every act that was certified first has taken effect."""
+        first = next((decision for decision in self.decisions if decision.is_certified), None)
+        linked = [item for item in self.decisions if item.entry.tally.prepared.decision.parent is not None]
+        wanted = ([first] if first is not None else []) + linked[:1]
+        return bool(wanted) and all(act.event is not None for decision in wanted for act in decision.acts)
+
+
+def incidents(book: Book, landing: Landing) -> tuple[Incident, ...]:
+    """Group the book's decisions into incidents, oldest first (SPEC 5.4; design section 5)."""
+    states = [_state(decision_id, entry, landing) for (decision_id, _), entry in book.entries.items()]
+    states.sort(key=lambda state: (_anchor(state).timestamp, state.id))
+    children: dict[DecisionId, list[DecisionState]] = {}
+    runs: list[list[DecisionState]] = []
+    newest: dict[tuple[bytes, str], list[DecisionState]] = {}
+    for state in states:
+        decision = state.entry.tally.prepared.decision
+        if decision.parent is not None:
+            children.setdefault(decision.parent, []).append(state)
+            continue
+        for rule in _rules(book, state):
+            run = newest.get((decision.plan_hash, rule))
+            if run is None or _anchor(state).timestamp > _ends(run):
+                run = []
+                runs.append(run)
+                newest[(decision.plan_hash, rule)] = run
+            run.append(state)
+    return tuple(_incident(book, run, children) for run in runs)
+
+
+def _incident(
+    book: Book, run: Sequence[DecisionState], children: dict[DecisionId, list[DecisionState]]
+) -> Incident:
+    first = run[0].entry.tally.prepared.decision
+    everything = [*run]
+    waiting = [*run]
+    while waiting:
+        found = children.get(waiting.pop().id, [])
+        everything += found
+        waiting += found
+    everything.sort(key=lambda state: (_anchor(state).timestamp, state.id))
+    plan = book.rooms[first.plan_hash].compiled.plan
+    return Incident(run[0].id, plan.protocol, first.subject, tuple(everything))
+
+
+def _state(decision_id: DecisionId, entry: Entry, landing: Landing) -> DecisionState:
+    prepared = entry.tally.prepared
+    acts: list[ActState] = []
+    for name, leaf in zip(prepared.act_names, prepared.leaves, strict=True):
+        event, block = landing.landed.get((decision_id, leaf.chain, leaf.act_id), (None, None))
+        acts.append(ActState(name, leaf.chain, event, block))
+    verdicts = tuple(sorted((identity, slot.verdict) for identity, slot in entry.tally.slots.items()))
+    return DecisionState(entry, decision_id, tuple(acts), verdicts)
+
+
+def _rules(book: Book, state: DecisionState) -> Iterable[str]:
+    """Give the rules to whose incidents a decision belongs: its own, or those whose ladder names its act."""
+    decision = state.entry.tally.prepared.decision
+    if decision.op is Op.PROTECT:
+        return (decision.subject,)
+    plan = book.rooms[decision.plan_hash].compiled.plan
+    named = [
+        rule.name
+        for rule in plan.rules.values()
+        if any(decision.subject in rung.acts for rung in rule.ladder)
+    ]
+    return named[:1]
+
+
+def _anchor(state: DecisionState) -> BlockRef:
+    return state.entry.tally.prepared.decision.anchor
+
+
+def _ends(run: Sequence[DecisionState]) -> int:
+    """Give until when the acts of a run last, or its newest mandate is good."""
+    ends = [state.entry.tally.prepared.mandate.not_after for state in run]
+    ends += [act.event.until for state in run for act in state.acts if act.event is not None]
+    return max(ends)

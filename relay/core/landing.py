@@ -1,0 +1,203 @@
+"""The last mile as the core sees it: what is to be sent, by whom first, and whether it is still needed (SPEC 6.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from proofs.hashes import tagged
+from proofs.mandate import ActLeaf, Op, leaf_proof
+from relay.core.compiled import CompiledPlan
+from relay.core.decisions import Prepared
+from relay.core.effects import Effect, Notice, Submit
+from relay.core.observations import GatewayEvent
+from relay.core.ports import Execute, Expire, GatewayCall, Submission, SubmissionStatus
+from relay.core.submission import rank, stagger_ms
+from relay.core.types import BlockRef, Caip2, DecisionId, Identity, Millis
+from relay.core.view import ChainView
+
+__all__ = ["Landing", "LandingSettings", "Pending"]
+
+MAX_PENDING = 4_096
+MAX_TRIES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class LandingSettings:
+    """Who we are among whom, and how fast each chain makes blocks."""
+
+    me: Identity
+    members: tuple[Identity, ...]
+    block_time_ms: Mapping[Caip2, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A call that may have to be sent; `prepared` is None for an expiry."""
+
+    key: bytes
+    call: GatewayCall
+    due_ms: Millis
+    lasts_s: int
+    prepared: Prepared | None
+    in_flight: bool = False
+    tries: int = 0
+
+
+@dataclass(slots=True)
+class Landing:
+    """Calls to be sent and effects seen; deterministic, fed by the node."""
+
+    settings: LandingSettings
+    views: Mapping[Caip2, ChainView]
+    pending: dict[bytes, Pending] = field(default_factory=dict)
+    landed: dict[tuple[DecisionId, Caip2, bytes], tuple[GatewayEvent, BlockRef]] = field(default_factory=dict)
+    _newest_protect: dict[tuple[Caip2, bytes, bytes], int] = field(default_factory=dict)
+    _newest_release: dict[tuple[Caip2, bytes, bytes], int] = field(default_factory=dict)
+    _newest_landed: dict[tuple[Caip2, bytes, bytes], int] = field(default_factory=dict)
+
+    # --- what is to be sent -------------------------------------------------------------------------------------
+
+    def certified(self, prepared: Prepared, certificate: bytes, at_ms: Millis) -> None:
+        """Queue one call per act leaf of a decision that has its certificate."""
+        for leaf in prepared.leaves:
+            self._remember(prepared, leaf)
+            call = Execute(
+                chain=leaf.chain,
+                gateway=leaf.gateway,
+                act_id=leaf.act_id,
+                duration_s=leaf.duration_s,
+                mandate=prepared.mandate,
+                proof=tuple(leaf_proof(prepared.leaves, leaf)),
+                certificate=certificate,
+            )
+            self._queue(prepared.id, call, lasts_s=leaf.duration_s, prepared=prepared, at_ms=at_ms)
+
+    def look_for_expired(self, compiled: CompiledPlan, chain: Caip2, at_ms: Millis) -> None:
+        """Queue the ending of acts of this plan on `chain` whose time is over."""
+        view = self.views[chain]
+        if view.tip is None:
+            return
+        for name, encoded in compiled.acts.items():
+            act = compiled.plan.acts[name]
+            if act.text.chain != chain:
+                continue
+            record = view.record(encoded.gateway, encoded.act_id, view.tip)
+            if record is None or record.until >= view.tip.timestamp:
+                continue
+            subject = tagged("tocsin/expiry/1", encoded.gateway + encoded.act_id + record.until.to_bytes(8, "big"))
+            call = Expire(chain=chain, gateway=encoded.gateway, act_id=encoded.act_id)
+            self._queue(subject, call, lasts_s=act.lasts_s, prepared=None, at_ms=at_ms)
+
+    def due(self, at_ms: Millis) -> list[Effect]:
+        """Give the calls to send now, and drop those that nobody needs any more."""
+        effects: list[Effect] = []
+        for pending in [item for item in self.pending.values() if item.due_ms <= at_ms and not item.in_flight]:
+            reason = self._needless(pending)
+            if reason:
+                del self.pending[pending.key]
+                effects.append(Notice("submission dropped", {"reason": reason, "chain": pending.call.chain}))
+                continue
+            self.pending[pending.key] = replace(pending, in_flight=True, tries=pending.tries + 1)
+            effects.append(Submit(pending.key, pending.call))
+        return effects
+
+    def next_due_ms(self) -> Millis | None:
+        """Give when `due` is to be called next."""
+        waiting = [pending.due_ms for pending in self.pending.values() if not pending.in_flight]
+        return min(waiting, default=None)
+
+    def ended(self, key: bytes, submission: Submission, at_ms: Millis) -> None:
+        """Take a submission's end: a call that did not land is tried again after the stagger."""
+        pending = self.pending.get(key)
+        if pending is None:
+            return
+        wait = stagger_ms(self.settings.block_time_ms[pending.call.chain])
+        if submission.status is SubmissionStatus.LANDED:
+            # The gateway's event ends it when we read it ourselves; a re-org before that makes it due again.
+            wait *= 4
+        elif pending.tries >= MAX_TRIES:
+            del self.pending[key]
+            return
+        self.pending[key] = replace(pending, in_flight=False, due_ms=Millis(at_ms + wait))
+
+    def rearm(self, at_ms: Millis) -> None:
+        """After a restart nothing is in flight any more."""
+        for key, pending in self.pending.items():
+            due = max(pending.due_ms, at_ms) if not pending.in_flight else at_ms
+            self.pending[key] = replace(pending, in_flight=False, due_ms=Millis(due))
+
+    # --- what took effect ---------------------------------------------------------------------------------------
+
+    def observed(self, event: GatewayEvent, block: BlockRef, prepared: Prepared | None) -> None:
+        """Take note of a gateway's event that carries a decision; `prepared` is that decision, if it is known."""
+        if event.decision_id is None:
+            return
+        self.landed[(event.decision_id, block.chain, event.act_id)] = (event, block)
+        if prepared is not None:
+            act = (block.chain, event.gateway, event.act_id)
+            self._newest_landed[act] = max(self._newest_landed.get(act, -1), prepared.mandate.not_before)
+
+    def removed(self, blocks: Iterable[BlockRef]) -> None:
+        """Forget what happened in blocks that left the chain."""
+        gone = {block.hash for block in blocks}
+        for key in [key for key, (_, block) in self.landed.items() if block.hash in gone]:
+            del self.landed[key]
+
+    def has_landed(self, prepared: Prepared) -> bool:
+        """Tell whether every act of a decision was seen to take effect."""
+        return all((prepared.id, leaf.chain, leaf.act_id) in self.landed for leaf in prepared.leaves)
+
+    def is_spent(self, prepared: Prepared) -> bool:
+        """Tell whether the mandate can change nothing any more (SPEC 7.3)."""
+        return all(
+            (prepared.id, leaf.chain, leaf.act_id) in self.landed or self._adds_nothing(prepared, leaf)
+            for leaf in prepared.leaves
+        )
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _queue(
+        self, subject: bytes, call: GatewayCall, *, lasts_s: int, prepared: Prepared | None, at_ms: Millis
+    ) -> None:
+        key = tagged("tocsin/submission/1", subject + call.chain.encode() + call.gateway + call.act_id)
+        if key in self.pending or len(self.pending) >= MAX_PENDING:
+            return
+        place = rank(subject, call.chain, self.settings.members, self.settings.me)
+        wait = place * stagger_ms(self.settings.block_time_ms[call.chain])
+        self.pending[key] = Pending(key, call, Millis(at_ms + wait), lasts_s, prepared)
+
+    def _needless(self, pending: Pending) -> str:
+        """Give why a call need not be sent (any more), or an empty string."""
+        view, call = self.views[pending.call.chain], pending.call
+        record = view.record(call.gateway, call.act_id, view.tip) if view.tip is not None else None
+        if pending.prepared is None:
+            over = record is not None and view.tip is not None and record.until < view.tip.timestamp
+            return "" if over else "already ended"
+        mandate = pending.prepared.mandate
+        if (mandate.decision_id, call.chain, call.act_id) in self.landed:
+            return "seen in effect"
+        if view.head is not None and view.head.timestamp > mandate.not_after:
+            return "out of time"
+        act = (call.chain, call.gateway, call.act_id)
+        if mandate.op is Op.RELEASE:
+            return "protected since" if self._newest_protect.get(act, -1) >= mandate.not_before else ""
+        if record is None or view.tip is None:
+            return "nothing to extend" if mandate.op is Op.EXTEND else ""
+        # Skip what would add little, but never the first protect after a release was decided.
+        after_release = self._newest_landed.get(act, -1) < self._newest_release.get(act, -1) <= mandate.not_before
+        long_enough = (record.until - view.tip.timestamp) * 2 > pending.lasts_s
+        return "in force long enough" if long_enough and not after_release else ""
+
+    def _adds_nothing(self, prepared: Prepared, leaf: ActLeaf) -> bool:
+        if prepared.decision.op is Op.RELEASE:
+            return False
+        view = self.views[leaf.chain]
+        record = view.record(leaf.gateway, leaf.act_id, view.tip) if view.tip is not None else None
+        return record is not None and record.until >= prepared.mandate.not_before + leaf.duration_s
+
+    def _remember(self, prepared: Prepared, leaf: ActLeaf) -> None:
+        table = self._newest_release if prepared.decision.op is Op.RELEASE else self._newest_protect
+        if prepared.decision.op is not Op.EXTEND:
+            act = (leaf.chain, leaf.gateway, leaf.act_id)
+            table[act] = max(table.get(act, -1), prepared.mandate.not_before)

@@ -1,0 +1,125 @@
+"""Everything a node holds of one plan: its evaluator, its schedule, and the judgement of decisions under it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from proofs.canonical import Value
+from proofs.decision import BlockRef, Decision
+from proofs.mandate import Op
+from relay.core.compiled import CompiledPlan
+from relay.core.decisions import Prepared, link_of
+from relay.core.evaluate import Outcome, PeerFacts, PlanEvaluator, trace_of
+from relay.core.plan import Listen, Mode
+from relay.core.schedule import Assessment, Edge, Schedule
+from relay.core.types import Caip2, PlanHash
+from relay.core.view import ChainView
+
+__all__ = ["Parent", "Room"]
+
+_NO_TRACE: Mapping[str, Value] = {
+    "agreement": {},
+    "faulted": (),
+    "pins": {},
+    "result": None,
+    "rule": "",
+    "values": {},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """A certified decision that a link may follow: its plan's verbs, and the plans visited on the way to it."""
+
+    prepared: Prepared
+    reference: Caip2
+    gateway: bytes
+    facts: tuple[PeerFacts, ...]
+    visited: tuple[PlanHash, ...]
+
+
+class Room:
+    """One plan at work; deterministic, and fed through the views it shares with the other plans."""
+
+    def __init__(self, compiled: CompiledPlan, views: Mapping[Caip2, ChainView]) -> None:
+        self.compiled = compiled
+        self.evaluator = PlanEvaluator(compiled, views)
+        self.schedule = Schedule(compiled, views)
+        self._views = views
+        self._reference = views[compiled.plan.clock.reference]
+
+    @property
+    def is_armed(self) -> bool:
+        """Tell whether this plan's decisions are signed."""
+        return self.compiled.plan.mode is Mode.ARMED
+
+    def reference_head(self) -> BlockRef | None:
+        """Give the newest block of the reference chain that a quorum of endpoints had."""
+        return self._reference.head
+
+    def advance(self) -> tuple[Edge, ...]:
+        """Evaluate what has become readable and give the new edges, in the order of the chain."""
+        return self.schedule.extend(self.evaluator.advance())
+
+    def rollback(self, chain: Caip2, ancestor: BlockRef) -> None:
+        """Follow the reference chain back; readings of another chain stand until their pin is asked for again."""
+        self.evaluator.rollback(ancestor)
+        if chain == self.compiled.plan.clock.reference:
+            self.schedule.rollback(ancestor)
+
+    def assess(self, decision: Decision, parent: Parent | None) -> Assessment:
+        """Tell whether the chains bear `decision` out; `parent` is the certified parent, if one is known."""
+        if decision.parent is None:
+            return self.schedule.assess(decision)
+        link = link_of(self.compiled, decision.subject)
+        if link is None or decision.op is not Op.PROTECT:
+            return Assessment.WRONG
+        if parent is None:
+            return Assessment.LATER
+        anchor = self.link_anchor(parent)
+        if anchor is Assessment.LATER or anchor is Assessment.WRONG:
+            return anchor
+        if anchor != decision.anchor:
+            return Assessment.WRONG
+        return self._assess_link(link, parent, anchor)
+
+    def links_to(self, parent: Parent) -> tuple[Listen, ...]:
+        """Give the links of this plan that follow `parent` (design: hear theirs, decide mine)."""
+        if self.compiled.plan.hash in parent.visited:
+            return ()
+        return tuple(
+            link
+            for link in self.compiled.plan.listen
+            if link.chain == parent.reference
+            and self.compiled.listened[link.name] == parent.gateway
+            and len(parent.visited) <= link.max_hops
+        )
+
+    def link_anchor(self, parent: Parent) -> BlockRef | Assessment:
+        """Give the reference block pinned to the parent's time (SPEC 5.4), or that it cannot be told (yet)."""
+        limit = parent.prepared.decision.anchor.timestamp - self.compiled.plan.clock.lag_s
+        if not self._reference.has_later_than(limit):
+            return Assessment.LATER
+        return self._reference.at_or_before(limit) or Assessment.WRONG
+
+    def trace(self, decision: Decision) -> Mapping[str, Value]:
+        """Give what our verdict on `decision` rests on (SPEC 3)."""
+        step = self.schedule.step_at(decision.anchor.hash)
+        if step is None:
+            return _NO_TRACE
+        return trace_of(step.evaluation, decision.subject)
+
+    def _assess_link(self, link: Listen, parent: Parent, anchor: BlockRef) -> Assessment:
+        gateway = self.compiled.gateways[self.compiled.plan.clock.reference]
+        if link not in self.links_to(parent):
+            return Assessment.WRONG
+        if self.compiled.plan.hash not in self._reference.plan_in_force(gateway, anchor):
+            return Assessment.WRONG
+        outcomes = [self.evaluator.condition(link, anchor, facts) for facts in parent.facts]
+        if any(outcome is not None and outcome.effective for outcome in outcomes):
+            return Assessment.RIGHT
+        blind = any(outcome is None or outcome.outcome is Outcome.ABSTAIN for outcome in outcomes)
+        return Assessment.LATER if blind else Assessment.WRONG
+
+

@@ -1,0 +1,311 @@
+"""When a plan decides: holds, slots, edges and rungs over the evaluations of one plan (SPEC 5.4).
+
+A `Schedule` holds the evaluations in order and answers two questions about them, always with the same answer for the
+same chain: which decisions are due (`due`), and whether somebody's decision is right (`assess`).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from proofs.decision import BlockRef, Decision
+from proofs.mandate import Op, Tier
+from relay.core.compiled import CompiledPlan
+from relay.core.evaluate import Evaluation, Outcome
+from relay.core.plan import Rule
+from relay.core.types import Caip2
+from relay.core.view import ChainView
+
+__all__ = ["Assessment", "Due", "Edge", "Schedule", "Step"]
+
+MAX_PROPOSALS = 3
+"""Anchors that a node proposes per (rule, slot, rung, tier) (SPEC 5.4)."""
+
+
+class Assessment(StrEnum):
+    """What the chain says of a decision: right, wrong, or not to be told yet."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    LATER = "later"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One evaluation and what it makes of the ones before: how often in a row each rule was true."""
+
+    evaluation: Evaluation
+    streaks: dict[str, int]
+    unknown: dict[str, int]
+    """Evaluations since the rule last abstained; large when it never did."""
+    release_streak: int
+
+    @property
+    def block(self) -> BlockRef:
+        return self.evaluation.block
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """The first held block of a rule in a slot (SPEC 5.4)."""
+
+    rule: str
+    slot: int
+    block: BlockRef
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A decision that this plan is to propose; `track` names its series of at most three anchors."""
+
+    op: Op
+    subject: str
+    rung: int
+    tier: Tier
+    step: Step
+    track: tuple[str, int, int, int]
+
+
+@dataclass(slots=True)
+class _Matured:
+    """How far the steps were looked at for one tier."""
+
+    after: int = -1
+    """Number of the last block that was."""
+
+
+@dataclass(slots=True)
+class Schedule:
+    """The evaluations of one plan, newest last; `views` are shared with the evaluator."""
+
+    compiled: CompiledPlan
+    views: Mapping[Caip2, ChainView]
+    steps: list[Step] = field(default_factory=list)
+    _index: dict[bytes, int] = field(default_factory=dict)
+    _base: int = 0
+    _fast: _Matured = field(default_factory=_Matured)
+    _full: _Matured = field(default_factory=_Matured)
+
+    # --- the chain goes on, or back -----------------------------------------------------------------------------
+
+    def extend(self, evaluations: Iterable[Evaluation]) -> tuple[Edge, ...]:
+        """Take the evaluations that follow and give the edges among them, whether or not they are still current."""
+        edges: list[Edge] = []
+        for evaluation in evaluations:
+            previous = self.steps[-1] if self.steps else None
+            self._index[evaluation.block.hash] = self._base + len(self.steps)
+            step = _step(self.compiled, previous, evaluation)
+            self.steps.append(step)
+            for rule in self.compiled.plan.rules.values():
+                slot = step.block.timestamp // rule.rearm_s
+                if step.streaks[rule.name] >= rule.hold and self._edge(rule, slot, step) is step:
+                    edges.append(Edge(rule.name, slot, step.block))
+        if self.steps:
+            self._forget()
+        return tuple(edges)
+
+    def rollback(self, ancestor: BlockRef) -> None:
+        """Drop the evaluations above `ancestor`."""
+        while self.steps and self.steps[-1].block.number > ancestor.number:
+            del self._index[self.steps.pop().block.hash]
+        for matured in (self._fast, self._full):
+            matured.after = min(matured.after, ancestor.number)
+
+    def revise(self, evaluation: Evaluation) -> None:
+        """Put a later reading in the place of one that had to abstain, and redo what follows from it."""
+        position = self._index.get(evaluation.block.hash)
+        if position is None:
+            return
+        tail = [step.evaluation for step in self.steps[position - self._base + 1 :]]
+        del self.steps[position - self._base :]
+        self.extend([evaluation, *tail])
+        for matured in (self._fast, self._full):
+            matured.after = min(matured.after, evaluation.block.number - 1)
+
+    def step_at(self, block_hash: bytes) -> Step | None:
+        """Give the step of a block, if it was evaluated and is still held."""
+        position = self._index.get(block_hash)
+        return None if position is None else self.steps[position - self._base]
+
+    # --- what is due --------------------------------------------------------------------------------------------
+
+    def due(self) -> Iterator[Due]:
+        """Give what has become ripe for proposing since the last call, in the order of the chain."""
+        for tier, matured in ((Tier.FAST, self._fast), (Tier.FULL, self._full)):
+            for step in self._ripe(tier, matured):
+                if step.evaluation.plan_in_force and self._is_current(step.block, tier):
+                    yield from self._due_at(step, tier)
+
+    def _ripe(self, tier: Tier, matured: _Matured) -> Iterator[Step]:
+        for step in self.steps[self._first_after(matured.after) :]:
+            if not self._is_mature(step, tier):
+                return
+            matured.after = step.block.number
+            yield step
+
+    def _due_at(self, step: Step, tier: Tier) -> Iterator[Due]:
+        plan = self.compiled.plan
+        for rule in plan.rules.values():
+            for rung, content in enumerate(rule.ladder):
+                if tier is Tier.FAST and content.tier is not Tier.FAST:
+                    continue
+                for slot in self._slots_of(rule, rung, step):
+                    yield Due(Op.PROTECT, rule.name, rung, tier, step, (rule.name, slot, rung, int(tier)))
+        if tier is Tier.FULL and self._begins_slot(step):
+            for name in plan.acts:
+                slot = step.block.timestamp // plan.clock.rearm_s
+                for op in (Op.EXTEND, Op.RELEASE):
+                    if self._assess_act(op, name, step) is Assessment.RIGHT:
+                        yield Due(op, name, 0, tier, step, (f"{op.name}:{name}", slot, 0, int(tier)))
+
+    # --- is a decision right? -----------------------------------------------------------------------------------
+
+    def assess(self, decision: Decision) -> Assessment:
+        """Tell whether the chain bears `decision` out (SPEC 5.4, 6.1); links are the node's to judge."""
+        step = self.step_at(decision.anchor.hash)
+        if step is None:
+            return self._assess_unseen(decision.anchor)
+        if step.block != decision.anchor:
+            return Assessment.WRONG
+        if not step.evaluation.plan_in_force:
+            return Assessment.WRONG
+        if decision.op is Op.PROTECT:
+            verdict = self._assess_rule(decision, step)
+        elif not self._begins_slot(step):
+            verdict = Assessment.WRONG
+        else:
+            verdict = self._assess_act(decision.op, decision.subject, step)
+        if verdict is Assessment.RIGHT and not self._is_mature(step, decision.tier):
+            return Assessment.LATER
+        return verdict
+
+    def _assess_unseen(self, anchor: BlockRef) -> Assessment:
+        finalized = self.views[self.compiled.plan.clock.reference].finalized
+        passed = finalized is not None and finalized.number >= anchor.number
+        evaluated = bool(self.steps) and self.steps[-1].block.number >= anchor.number
+        return Assessment.WRONG if passed and evaluated else Assessment.LATER
+
+    def _assess_rule(self, decision: Decision, step: Step) -> Assessment:
+        rule = self.compiled.plan.rules[decision.subject]
+        if next(self._slots_of(rule, decision.rung, step), None) is not None:
+            return Assessment.RIGHT
+        blind = step.unknown[rule.name] < rule.hold
+        return Assessment.LATER if blind else Assessment.WRONG
+
+    def _assess_act(self, op: Op, name: str, step: Step) -> Assessment:
+        act, encoded = self.compiled.plan.acts[name], self.compiled.acts[name]
+        at = step.block if act.text.chain == step.block.chain else step.evaluation.pins.get(act.text.chain)
+        if at is None:
+            return Assessment.LATER
+        record = self.views[act.text.chain].record(encoded.gateway, encoded.act_id, at)
+        if record is None or record.until <= step.block.timestamp:
+            return Assessment.WRONG
+        released = self._release_holds(step)
+        if op is Op.EXTEND:
+            short = (record.until - step.block.timestamp) * 2 < act.lasts_s
+            return Assessment.RIGHT if short and not released else Assessment.WRONG
+        return Assessment.RIGHT if released and not self._threatens(name, step) else Assessment.WRONG
+
+    def _release_holds(self, step: Step) -> bool:
+        release = self.compiled.plan.release
+        return release is not None and step.release_streak >= release.hold
+
+    def _threatens(self, act: str, step: Step) -> bool:
+        """Tell whether a rule whose ladder names `act` is true, faulted or unknown at `step`."""
+        return any(
+            step.evaluation.rules[rule.name].outcome is not Outcome.FALSE
+            for rule in self.compiled.plan.rules.values()
+            if any(act in rung.acts for rung in rule.ladder)
+        )
+
+    # --- slots and edges ----------------------------------------------------------------------------------------
+
+    def _slots_of(self, rule: Rule, rung: int, step: Step) -> Iterator[int]:
+        """Give the slots whose edge puts rung `rung` of `rule` at `step`, if the rule is held there."""
+        if rung >= len(rule.ladder) or step.streaks[rule.name] < rule.hold:
+            return
+        if step.evaluation.rules[rule.name].outcome is Outcome.FAULT and rule.ladder[rung].tier is not Tier.FAST:
+            return
+        own = step.block.timestamp // rule.rearm_s
+        for slot in (own,) if rung == 0 else (own - 1, own):
+            edge = self._edge(rule, slot, step)
+            if edge is None:
+                continue
+            begins = edge.block.timestamp + rung * rule.step_s
+            if begins <= step.block.timestamp < edge.block.timestamp + rule.rearm_s:
+                yield slot
+
+    def _edge(self, rule: Rule, slot: int, until: Step) -> Step | None:
+        """Give the first held step of `slot`, at or before `until`."""
+        first = self._first_at(slot * rule.rearm_s)
+        last = min(self._index[until.block.hash] - self._base, self._first_at((slot + 1) * rule.rearm_s) - 1)
+        for step in self.steps[first : last + 1]:
+            if step.streaks[rule.name] >= rule.hold:
+                return step
+        return None
+
+    def _begins_slot(self, step: Step) -> bool:
+        rearm = self.compiled.plan.clock.rearm_s
+        position = self._index[step.block.hash] - self._base
+        if position == 0:
+            return False
+        return self.steps[position - 1].block.timestamp // rearm != step.block.timestamp // rearm
+
+    def _is_mature(self, step: Step, tier: Tier) -> bool:
+        """Tell whether decisions of `tier` anchored at `step` may be signed now."""
+        view = self.views[step.block.chain]
+        if tier is Tier.FAST:
+            return view.confirmations(step.block) >= self.compiled.plan.clock.fast_after
+        return view.is_final(step.block) and all(
+            self.views[chain].is_final(pin) for chain, pin in step.evaluation.pins.items()
+        )
+
+    def _is_current(self, anchor: BlockRef, tier: Tier) -> bool:
+        """Tell whether a node that catches up may still propose this anchor (SPEC 5.1)."""
+        view = self.views[anchor.chain]
+        newest = view.head if tier is Tier.FAST else view.finalized
+        if newest is None:
+            return False
+        longest_hold = max((rule.hold for rule in self.compiled.plan.rules.values()), default=1)
+        rearm = self.compiled.plan.clock.rearm_s
+        age = newest.timestamp // rearm - anchor.timestamp // rearm
+        if tier is Tier.FULL:
+            return age <= 1
+        return age <= 0 or (age == 1 and newest.number - anchor.number < longest_hold)
+
+    # --- positions ----------------------------------------------------------------------------------------------
+
+    def _first_after(self, number: int) -> int:
+        return bisect_right(self.steps, number, key=lambda step: step.block.number)
+
+    def _first_at(self, timestamp: int) -> int:
+        return bisect_left(self.steps, timestamp, key=lambda step: step.block.timestamp)
+
+    def _forget(self) -> None:
+        """Drop steps so old that no decision may be anchored in them any more."""
+        clock = self.compiled.plan.clock
+        longest = max((rule.rearm_s for rule in self.compiled.plan.rules.values()), default=clock.rearm_s)
+        oldest = self.steps[-1].block.timestamp - clock.mandate_full_s - 2 * max(longest, clock.rearm_s)
+        count = self._first_at(oldest)
+        if count < len(self.steps) // 2 or count < 1024:
+            return
+        for step in self.steps[:count]:
+            del self._index[step.block.hash]
+        del self.steps[:count]
+        self._base += count
+
+
+def _step(compiled: CompiledPlan, previous: Step | None, evaluation: Evaluation) -> Step:
+    streaks: dict[str, int] = {}
+    unknown: dict[str, int] = {}
+    for name, outcome in evaluation.rules.items():
+        before = previous.streaks[name] if previous is not None else 0
+        blind = previous.unknown[name] + 1 if previous is not None else 1 << 30
+        streaks[name] = before + 1 if outcome.effective else 0
+        unknown[name] = 0 if outcome.outcome is Outcome.ABSTAIN else blind
+    released = evaluation.release is not None and evaluation.release.outcome is Outcome.TRUE
+    before = previous.release_streak if previous is not None else 0
+    return Step(evaluation, streaks, unknown, before + 1 if released else 0)

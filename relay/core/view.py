@@ -1,0 +1,229 @@
+"""What one node has seen of one chain: its blocks, its gateways and its metrics, at any retained block (SPEC 5).
+
+Blocks come in the order of the chain. A re-org takes the newest away again, exactly; what is older than `keep_s` and
+final is folded, so that memory stays flat.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from relay.core.errors import ChainError
+from relay.core.events import BlockObserved
+from relay.core.gateways import ActRecord, GatewayHistory
+from relay.core.observations import BlockReads, CallQuery, ChainQueries, EventQuery, EventRow
+from relay.core.plan import CallMetric, EventMetric
+from relay.core.series import Place, Series, make_series
+from relay.core.types import ActId, BlockRef, Caip2, Gateway, PlanHash
+
+PRUNE_AT_ONCE = 256
+"""Blocks that are forgotten together: folding costs the same for one as for many."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Feed:
+    """A series and the index of the query that it is fed from."""
+
+    series: Series
+    events: int | None
+    call: int | None
+
+
+class ChainView:
+    """The observed part of one chain, from its first observed block to the tip.
+
+    `keep_s` is how far behind the tip a block stays readable; blocks that are not final stay in any case.
+    """
+
+    def __init__(self, queries: ChainQueries, *, keep_s: int) -> None:
+        self._queries = queries
+        self._keep_s = keep_s
+        self._blocks: list[BlockRef] = []
+        self._numbers: list[int] = []
+        self._timestamps: list[int] = []
+        self._agreement: list[tuple[int, int]] = []
+        self._by_hash: dict[bytes, int] = {}
+        self._forgotten = 0
+        """Blocks that were folded: the position of the first retained one."""
+        self._feeds: list[_Feed] = []
+        self._gateways = GatewayHistory()
+        self._finalized: BlockRef | None = None
+        self._head: BlockRef | None = None
+
+    @property
+    def chain(self) -> Caip2:
+        """The chain that is viewed."""
+        return self._queries.chain
+
+    @property
+    def tip(self) -> BlockRef | None:
+        """The newest observed block."""
+        return self._blocks[-1] if self._blocks else None
+
+    @property
+    def finalized(self) -> BlockRef | None:
+        """The newest block known to be final; it may not be observed yet."""
+        return self._finalized
+
+    @property
+    def head(self) -> BlockRef | None:
+        """The newest block that a quorum of endpoints had; at or after the tip."""
+        return self._head
+
+    def attach(self, metric: EventMetric | CallMetric, query: EventQuery | CallQuery, since: int) -> Series:
+        """Make the series of a metric over `query`, fed from the first observed block on.
+
+        Raises:
+            ValueError: blocks were observed already, or the query is none of this view's.
+        """
+        if self._blocks or self._forgotten:
+            raise ValueError(f"expected a view without blocks, got one at {self.tip}")
+        series = make_series(metric, since)
+        if isinstance(query, EventQuery):
+            self._feeds.append(_Feed(series, self._queries.events.index(query), None))
+        else:
+            self._feeds.append(_Feed(series, None, self._queries.calls.index(query)))
+        return series
+
+    def observe(self, event: BlockObserved) -> None:
+        """Take the block that follows the tip.
+
+        Raises:
+            AssertionError: it does not follow: whoever feeds the view must report the re-org first.
+        """
+        block = event.reads.header.block
+        self._assert_follows(event.reads)
+        place = Place(self._forgotten + len(self._blocks), block.number, block.timestamp)
+        self._by_hash[block.hash] = len(self._blocks) + self._forgotten
+        self._blocks.append(block)
+        self._numbers.append(block.number)
+        self._timestamps.append(block.timestamp)
+        self._agreement.append((event.agreeing, event.asked))
+        self._feed(place, event.reads)
+        self._gateways.append(place.position, block, event.reads)
+        if self._head is None or event.head.number > self._head.number:
+            self._head = event.head
+        self._prune()
+
+    def rollback(self, ancestor: BlockRef) -> tuple[BlockRef, ...]:
+        """Take back all blocks above `ancestor`; give them in ascending order.
+
+        Raises:
+            ChainError: the ancestor is not among the retained blocks: the sums below it are not known any more.
+        """
+        index = self._index_above(ancestor)
+        removed = tuple(self._blocks[index:])
+        position = index + self._forgotten
+        for block in removed:
+            del self._by_hash[block.hash]
+        del self._blocks[index:], self._numbers[index:], self._timestamps[index:], self._agreement[index:]
+        if removed:
+            for feed in self._feeds:
+                feed.series.cut(position)
+            self._gateways.cut(position)
+        self._head = ancestor
+        return removed
+
+    def finalize(self, block: BlockRef) -> None:
+        """Take note that `block` and all before it are final."""
+        if self._finalized is None or block.number > self._finalized.number:
+            self._finalized = block
+
+    def at_or_before(self, timestamp: int) -> BlockRef | None:
+        """Give the last retained block with a timestamp of at most `timestamp`."""
+        index = bisect_right(self._timestamps, timestamp)
+        return self._blocks[index - 1] if index else None
+
+    def has_later_than(self, timestamp: int) -> bool:
+        """Tell whether a block with a larger timestamp has been observed (a pin there is settled)."""
+        return bool(self._timestamps) and self._timestamps[-1] > timestamp
+
+    def after(self, number: int) -> Sequence[BlockRef]:
+        """Give the retained blocks with a larger number, in order."""
+        return self._blocks[bisect_right(self._numbers, number) :]
+
+    def contains(self, block_hash: bytes) -> bool:
+        """Tell whether the block is observed, retained and on the chain."""
+        return block_hash in self._by_hash
+
+    def is_final(self, block: BlockRef) -> bool:
+        """Tell whether a retained block is final."""
+        return self._finalized is not None and block.number <= self._finalized.number and self.contains(block.hash)
+
+    def confirmations(self, block: BlockRef) -> int:
+        """Give how many observed blocks stand from `block` to the tip, both included; 0 if it is not on the chain."""
+        return self._numbers[-1] - block.number + 1 if self.contains(block.hash) else 0
+
+    def agreement(self, block: BlockRef) -> tuple[int, int]:
+        """Give (endpoints that agreed, endpoints asked) for a retained block."""
+        return self._agreement[self._by_hash[block.hash] - self._forgotten]
+
+    def place(self, block: BlockRef) -> Place | None:
+        """Give where a block stands, for reading a series; None if it is not retained on the chain."""
+        position = self._by_hash.get(block.hash)
+        return None if position is None else Place(position, block.number, block.timestamp)
+
+    def record(self, gateway: Gateway, act_id: ActId, at: BlockRef) -> ActRecord | None:
+        """Give the act's record in force after block `at`; None when there is none or `at` is not retained."""
+        newest = self.last_record(gateway, act_id, at)
+        return newest if newest is not None and newest.in_force else None
+
+    def last_record(self, gateway: Gateway, act_id: ActId, at: BlockRef) -> ActRecord | None:
+        """Give the act's newest record after block `at`, ended or not."""
+        position = self._by_hash.get(at.hash)
+        return None if position is None else self._gateways.record(gateway, act_id, position)
+
+    def plan_in_force(self, gateway: Gateway, at: BlockRef) -> frozenset[PlanHash]:
+        """Give the plan hashes that the gateway names as valid at block `at` (SPEC 5.6)."""
+        position = self._by_hash.get(at.hash)
+        return frozenset() if position is None else self._gateways.plans(gateway, position, at.timestamp)
+
+    def _assert_follows(self, reads: BlockReads) -> None:
+        block, tip = reads.header.block, self.tip
+        assert block.chain == self.chain, f"expected a block of {self.chain}, got {block.chain}"
+        if tip is None:
+            return
+        assert block.number > tip.number, f"expected a block after {tip.number}, got {block.number}"
+        assert block.timestamp >= tip.timestamp, f"expected time {tip.timestamp} or later, got {block.timestamp}"
+        if block.number == tip.number + 1:
+            assert reads.header.parent == tip.hash, f"expected a child of {tip.hash.hex()}"
+
+    def _feed(self, place: Place, reads: BlockReads) -> None:
+        rows: dict[int, list[EventRow]] = {}
+        for row in reads.rows:
+            rows.setdefault(row.query, []).append(row)
+        calls = {call.query: call for call in reads.calls}
+        for feed in self._feeds:
+            events = () if feed.events is None else rows.get(feed.events, ())
+            call = None if feed.call is None else calls.get(feed.call)
+            feed.series.append(place, events, call)
+
+    def _index_above(self, ancestor: BlockRef) -> int:
+        position = self._by_hash.get(ancestor.hash)
+        if position is not None:
+            return position - self._forgotten + 1
+        if not self._forgotten and (not self._blocks or ancestor.number < self._blocks[0].number):
+            return 0
+        raise ChainError(self.chain, f"expected a re-org back to a retained block, got one to {ancestor.number}")
+
+    def _prune(self) -> None:
+        final = self._finalized.number if self._finalized else 0
+        old = min(
+            bisect_left(self._timestamps, self._timestamps[-1] - self._keep_s), bisect_left(self._numbers, final)
+        )
+        if old < PRUNE_AT_ONCE:
+            return
+        for block in self._blocks[:old]:
+            del self._by_hash[block.hash]
+        del self._blocks[:old], self._numbers[:old], self._timestamps[:old], self._agreement[:old]
+        self._forgotten += old
+        first = self._blocks[0]
+        place = Place(self._forgotten, first.number, first.timestamp)
+        for feed in self._feeds:
+            feed.series.forget(place)
+        self._gateways.forget(self._forgotten)
+
+
+__all__ = ["ActRecord", "ChainView"]

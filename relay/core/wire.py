@@ -1,0 +1,132 @@
+"""The one door by which a peer's bytes become a message (SPEC 1.2, 3): size, shape, signer, network, then signature."""
+
+from __future__ import annotations
+
+from proofs.committee import CommitteeDocument
+from proofs.envelope import (
+    Envelope,
+    PayloadFields,
+    UnverifiedEnvelope,
+    assemble_envelope,
+    build_payload,
+    parse_envelope,
+    verify_envelope,
+)
+from proofs.errors import ProofError
+from relay.core.errors import WireError
+from relay.core.messages import KIND, Equivocation, Message, Verdict, body_of, read_body
+from relay.core.messages import Attestation as AttestationMessage
+from relay.core.types import Identity, Millis
+
+__all__ = ["contradict", "open_equivocation", "open_message", "payload_of", "read_message", "seal"]
+
+
+def open_message(raw: bytes, committee: CommitteeDocument) -> tuple[Envelope, Message]:
+    """Open what a peer sent: a verified envelope of a member, and its message.
+
+    Raises:
+        WireError: `malformed`, `other network`, `unknown signer`, `other epoch`, `bad signature` or `bad evidence`.
+    """
+    try:
+        unverified = parse_envelope(raw)
+        _check_sender(unverified, committee)
+        message = read_body(unverified.fields.kind, unverified.fields.body)
+    except ProofError as error:
+        raise WireError("malformed", str(error)) from error
+    # SECURITY: the signature comes last, so that garbage costs no curve arithmetic.
+    try:
+        envelope = verify_envelope(unverified)
+    except ProofError as error:
+        raise WireError("bad signature", str(error)) from error
+    if isinstance(message, Equivocation):
+        open_equivocation(message, committee)
+    return envelope, message
+
+
+def read_message(envelope: Envelope) -> Message:
+    """Read the message of an envelope that was opened before; the journal's way back.
+
+    Raises:
+        WireError: `malformed`.
+    """
+    try:
+        return read_body(envelope.kind, envelope.body)
+    except ProofError as error:
+        raise WireError("malformed", str(error)) from error
+
+
+def open_equivocation(
+    evidence: Equivocation, committee: CommitteeDocument
+) -> tuple[AttestationMessage, AttestationMessage, Identity]:
+    """Check that two envelopes contradict each other (SPEC 6.4) and give both statements and their author.
+
+    Raises:
+        WireError: `bad evidence`, or what `open_message` raises for either half.
+    """
+    (first_envelope, first) = open_message(evidence.first, committee)
+    (second_envelope, second) = open_message(evidence.second, committee)
+    if not isinstance(first, AttestationMessage) or not isinstance(second, AttestationMessage):
+        raise WireError("bad evidence", "expected two attestations")
+    if first_envelope.author != second_envelope.author:
+        raise WireError("bad evidence", "expected one author, got two")
+    if not contradict(first, second):
+        raise WireError("bad evidence", "expected two digests for one decision and key epoch")
+    return first, second, first_envelope.author
+
+
+def contradict(first: AttestationMessage, second: AttestationMessage) -> bool:
+    """Tell whether two statements of one identity are an equivocation (SPEC 6.4)."""
+    return (
+        first.verdict is Verdict.ATTEST
+        and second.verdict is Verdict.ATTEST
+        and _decision_key(first) == _decision_key(second)
+        and first.digest != second.digest
+    )
+
+
+def payload_of(
+    message: Message, *, committee: CommitteeDocument, author: Identity, at_ms: Millis
+) -> bytes:
+    """Give the payload that `author` signs to say `message`."""
+    return build_payload(
+        PayloadFields(
+            network=committee.network,
+            author=author,
+            committee_epoch=committee.committee_epoch,
+            kind=KIND[type(message)],
+            at_ms=at_ms,
+            body=body_of(message),
+        )
+    )
+
+
+def seal(payload: bytes, signature: bytes) -> Envelope:
+    """Join a payload with the signature that our own signer gave it."""
+    return verify_envelope(parse_envelope(assemble_envelope(payload, signature)))
+
+
+def _check_sender(unverified: UnverifiedEnvelope, committee: CommitteeDocument) -> None:
+    fields = unverified.fields
+    if fields.network != committee.network:
+        raise WireError("other network", f"expected {committee.network.hex()}, got {fields.network.hex()}")
+    if fields.committee_epoch != committee.committee_epoch:
+        raise WireError(
+            "other epoch", f"expected committee epoch {committee.committee_epoch}, got {fields.committee_epoch}"
+        )
+    if committee.member(fields.author) is None:
+        raise WireError("unknown signer", f"expected a member of {committee.name}, got {fields.author.hex()}")
+
+
+def _decision_key(attestation: AttestationMessage) -> tuple[object, ...]:
+    """Give what the decision id and the key epoch are made of (SPEC 4.1)."""
+    decision = attestation.decision
+    return (
+        decision.plan_hash,
+        decision.op,
+        decision.subject,
+        decision.rung,
+        decision.tier,
+        decision.anchor.hash,
+        decision.parent,
+        decision.key_epoch,
+    )
