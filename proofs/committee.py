@@ -9,10 +9,11 @@ from nacl.signing import VerifyKey
 
 from proofs.canonical import Value, decode, encode
 from proofs.errors import ProofError
-from proofs.fields import Fields, fields_of, text_of
+from proofs.fields import FieldError, Fields, fields_of, text_of
 from proofs.hashes import tagged
 from proofs.kinds import Address, Caip2, Identity, NetworkId
 from proofs.mandate import Tier
+from proofs.note import KeyKind, VerifierKey, verifier_key
 
 __all__ = [
     "COMMITTEE_FORMAT",
@@ -26,8 +27,10 @@ __all__ = [
     "SignedCommittee",
     "build_committee",
     "committee_signing_bytes",
+    "cosigner_key",
     "fast_quorum",
     "full_quorum",
+    "log_key",
     "malicious_bound",
     "parse_committee",
     "verify_committee_chain",
@@ -145,6 +148,16 @@ def fast_quorum(n: int) -> int:
 def full_quorum(n: int) -> int:
     """Give the full threshold: two such quorums share an honest member."""
     return (n + malicious_bound(n)) // 2 + 1
+
+
+def log_key(network: NetworkId, member: CommitteeMember) -> VerifierKey:
+    """Give the key under which a member's log signs; its name is the origin of the log."""
+    return verifier_key(_key_name(network, member), KeyKind.ED25519, member.log)
+
+
+def cosigner_key(network: NetworkId, member: CommitteeMember) -> VerifierKey:
+    """Give the key under which a member cosigns checkpoints."""
+    return verifier_key(_key_name(network, member) + "/cosigner", KeyKind.COSIGNATURE, member.cosigner)
 
 
 def committee_signing_bytes(document: bytes) -> bytes:
@@ -291,6 +304,18 @@ def _check_succession(document: CommitteeDocument, previous: CommitteeDocument |
         )
 
 
+def _key_name(network: NetworkId, member: CommitteeMember) -> str:
+    return f"tocsin/{network.hex()[:16]}/{member.name}"
+
+
+def _member_name(fields: Fields) -> str:
+    """Give a name that a key name can end in: neither space nor plus."""
+    name = fields.text("name", max_bytes=MAX_NAME_BYTES)
+    if "+" in name or any(map(str.isspace, name)):
+        raise FieldError(fields.path("name"), "a name without space and plus", repr(name))
+    return name
+
+
 def _member(value: Value, where: str) -> CommitteeMember:
     fields = fields_of(value, where, _MEMBER_KEYS)
     return CommitteeMember(
@@ -298,7 +323,7 @@ def _member(value: Value, where: str) -> CommitteeMember:
         attester=Address(fields.binary("attester", length=20)),
         log=fields.binary("log", length=32),
         cosigner=fields.binary("cosigner", length=32),
-        name=fields.text("name", max_bytes=MAX_NAME_BYTES),
+        name=_member_name(fields),
         operator=fields.text("operator", max_bytes=MAX_NAME_BYTES),
         addresses=_texts(fields, "addresses", max_items=MAX_ADDRESSES, max_bytes=MAX_MULTIADDR_BYTES),
         providers=_providers(fields),

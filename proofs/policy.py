@@ -1,0 +1,212 @@
+"""Whom a reader trusts about logs: C2SP tlog-policy files (`proofs/SPEC.md` 8)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from proofs.checkpoint import SignedCheckpoint, open_checkpoint
+from proofs.errors import ProofError
+from proofs.hashes import sha256
+from proofs.kinds import Digest
+from proofs.note import KeyKind, NoteError, VerifierKey, format_verifier_key, parse_verifier_key
+from proofs.text import decimal
+
+__all__ = [
+    "MAX_POLICY_BYTES",
+    "Group",
+    "Policy",
+    "PolicyError",
+    "format_policy",
+    "open_checkpoint_under",
+    "parse_policy",
+    "policy_hash",
+]
+
+MAX_POLICY_BYTES = 65_536
+MAX_LINES_OF_A_KIND = 64
+_NONE = "none"
+
+
+class PolicyError(ProofError):
+    """`policy-form` with the line's number, or `policy-quorum` (too few witnesses behind a checkpoint)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """`threshold` of `members`, which are names of witnesses or of groups before this one."""
+
+    threshold: int
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Which logs count, and which witnesses must stand behind a checkpoint; `quorum` `None` asks for none."""
+
+    logs: tuple[VerifierKey, ...] = ()
+    witnesses: Mapping[str, VerifierKey] = field(default_factory=dict)
+    groups: Mapping[str, Group] = field(default_factory=dict)
+    quorum: str | None = None
+
+
+def policy_hash(raw: bytes) -> Digest:
+    """Give the hash by which a policy is pinned: SHA-256 of the file."""
+    return sha256(raw)
+
+
+def format_policy(policy: Policy) -> bytes:
+    """Give the file of a policy."""
+    lines = [f"log {format_verifier_key(key)}" for key in policy.logs]
+    lines += [f"witness {name} {format_verifier_key(key)}" for name, key in policy.witnesses.items()]
+    lines += [
+        f"group {name} {group.threshold} {' '.join(group.members)}" for name, group in policy.groups.items()
+    ]
+    lines.append(f"quorum {_NONE if policy.quorum is None else policy.quorum}")
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def parse_policy(raw: bytes) -> Policy:
+    """Read a policy file.
+
+    Raises:
+        PolicyError: `policy-form`, naming the line.
+    """
+    if len(raw) > MAX_POLICY_BYTES or any(
+        (byte < 0x20 and byte not in b"\t\n") or byte == 0x7F for byte in raw
+    ):
+        raise PolicyError(
+            "policy-form", f"expected {MAX_POLICY_BYTES} bytes of text at most, got other bytes"
+        )
+    draft = _Draft(Policy())
+    # Names are octets to the format: Latin-1 gives each a character of its own.
+    for number, line in enumerate(raw.decode("latin-1").split("\n"), start=1):
+        words = line.replace("\t", " ").split(" ")
+        words = [word for word in words if word]
+        if not words or words[0].startswith("#"):
+            continue
+        try:
+            draft = _with_line(draft, words)
+        except (_LineError, NoteError) as error:
+            raise PolicyError("policy-form", f"line {number}: {error}", line=number) from error
+    if not draft.is_decided:
+        raise PolicyError("policy-form", "expected a quorum line, got none")
+    return draft.policy
+
+
+def open_checkpoint_under(raw: str, policy: Policy) -> SignedCheckpoint:
+    """Read a signed checkpoint and check that it stands under `policy`.
+
+    Raises:
+        ProofError: as `open_checkpoint`.
+        PolicyError: `policy-quorum`.
+    """
+    signed = open_checkpoint(raw, policy.logs, tuple(policy.witnesses.values()))
+    cosigners = {signature.key for signature in signed.cosigned}
+    reached = {name for name, key in policy.witnesses.items() if key in cosigners}
+    for name, group in policy.groups.items():
+        if sum(member in reached for member in group.members) >= group.threshold:
+            reached.add(name)
+    if policy.quorum is not None and policy.quorum not in reached:
+        raise PolicyError(
+            "policy-quorum",
+            f"expected quorum {policy.quorum}, got {len(cosigners)} cosignatures of witnesses",
+        )
+    return signed
+
+
+class _LineError(Exception):
+    """What is wrong with one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A policy in the reading; `used` are the names that are members of a group already."""
+
+    policy: Policy
+    used: frozenset[str] = frozenset()
+    is_decided: bool = False
+
+    def knows(self, name: str) -> bool:
+        return name in self.policy.witnesses or name in self.policy.groups
+
+
+def _with_line(draft: _Draft, words: list[str]) -> _Draft:
+    read = _READERS.get(words[0])
+    if read is None:
+        raise _LineError(f"expected log, witness, group or quorum, got {words[0]!r}")
+    return read(draft, words[1:])
+
+
+def _with_log(draft: _Draft, words: list[str]) -> _Draft:
+    if len(words) not in (1, 2):
+        raise _LineError(f"expected log <vkey> [<url>], got {len(words)} words")
+    key = _key(words[0], KeyKind.ED25519)
+    if key.public_key in [log.public_key for log in draft.policy.logs]:
+        raise _LineError(f"expected each log once, got {key.name} again")
+    _check_room(len(draft.policy.logs))
+    return replace(draft, policy=replace(draft.policy, logs=(*draft.policy.logs, key)))
+
+
+def _with_witness(draft: _Draft, words: list[str]) -> _Draft:
+    if len(words) not in (2, 3):
+        raise _LineError(f"expected witness <name> <vkey> [<url>], got {len(words)} words")
+    key = _key(words[1], KeyKind.COSIGNATURE)
+    _check_new(draft, words[0])
+    if key.public_key in [witness.public_key for witness in draft.policy.witnesses.values()]:
+        raise _LineError(f"expected each witness once, got {key.name} again")
+    _check_room(len(draft.policy.witnesses))
+    witnesses = {**draft.policy.witnesses, words[0]: key}
+    return replace(draft, policy=replace(draft.policy, witnesses=witnesses))
+
+
+def _with_group(draft: _Draft, words: list[str]) -> _Draft:
+    if len(words) < 3:
+        raise _LineError("expected group <name> all|any|<k> <name>..., got too few words")
+    name, wanted, *members = words
+    _check_new(draft, name)
+    for member in members:
+        if not draft.knows(member) or member in draft.used or members.count(member) > 1:
+            raise _LineError(f"expected members defined before and used once, got {member!r}")
+    threshold = {"all": len(members), "any": 1}.get(wanted, decimal(wanted))
+    if threshold is None or not 1 <= threshold <= len(members):
+        raise _LineError(f"expected all, any, or 1 to {len(members)}, got {wanted!r}")
+    _check_room(len(draft.policy.groups))
+    groups = {**draft.policy.groups, name: Group(threshold, tuple(members))}
+    return replace(draft, policy=replace(draft.policy, groups=groups), used=draft.used | set(members))
+
+
+def _with_quorum(draft: _Draft, words: list[str]) -> _Draft:
+    if draft.is_decided or len(words) != 1:
+        raise _LineError("expected one quorum line of one name, got another")
+    if words[0] == _NONE:
+        return replace(draft, is_decided=True)
+    if not draft.knows(words[0]):
+        raise _LineError(f"expected a name defined before, got {words[0]!r}")
+    return replace(draft, policy=replace(draft.policy, quorum=words[0]), is_decided=True)
+
+
+_READERS: Mapping[str, Callable[[_Draft, list[str]], _Draft]] = {
+    "log": _with_log,
+    "witness": _with_witness,
+    "group": _with_group,
+    "quorum": _with_quorum,
+}
+
+
+def _key(text: str, kind: KeyKind) -> VerifierKey:
+    try:
+        key = parse_verifier_key(text.encode("latin-1").decode())
+    except UnicodeDecodeError as error:
+        raise _LineError("expected a key name in UTF-8, got other bytes") from error
+    if key.kind is not kind:
+        raise _LineError(f"expected a key of kind {kind:02x}, got {key.kind:02x}")
+    return key
+
+
+def _check_new(draft: _Draft, name: str) -> None:
+    if name == _NONE or draft.knows(name):
+        raise _LineError(f"expected a new name, got {name!r}")
+
+
+def _check_room(count: int) -> None:
+    if count >= MAX_LINES_OF_A_KIND:
+        raise _LineError(f"expected at most {MAX_LINES_OF_A_KIND} lines of a kind")
