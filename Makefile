@@ -79,7 +79,7 @@ lock: $(PYTHON_READY) ## rewrite the lock files (UPGRADE=1 takes newer releases)
 	$(PIP_COMPILE) -c requirements/dev.lock --extra relay -o requirements/relay.lock pyproject.toml
 	$(PIP_COMPILE) -c requirements/dev.lock -o requirements/base.lock pyproject.toml
 	$(PIP_COMPILE) -c requirements/dev.lock -o requirements/build.lock requirements/build.in
-	npm --prefix $(EVM) install --package-lock-only --ignore-scripts
+	npm --prefix $(EVM) install --package-lock-only --ignore-scripts --no-audit --no-fund
 
 .PHONY: clean
 clean: ## remove environments, builds and caches
@@ -106,5 +106,6 @@ $(PYTHON_READY): requirements/build.lock requirements/dev.lock pyproject.toml
 $(NODE_READY): $(EVM)/package.json $(EVM)/package-lock.json
 	@.ci/preflight >/dev/null
 	@echo "installing the locked Solidity tools into $(EVM)/node_modules"
-	@npm --prefix $(EVM) ci --ignore-scripts --silent
+	@npm --prefix $(EVM) ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@node $(EVM)/tools/native.mjs anvil >/dev/null && node $(EVM)/tools/native.mjs forge >/dev/null
 	@touch $@
