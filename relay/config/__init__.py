@@ -1,0 +1,43 @@
+"""A node's files: where they lie, how they are read, and what is wrong with them."""
+
+from relay.config.committee_files import (
+    dump_committee,
+    dump_signatures,
+    load_committee,
+    load_committee_chain,
+    load_signatures,
+    load_signed_committee,
+)
+from relay.config.directory import NodeDirectory, find_directory
+from relay.config.node import (
+    ApiSettings,
+    Intervals,
+    JournalSettings,
+    NodeConfig,
+    PassphraseSource,
+    load_node,
+)
+from relay.config.private import read_private_line
+from relay.config.template import ChainTemplate, EndpointTemplate, NodeTemplate, render_node
+
+__all__ = [
+    "ApiSettings",
+    "ChainTemplate",
+    "EndpointTemplate",
+    "Intervals",
+    "JournalSettings",
+    "NodeConfig",
+    "NodeDirectory",
+    "NodeTemplate",
+    "PassphraseSource",
+    "dump_committee",
+    "dump_signatures",
+    "find_directory",
+    "load_committee",
+    "load_committee_chain",
+    "load_node",
+    "load_signatures",
+    "load_signed_committee",
+    "read_private_line",
+    "render_node",
+]

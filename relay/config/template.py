@@ -1,0 +1,91 @@
+"""Writing node.toml: for `tocsin init`, and for whoever sets up several nodes at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from relay.config.node import DEFAULT_API, NODE_FORMAT, Intervals
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointTemplate:
+    """One endpoint: a `url` of this machine, or the file that holds it (relative to the node's directory)."""
+
+    operator: str
+    url: str | None = None
+    url_file: str | None = None
+    websocket_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChainTemplate:
+    """One `[[chains]]` table; None leaves the default."""
+
+    chain: str
+    endpoints: tuple[EndpointTemplate, ...]
+    need: int | None = None
+    block_time_ms: int | None = None
+    finality: str | None = None
+    log_range: int | None = None
+    timeout_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTemplate:
+    """What node.toml shall say."""
+
+    network: str
+    listen: str
+    chains: tuple[ChainTemplate, ...]
+    demo: bool = False
+    advertised: tuple[str, ...] = ()
+    api_bind: str = DEFAULT_API
+    token_file: str | None = None
+    passphrase_file: str | None = None
+    passphrase_env: str | None = None
+    min_free_bytes: int | None = None
+    intervals: Intervals | None = None
+
+
+def render_node(node: NodeTemplate) -> str:
+    """Give the text of node.toml, which `load_node` reads."""
+    lines = [f"format = {_value(NODE_FORMAT)}"]
+    lines += _table("[network]", [("name", node.network), ("demo", node.demo or None)])
+    lines += _table("[gossip]", [("listen", node.listen), ("advertised", node.advertised or None)])
+    lines += _table("[api]", [("bind", node.api_bind), ("token_file", node.token_file)])
+    keys = [("passphrase_file", node.passphrase_file), ("passphrase_env", node.passphrase_env)]
+    lines += _table("[keys]", keys)
+    lines += _table("[journal]", [("min_free_bytes", node.min_free_bytes)])
+    if node.intervals is not None:
+        names = Intervals.__dataclass_fields__
+        lines += _table("[intervals]", [(name, getattr(node.intervals, name)) for name in names])
+    for chain in node.chains:
+        lines += _chain(chain)
+    return "\n".join(lines) + "\n"
+
+
+def _chain(chain: ChainTemplate) -> list[str]:
+    names = ("chain", "need", "block_time_ms", "finality", "log_range", "timeout_ms")
+    lines = _table("[[chains]]", [(name, getattr(chain, name)) for name in names])
+    for endpoint in chain.endpoints:
+        names = ("operator", "url", "url_file", "websocket_url")
+        lines += _table("[[chains.endpoints]]", [(name, getattr(endpoint, name)) for name in names])
+    return lines
+
+
+Written = str | int | tuple[str, ...] | None
+
+
+def _table(head: str, values: Sequence[tuple[str, Written]]) -> list[str]:
+    written = [f"{name} = {_value(value)}" for name, value in values if value is not None]
+    return ["", head, *written] if written else []
+
+
+def _value(value: Written) -> str:
+    # A JSON string, list of strings, integer or boolean is the same in TOML.
+    return json.dumps(value, ensure_ascii=False)
+
+
+__all__ = ["ChainTemplate", "EndpointTemplate", "NodeTemplate", "render_node"]
