@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,16 @@ from typing import Self, TypeVar
 from proofs.checkpoint import Checkpoint, checkpoint_text, parse_checkpoint
 from proofs.errors import ProofError
 from proofs.kinds import Digest
-from proofs.note import KeyKind, Note, format_note, note_signature, parse_note, verifier_key, verify_note
+from proofs.note import (
+    KeyKind,
+    Note,
+    format_note,
+    format_verifier_key,
+    note_signature,
+    parse_note,
+    verifier_key,
+    verify_note,
+)
 from proofs.tiles import TILE_WIDTH, tile_node_reader
 from proofs.tlogproof import TlogProof, format_tlog_proof
 from proofs.tree import CompactRange, inclusion_proof, range_from_bytes, range_to_bytes
@@ -111,6 +121,7 @@ class AuditLog:
         entries the checkpoint stands as it is.
 
         Raises:
+            ConfigError: `sign` signs with another key.
             JournalError: the disk refuses; nothing further is published.
         """
         async with self._turn:
@@ -121,19 +132,15 @@ class AuditLog:
             size = await self._durable.read(_released_size)
             if self._published is not None and self._published.checkpoint.size == size:
                 return self._published
-            # Until the end of this everything in memory may be ahead of the disk: a failure is final.
-            self._is_broken = True
-            await self._write_tiles(size)
+            with self._unfinished():
+                await self._write_tiles(size)
+                await self._record(self._writer.range)
             checkpoint = Checkpoint(self.origin, size, self._writer.range.root())
-            await self._record(self._writer.range)
             published = await self._sign(checkpoint, sign, at_ms)
-            await self._on_disk(
-                partial(
-                    replace_file, self.directory / _CHECKPOINT, published.note.encode(), probe=self._probe
-                )
-            )
+            with self._unfinished():
+                path, content = self.directory / _CHECKPOINT, published.note.encode()
+                await self._on_disk(partial(replace_file, path, content, probe=self._probe))
             self._published = published
-            self._is_broken = False
             return published
 
     async def inclusion_proof(self, digest: EnvelopeDigest, size: int) -> tuple[int, tuple[Digest, ...]]:
@@ -225,8 +232,22 @@ class AuditLog:
     ) -> Published:
         text = checkpoint_text(checkpoint)
         note = Note(text, (note_signature(self._key, await sign(text.encode())),))
-        verify_note(note, [self._key])  # a wrong key file must not become a published checkpoint
+        try:
+            verify_note(note, [self._key])
+        except ProofError as error:
+            raise ConfigError(
+                f"log key of {self.origin}",
+                f"expected a signature of {format_verifier_key(self._key)}, got another",
+            ) from error
         return Published(checkpoint, format_note(note), at_ms)
+
+    @contextmanager
+    def _unfinished(self) -> Iterator[None]:
+                f"log key of {self.origin}",
+                f"expected a signature of {format_verifier_key(self._key)}, got another",
+        self._is_broken = True
+        yield
+        self._is_broken = False
 
     async def _on_disk(self, work: Callable[[], T]) -> T:
         try:

@@ -1,0 +1,355 @@
+"""The log as an auditor sees it: static files, a signed checkpoint, proofs; and what a crash leaves of it."""
+
+import asyncio
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+from nacl.signing import SigningKey
+
+from proofs.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
+from proofs.note import KeyKind, verifier_key
+from proofs.tiles import (
+    ENTRIES,
+    TILE_WIDTH,
+    Tile,
+    decode_entries,
+    parse_tile_path,
+    tile_node_reader,
+    tile_path,
+)
+from proofs.tlogproof import parse_tlog_proof
+from proofs.tree import (
+    consistency_proof,
+    leaf_digest,
+    root_at,
+    tree_root,
+    verify_consistency,
+    verify_inclusion,
+)
+from relay.core.errors import ConfigError, JournalError
+from relay.core.types import Millis
+from relay.journal import AuditLog, Journal, LogEntry, StoredEnvelope
+from relay.journal.tilewriter import read_tile
+
+OpenJournal = Callable[..., AbstractAsyncContextManager[Journal]]
+MakeEnvelope = Callable[..., StoredEnvelope]
+KEY = SigningKey(bytes(range(32)))
+ORIGIN = "net/alice"
+VERIFIER = verifier_key(ORIGIN, KeyKind.ED25519, bytes(KEY.verify_key))
+NOW = Millis(1_000)
+
+
+async def sign(body: bytes) -> bytes:
+    return bytes(KEY.sign(body).signature)
+
+
+async def open_log(
+    journal: Journal, directory: Path, probe: Callable[[str], None] = lambda _: None
+) -> AuditLog:
+    return await AuditLog.open(journal, directory, origin=ORIGIN, log_key=bytes(KEY.verify_key), probe=probe)
+
+
+def read_log(directory: Path) -> tuple[Checkpoint, list[bytes]]:
+    """Read the log as a stranger does, from files alone, and check all of it."""
+    checkpoint = open_checkpoint((directory / "checkpoint").read_text(), [VERIFIER]).checkpoint
+    entries: list[bytes] = []
+    for first in range(0, checkpoint.size, TILE_WIDTH):
+        width = min(TILE_WIDTH, checkpoint.size - first)
+        tile = Tile(ENTRIES, first // TILE_WIDTH, width)
+        try:
+            content = (directory / tile_path(tile)).read_bytes()
+            entries += decode_entries(content, width)
+        except FileNotFoundError:  # it filled up since
+            content = (directory / tile_path(Tile(ENTRIES, tile.index))).read_bytes()
+            entries += decode_entries(content, TILE_WIDTH)[:width]
+    assert tree_root(map(leaf_digest, entries)) == checkpoint.root
+    if checkpoint.size:
+        reader = tile_node_reader(checkpoint.size, lambda tile: read_tile(directory, tile))
+        assert root_at(checkpoint.size, reader) == checkpoint.root
+    return checkpoint, entries
+
+
+async def fill(journal: Journal, envelopes: Sequence[StoredEnvelope]) -> None:
+    await journal.append([b"event"], envelopes)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 255, 256, 257, 511, 600])
+@pytest.mark.asyncio
+async def test_a_published_log_is_read_from_static_files(
+    open_journal: OpenJournal, envelope: MakeEnvelope, tmp_path: Path, size: int
+) -> None:
+    envelopes = [envelope(n, LogEntry.RELEASED) for n in range(size)]
+    async with open_journal() as journal:
+        await fill(journal, envelopes)
+        log = await open_log(journal, tmp_path / "log")
+        published = await log.publish(sign, NOW)
+
+    checkpoint, entries = read_log(tmp_path / "log")
+    assert entries == [e.raw for e in envelopes]
+    assert (checkpoint, published.at_ms) == (published.checkpoint, NOW)
+    assert (tmp_path / "log" / "checkpoint").read_text() == published.note
+
+
+@pytest.mark.asyncio
+async def test_a_log_that_grows_in_steps_is_the_same_log(
+    open_journal: OpenJournal, envelope: MakeEnvelope, tmp_path: Path
+) -> None:
+    checkpoints = []
+    async with open_journal() as journal:
+        log = await open_log(journal, tmp_path / "log")
+        for first, last in [(0, 1), (1, 200), (200, 256), (256, 300), (300, 900)]:
+            await fill(journal, [envelope(n, LogEntry.RELEASED) for n in range(first, last)])
+            checkpoints.append((await log.publish(sign, NOW)).checkpoint)
+            assert read_log(tmp_path / "log")[1] == [envelope(n).raw for n in range(last)]
+
+    reader = tile_node_reader(900, lambda tile: read_tile(tmp_path / "log", tile))
+    for older in checkpoints[:-1]:
+        proof = consistency_proof(older.size, 900, reader)
+        verify_consistency((older.size, older.root), (900, checkpoints[-1].root), proof)
+
+
+@pytest.mark.asyncio
+async def test_every_file_of_the_log_has_the_one_name_of_a_tile(
+    open_journal: OpenJournal, envelope: MakeEnvelope, tmp_path: Path
+) -> None:
+    async with open_journal() as journal:
+        log = await open_log(journal, tmp_path / "log")
+        for count in (100, 300):
+            await fill(journal, [envelope(n, LogEntry.RELEASED) for n in range(count)])
+            await log.publish(sign, NOW)
+
+    names = {str(p.relative_to(tmp_path / "log")) for p in (tmp_path / "log").rglob("*") if p.is_file()}
+    tiles = {parse_tile_path(name) for name in names - {"checkpoint"}}
+    # The partial tiles of the first publication went when the full ones came.
+    assert tiles == {Tile(0, 0), Tile(0, 1, 44), Tile(1, 0, 1), Tile(ENTRIES, 0), Tile(ENTRIES, 1, 44)}
+
+
+@pytest.mark.asyncio
+async def test_nothing_behind_an_unreleased_entry_is_published(
+    open_journal: OpenJournal, envelope: MakeEnvelope, tmp_path: Path
+) -> None:
+    async with open_journal() as journal:
+        log = await open_log(journal, tmp_path / "log")
+        await fill(journal, [envelope(n) for n in range(4)] + [envelope(4, LogEntry.RELEASED)])
+
+        assert await log.released_size() == 0
+        await log.release([envelope(0).digest, envelope(2).digest])
+        assert await log.released_size() == 1
+        assert (await log.publish(sign, NOW)).checkpoint.size == 1
+        assert not any(b"envelope 2" in p.read_bytes() for p in (tmp_path / "log").rglob("*") if p.is_file())
+        await log.release([envelope(1).digest, envelope(99).digest])
+        assert (log.size, await log.released_size()) == (5, 3)
+
+    async with open_journal() as journal:
+        log = await open_log(journal, tmp_path / "log")
+        assert await log.released_size() == 3
+        await log.release([envelope(3).digest])
+        assert (await log.publish(sign, NOW)).checkpoint.size == 5
+
+
+@pytest.mark.asyncio
+async def test_every_entry_has_a_proof_that_an_auditor_accepts(
+    open_journal: OpenJournal, envelope: MakeEnvelope, tmp_path: Path
+) -> None:
+    envelopes = [envelope(n, LogEntry.RELEASED) for n in range(300)]
+    async with open_journal() as journal:
+        log = await open_log(journal, tmp_path / "log")
+        await fill(journal, envelopes)
+        with pytest.raises(KeyError):
+            await log.tlog_proof(envelopes[0].digest)
+        await log.publish(sign, NOW)
+        await fill(journal, [envelope(300)])
+
+        for number in (0, 1, 127, 255, 256, 299):
+            proof = parse_tlog_proof(await log.tlog_proof(envelopes[number].digest))
+            checkpoint = open_checkpoint(proof.checkpoint, [VERIFIER]).checkpoint
+            verify_inclusion(
+                leaf_digest(envelopes[number].raw), proof.index, checkpoint.size, proof.path, checkpoint.root
+            )
+        for absent in (300, 301):
+            with pytest.raises(KeyError):
+                await log.tlog_proof(envelope(absent).digest)
+
+
+@pytest.mark.asyncio
+async def test_a_proof_under_an_older_size_is_made_after_its_tiles_filled_up(
+    open_journal: OpenJournal, envelope: MakeEnvelope, tmp_path: Path
+) -> None:
+    async with open_journal() as journal:
+        log = await open_log(journal, tmp_path / "log")
+        await fill(journal, [envelope(n, LogEntry.RELEASED) for n in range(100)])
+        old = (await log.publish(sign, NOW)).checkpoint
+        await fill(journal, [envelope(n, LogEntry.RELEASED) for n in range(100, 600)])
+        await log.publish(sign, NOW)
+
+        index, path = await log.inclusion_proof(envelope(42).digest, old.size)
+
+    verify_inclusion(leaf_digest(envelope(42).raw), index, old.size, path, old.root)
+
+
+@pytest.mark.asyncio
+async def test_without_new_entries_the_checkpoint_stands(
+    open_journal: OpenJournal, envelope: MakeEnvelope, tmp_path: Path
+) -> None:
+    signed: list[bytes] = []
+
+    async def count(body: bytes) -> bytes:
+        signed.append(body)
+        return await sign(body)
+
+    async with open_journal() as journal:
+        log = await open_log(journal, tmp_path / "log")
+        await fill(journal, [envelope(1, LogEntry.RELEASED), envelope(2)])
+        async with asyncio.TaskGroup() as group:
+            for _ in range(5):
+                group.create_task(log.publish(count, NOW))
+
+    assert log.published is not None
+    assert [parse_checkpoint(body.decode()) for body in signed] == [log.published.checkpoint]
+
+
+@pytest.mark.asyncio
+async def test_lost_tiles_are_made_again_from_the_journal(
+    open_journal: OpenJournal, envelope: MakeEnvelope, tmp_path: Path
+) -> None:
+    async with open_journal() as journal:
+        log = await open_log(journal, tmp_path / "log")
+        await fill(journal, [envelope(n, LogEntry.RELEASED) for n in range(700)])
+        await log.publish(sign, NOW)
+    shutil.rmtree(tmp_path / "log" / "tile")
+
+    async with open_journal() as journal:
+        await open_log(journal, tmp_path / "log")
+
+    assert read_log(tmp_path / "log")[0].size == 700
+
+
+@pytest.mark.asyncio
+async def test_entries_that_were_altered_after_signing_are_never_signed_again(
+    open_journal: OpenJournal, envelope: MakeEnvelope, tmp_path: Path
+) -> None:
+    async with open_journal() as journal:
+        log = await open_log(journal, tmp_path / "log")
+        await fill(journal, [envelope(n, LogEntry.RELEASED) for n in range(10)])
+        await log.publish(sign, NOW)
+        await journal.durable.write(
+            lambda connection: (
+                connection.execute("UPDATE envelope SET bytes = x'00' WHERE log_index = 3").rowcount
+            )
+        )
+    shutil.rmtree(tmp_path / "log")
+
+    async with open_journal() as journal:
+        with pytest.raises(JournalError, match=r"expected entries under root [0-9a-f]{64}, got [0-9a-f]{64}"):
+            await open_log(journal, tmp_path / "log")
+
+
+@pytest.mark.asyncio
+async def test_a_journal_older_than_its_log_is_refused(
+    open_journal: OpenJournal, envelope: MakeEnvelope, tmp_path: Path
+) -> None:
+    state, backup = tmp_path / "state", tmp_path / "backup"
+    async with open_journal() as journal:
+        log = await open_log(journal, tmp_path / "log")
+        await fill(journal, [envelope(1, LogEntry.RELEASED)])
+        await log.publish(sign, NOW)
+    shutil.copytree(state, backup)
+    async with open_journal() as journal:
+        log = await open_log(journal, tmp_path / "log")
+        await fill(journal, [envelope(2, LogEntry.RELEASED)])
+        await log.publish(sign, NOW)
+    shutil.rmtree(state)
+    backup.rename(state)
+
+    async with open_journal() as journal:
+        with pytest.raises(ConfigError, match="expected at most the 1 entries of the journal, got 2"):
+            await open_log(journal, tmp_path / "log")
+
+
+@pytest.mark.asyncio
+async def test_a_directory_of_another_log_is_refused(open_journal: OpenJournal, tmp_path: Path) -> None:
+    async with open_journal() as journal:
+        log = await open_log(journal, tmp_path / "log")
+        await log.publish(sign, NOW)
+
+        with pytest.raises(ConfigError, match="expected a checkpoint of net/bob"):
+            await AuditLog.open(journal, tmp_path / "log", origin="net/bob", log_key=bytes(KEY.verify_key))
+
+
+@pytest.mark.asyncio
+async def test_a_signature_by_another_key_is_not_published(
+    open_journal: OpenJournal, envelope: MakeEnvelope, tmp_path: Path
+) -> None:
+    async def forge(body: bytes) -> bytes:
+        return bytes(SigningKey(bytes(32)).sign(body).signature)
+
+    async with open_journal() as journal:
+        log = await open_log(journal, tmp_path / "log")
+        await fill(journal, [envelope(1, LogEntry.RELEASED)])
+
+        with pytest.raises(ConfigError, match="log key of net/alice: expected a signature of net/alice"):
+            await log.publish(forge, NOW)
+        assert not (tmp_path / "log" / "checkpoint").exists()
+        await log.publish(sign, NOW)  # the disk was not at fault
+
+    assert read_log(tmp_path / "log")[0].size == 1
+
+
+class FailAt:
+    """Fails at the step of that number, counting from 0; counts them all."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.steps = 0
+
+    def __call__(self, step: str) -> None:
+        self.steps += 1
+        if self.steps == self.number + 1:
+            raise OSError(f"injected at {step}")
+
+
+@pytest.mark.asyncio
+async def test_a_failure_at_any_durable_write_of_a_publication_leaves_a_log_that_goes_on(
+    open_journal: OpenJournal, envelope: MakeEnvelope, tmp_path: Path
+) -> None:
+    """Before and after each rename and commit: what is served is whole, and never smaller than it was."""
+    state, number = tmp_path / "state", 0
+    async with open_journal() as journal:
+        log = await open_log(journal, tmp_path / "log")
+        await fill(journal, [envelope(n, LogEntry.RELEASED) for n in range(250)])
+        await log.publish(sign, NOW)
+        await fill(journal, [envelope(n, LogEntry.RELEASED) for n in range(250, 520)])
+    shutil.move(state, tmp_path / "state-0")
+    shutil.move(tmp_path / "log", tmp_path / "log-0")
+
+    while True:
+        shutil.copytree(tmp_path / "state-0", state)
+        shutil.copytree(tmp_path / "log-0", tmp_path / "log")
+        probe = FailAt(number)
+        async with open_journal(probe=probe) as journal:
+            log = await open_log(journal, tmp_path / "log", probe)
+            if probe.steps:
+                raise AssertionError("opening an intact log writes nothing")
+            try:
+                await log.publish(sign, NOW)
+            except JournalError:
+                with pytest.raises(JournalError):  # nothing further until the log has been read again
+                    await log.publish(sign, NOW)
+        assert read_log(tmp_path / "log")[0].size in (250, 520)
+
+        async with open_journal() as journal:
+            log = await open_log(journal, tmp_path / "log")
+            assert (await log.publish(sign, NOW)).checkpoint.size == 520
+        assert read_log(tmp_path / "log")[1] == [envelope(n).raw for n in range(520)]
+
+        shutil.rmtree(state)
+        shutil.rmtree(tmp_path / "log")
+        number += 1
+        if probe.steps < number:
+            break
+
+    # Three bundles, three tiles, the journal's commit, the checkpoint; each with a step before and one after.
+    assert number - 1 >= 16

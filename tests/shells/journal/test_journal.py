@@ -1,0 +1,199 @@
+"""What enters together is stored together; what comes out is what went in, in order."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+
+from relay.core.errors import ConfigError, JournalError
+from relay.core.types import Millis
+from relay.disk import CommitPoint
+from relay.journal import DiskLimits, Journal, LogEntry, StoredEnvelope, count_boot
+
+OpenJournal = Callable[..., AbstractAsyncContextManager[Journal]]
+MakeEnvelope = Callable[..., StoredEnvelope]
+
+
+async def events_of(journal: Journal, after: int = 0) -> list[tuple[int, bytes]]:
+    return [pair async for pair in journal.replay(after)]
+
+
+@pytest.mark.asyncio
+async def test_events_replay_in_order_from_any_point(open_journal: OpenJournal) -> None:
+    async with open_journal() as journal:
+        assert await journal.append([b"one", b"two"]) == 1
+        assert await journal.append([b"three"]) == 3
+
+    async with open_journal() as journal:
+        assert await events_of(journal) == [(1, b"one"), (2, b"two"), (3, b"three")]
+        assert await events_of(journal, after=2) == [(3, b"three")]
+        assert await journal.append([b"four"]) == 4
+
+
+@pytest.mark.asyncio
+async def test_a_long_journal_replays_without_gap_or_repetition(open_journal: OpenJournal) -> None:
+    events = [b"%d" % number for number in range(1_500)]  # more than two reads
+
+    async with open_journal() as journal:
+        await journal.append(events)
+
+        assert await events_of(journal) == list(enumerate(events, 1))
+
+
+@pytest.mark.asyncio
+async def test_concurrent_callers_get_numbers_of_their_own(open_journal: OpenJournal) -> None:
+    async with open_journal() as journal:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(journal.append([b"%d" % n, b"%d'" % n])) for n in range(100)]
+        stored = dict(await events_of(journal))
+
+    assert sorted(task.result() for task in tasks) == list(range(1, 201, 2))
+    for number, task in enumerate(tasks):
+        assert stored[task.result()] == b"%d" % number
+        assert stored[task.result() + 1] == b"%d'" % number
+
+
+@pytest.mark.asyncio
+async def test_a_missing_event_is_noticed(open_journal: OpenJournal) -> None:
+    async with open_journal() as journal:
+        await journal.append([b"one", b"two", b"three"])
+        await journal.durable.write(
+            lambda connection: connection.execute("DELETE FROM event WHERE seq = 2").rowcount
+        )
+
+        with pytest.raises(JournalError, match="expected event 2, got 3"):
+            await events_of(journal)
+
+
+@pytest.mark.asyncio
+async def test_an_envelope_comes_back_byte_for_byte(
+    open_journal: OpenJournal, envelope: MakeEnvelope
+) -> None:
+    async with open_journal() as journal:
+        await journal.append([b"event"], [envelope(1)])
+
+        assert await journal.get(envelope(1).digest) == envelope(1).raw
+        assert await journal.has(envelope(1).digest)
+        assert await journal.get(envelope(2).digest) is None
+        assert not await journal.has(envelope(2).digest)
+
+
+@pytest.mark.asyncio
+async def test_digests_are_offered_newest_first_until_they_expire(
+    open_journal: OpenJournal, envelope: MakeEnvelope
+) -> None:
+    now = [1_000]
+    async with open_journal(clock=lambda: Millis(now[0])) as journal:
+        envelopes = [envelope(1, expires_at_ms=3_000), envelope(2, expires_at_ms=2_000), envelope(3)]
+        await journal.append([], envelopes)
+
+        assert await journal.recent_digests(10) == tuple(e.digest for e in reversed(envelopes))
+        assert await journal.recent_digests(1) == (envelopes[2].digest,)
+        now[0] = 2_000
+        assert await journal.recent_digests(10) == (envelopes[0].digest,)
+        assert await journal.get(envelopes[1].digest) == envelopes[1].raw
+
+
+@pytest.mark.asyncio
+async def test_an_envelope_enters_the_log_once(open_journal: OpenJournal, envelope: MakeEnvelope) -> None:
+    async with open_journal() as journal:
+        await journal.append([b"a"], [envelope(1), envelope(2, LogEntry.NONE)])
+        await journal.append([b"b"], [envelope(1), envelope(3, LogEntry.RELEASED)])
+
+        assert journal.log_size == 2
+
+    async with open_journal() as journal:
+        assert journal.log_size == 2
+        await journal.append([b"c"], [envelope(4)])
+        assert journal.log_size == 3
+
+
+@pytest.mark.parametrize(("point", "is_stored"), [(CommitPoint.BEFORE, False), (CommitPoint.AFTER, True)])
+@pytest.mark.asyncio
+async def test_a_failing_disk_stores_event_envelope_and_entry_together_or_not_at_all(
+    open_journal: OpenJournal, envelope: MakeEnvelope, point: CommitPoint, is_stored: bool
+) -> None:
+    def fail(step: str) -> None:
+        if step == point:
+            raise OSError("injected")
+
+    async with open_journal(probe=fail) as journal:
+        with pytest.raises(JournalError, match="injected"):
+            await journal.append([b"event"], [envelope(1)])
+        assert journal.log_size == 0
+        with pytest.raises(JournalError):  # the node stops
+            await journal.append([b"later"])
+
+    async with open_journal() as journal:
+        assert await events_of(journal) == ([(1, b"event")] if is_stored else [])
+        assert await journal.has(envelope(1).digest) is is_stored
+        assert journal.log_size == int(is_stored)
+
+
+@pytest.mark.asyncio
+async def test_meta_values_survive(open_journal: OpenJournal) -> None:
+    async with open_journal() as journal:
+        assert await journal.get_meta("key") is None
+        await journal.set_meta("key", b"old")
+        await journal.set_meta("key", b"new")
+
+    async with open_journal() as journal:
+        assert await journal.get_meta("key") == b"new"
+
+
+@pytest.mark.asyncio
+async def test_every_start_counts_and_has_an_instance_of_its_own(
+    open_journal: OpenJournal, tmp_path: Path
+) -> None:
+    boots = []
+    for _ in range(3):
+        async with open_journal() as journal:
+            boots.append(await count_boot(journal, tmp_path / "state" / "instance"))
+            assert (tmp_path / "state" / "instance").read_bytes() == boots[-1].instance
+
+    assert [boot.number for boot in boots] == [1, 2, 3]
+    assert len({boot.instance for boot in boots}) == 3
+    assert all(len(boot.instance) == 16 for boot in boots)
+
+
+@pytest.mark.asyncio
+async def test_too_little_room_is_refused_and_the_ballast_named(
+    open_journal: OpenJournal, tmp_path: Path
+) -> None:
+    async with open_journal():
+        ballast = tmp_path / "state" / "ballast"
+        assert ballast.stat().st_size == 4_096
+
+    with pytest.raises(ConfigError, match=rf"expected at least \d+ free bytes, got \d+ .*deleting {ballast}"):
+        async with open_journal(limits=DiskLimits(min_free_bytes=1 << 62)):
+            pass
+
+
+@pytest.mark.asyncio
+async def test_a_disk_that_fills_up_is_reported(open_journal: OpenJournal, tmp_path: Path) -> None:
+    async with open_journal(
+        limits=DiskLimits(min_free_bytes=0, warn_free_percent=0, ballast_bytes=4_096)
+    ) as journal:
+        roomy = journal.disk_state()
+        (tmp_path / "state" / "ballast").unlink()
+        spent = journal.disk_state()
+    async with open_journal(
+        limits=DiskLimits(min_free_bytes=0, warn_free_percent=100, ballast_bytes=0)
+    ) as journal:
+        full = journal.disk_state()
+
+    assert (roomy.is_low, roomy.has_ballast) == (False, True)
+    assert not spent.has_ballast
+    assert full.is_low
+    assert 0 < full.free_bytes <= full.total_bytes
+
+
+@pytest.mark.asyncio
+async def test_a_home_that_cannot_be_written_is_a_failing_disk(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file where a directory should be")
+
+    with pytest.raises(JournalError, match="expected a directory to write to"):
+        async with Journal.open(tmp_path / "state" / "journal.sqlite", clock=lambda: Millis(0)):
+            pass
