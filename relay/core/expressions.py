@@ -26,7 +26,21 @@ PEER_FIELDS = frozenset({"chain", "hops", "protocol", "rule", "tier", "verb"})
 LOOPS = frozenset({"all", "exists", "exists_one"})
 FUNCTIONS = LOOPS | {"contains", "endsWith", "has", "size", "startsWith"}
 RESERVED = frozenset(
-    {"as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop"}
+    {
+        "as",
+        "break",
+        "const",
+        "continue",
+        "else",
+        "false",
+        "for",
+        "function",
+        "if",
+        "import",
+        "in",
+        "let",
+        "loop",
+    }
     | {"namespace", "null", "package", "return", "true", "var", "void", "while", "__result__"}
     | {"bool", "bytes", "double", "duration", "dyn", "int", "list", "map", "null_type", "string", "timestamp"}
     | {"type", "uint", PEER}
@@ -86,7 +100,9 @@ class Language:
             PlanError: not of the language, an undeclared name, or no bool.
         """
         if len(text.encode(errors="surrogatepass")) > MAX_EXPRESSION_BYTES:
-            raise PlanError(where, f"expected at most {MAX_EXPRESSION_BYTES} bytes, got {len(text)} characters")
+            raise PlanError(
+                where, f"expected at most {MAX_EXPRESSION_BYTES} bytes, got {len(text)} characters"
+            )
         reads = _Reader(text, where, self._names, of_link=of_link).reads()
         try:
             expression = self._environment.compile(text)
@@ -153,7 +169,9 @@ class _Reader:
         while position < len(text):
             match = _TOKEN.match(text, position)
             if match is None or match.lastgroup is None:
-                raise self._error("an integer, a text, a name or an operator", repr(text[position : position + 12]))
+                raise self._error(
+                    "an integer, a text, a name or an operator", repr(text[position : position + 12])
+                )
             if match.lastgroup == "float":
                 raise self._error("integers only", match.group())
             if match.lastgroup != "space":
@@ -198,7 +216,9 @@ class _Reader:
                 depth += 1
                 if self._at(index - 1) in LOOPS:
                     if self._at(index - 3) in ("]", ")"):
-                        raise self._error("a loop over a metric", f"{self._at(index - 1)}() over another value")
+                        raise self._error(
+                            "a loop over a metric", f"{self._at(index - 1)}() over another value"
+                        )
                     open_loops.append(depth)
                     total += MAX_ENTRIES ** len(open_loops)
             elif token.text == ")":

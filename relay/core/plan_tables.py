@@ -8,6 +8,7 @@ from typing import NoReturn, TypeVar
 
 from proofs.canonical import Value
 from relay.core.errors import PlanError
+from relay.core.plan import text_of_field
 
 Path = tuple[str, ...]
 Raw = Mapping[str, object]
@@ -17,7 +18,9 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _DURATION = re.compile(r"([1-9][0-9]{0,8})([smhd])")
 _UNIT_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _HEADER = re.compile(r"\s*(\[\[?)([^\[\]]+)\]")
-_KEY = re.compile(r"""\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+))*)\s*=""")
+_KEY = re.compile(
+    r"""\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+))*)\s*="""
+)
 _PART = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([A-Za-z0-9_-]+))\s*\.?""")
 
 
@@ -88,6 +91,10 @@ class Table:
         """Raise `PlanError` about `key`."""
         self._source.refuse((*self.path, key), problem, remedy=remedy)
 
+    def refuse_itself(self, problem: str) -> NoReturn:
+        """Raise `PlanError` about this table's own name."""
+        self._source.refuse(self.path, f"{problem}, got {_shown(self.path[-1])}")
+
     def text(self, key: str, form: Form, *, default: str | None = None) -> str:
         """Give a text of `form`."""
         value = self._get(key, default)
@@ -121,12 +128,14 @@ class Table:
 
     def seconds(self, key: str, least: int, most: int, *, default: int | None = None) -> int:
         """Give a duration, written like `10m` in a file and as whole seconds in the canonical form."""
-        value = self._get(key, default)
-        if self._source.is_text and key in self._values:
-            match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-            value = int(match[1]) * _UNIT_S[match[2]] if match else value
-        if isinstance(value, bool) or not isinstance(value, int) or (self._is_written_as_integer(key)):
-            self.refuse(key, f'expected a duration like "90s", "10m", "6h" or "30d", got {_shown(value)}')
+        written = self._get(key, default)
+        if self._source.is_text and self.has(key):
+            match = _DURATION.fullmatch(written) if isinstance(written, str) else None
+            value = int(match[1]) * _UNIT_S[match[2]] if match else None
+        else:
+            value = written if isinstance(written, int) and not isinstance(written, bool) else None
+        if value is None:
+            self.refuse(key, f'expected a duration like "90s", "10m", "6h" or "30d", got {_shown(written)}')
         if not least <= value <= most:
             self.refuse(key, f"expected {least} to {most} seconds, got {value}")
         self.normal[key] = value
@@ -144,6 +153,16 @@ class Table:
         value = self._get(key, None)
         if not isinstance(value, int) or not 0 <= value <= most:
             self.refuse(key, f"expected true, false or an integer from 0 to {most}, got {_shown(value)}")
+        self.normal[key] = value
+        return value
+
+    def written(self, key: str, form: Form) -> str:
+        """Give the text of a boolean, an integer or a text, which must be of `form`."""
+        value = self._get(key, None)
+        if isinstance(value, bool | int):
+            value = text_of_field(value)
+        if not isinstance(value, str) or not form.matches(value):
+            self.refuse(key, f"expected {form.name}, got {_shown(value)}")
         self.normal[key] = value
         return value
 
@@ -197,10 +216,10 @@ class Table:
     def tables(self, key: str, most: int, read: Callable[[str, Table], _T]) -> dict[str, _T]:
         """Read a table of tables with free names, in ascending order of the names."""
         outer = self.table(key)
-        if len(outer._values) > most:
-            self.refuse(key, f"expected at most {most}, got {len(outer._values)}")
+        if len(outer.names) > most:
+            self.refuse(key, f"expected at most {most}, got {len(outer.names)}")
         found: dict[str, _T] = {}
-        for name in sorted(outer._values):
+        for name in outer.names:
             inner = outer.table(name)
             found[name] = read(name, inner)
             inner.done()
@@ -226,8 +245,9 @@ class Table:
         """Write that an optional table is absent."""
         self.normal[key] = None
 
-    def keys(self) -> tuple[str, ...]:
-        """Give the keys as written, in ascending order."""
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The keys as written, in ascending order."""
         return tuple(sorted(self._values))
 
     def _get(self, key: str, default: object) -> object:
@@ -236,9 +256,6 @@ class Table:
         if value is None:
             self.refuse(key, "expected this key, got nothing")
         return value
-
-    def _is_written_as_integer(self, key: str) -> bool:
-        return self._source.is_text and not isinstance(self._values.get(key, ""), str)
 
     def _as_text(self, key: str, item: object, form: Form) -> str:
         if not isinstance(item, str) or not form.matches(item):
@@ -264,7 +281,14 @@ class Form:
 
 
 def _kind(value: object) -> str:
-    names = {dict: "a table", list: "an array", tuple: "an array", str: "a text", int: "an integer", bool: "a boolean"}
+    names = {
+        dict: "a table",
+        list: "an array",
+        tuple: "an array",
+        str: "a text",
+        int: "an integer",
+        bool: "a boolean",
+    }
     return names.get(type(value), type(value).__name__)
 
 

@@ -150,7 +150,11 @@ class ChainView:
 
     def is_final(self, block: BlockRef) -> bool:
         """Tell whether a retained block is final."""
-        return self._finalized is not None and block.number <= self._finalized.number and self.contains(block.hash)
+        return (
+            self._finalized is not None
+            and block.number <= self._finalized.number
+            and self.contains(block.hash)
+        )
 
     def confirmations(self, block: BlockRef) -> int:
         """Give how many observed blocks stand from `block` to the tip, both included; 0 if it is not on the chain."""
@@ -186,7 +190,9 @@ class ChainView:
         if tip is None:
             return
         assert block.number > tip.number, f"expected a block after {tip.number}, got {block.number}"
-        assert block.timestamp >= tip.timestamp, f"expected time {tip.timestamp} or later, got {block.timestamp}"
+        assert block.timestamp >= tip.timestamp, (
+            f"expected time {tip.timestamp} or later, got {block.timestamp}"
+        )
         if block.number == tip.number + 1:
             assert reads.header.parent == tip.hash, f"expected a child of {tip.hash.hex()}"
 
@@ -206,12 +212,15 @@ class ChainView:
             return position - self._forgotten + 1
         if not self._forgotten and (not self._blocks or ancestor.number < self._blocks[0].number):
             return 0
-        raise ChainError(self.chain, f"expected a re-org back to a retained block, got one to {ancestor.number}")
+        raise ChainError(
+            self.chain, f"expected a re-org back to a retained block, got one to {ancestor.number}"
+        )
 
     def _prune(self) -> None:
         final = self._finalized.number if self._finalized else 0
         old = min(
-            bisect_left(self._timestamps, self._timestamps[-1] - self._keep_s), bisect_left(self._numbers, final)
+            bisect_left(self._timestamps, self._timestamps[-1] - self._keep_s),
+            bisect_left(self._numbers, final),
         )
         if old < PRUNE_AT_ONCE:
             return

@@ -1,0 +1,295 @@
+"""A plan's rules at every block of its reference chain: the same bytes on every node (SPEC 5.2, 5.3, INV-B)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from proofs.canonical import Value
+from relay.core.compiled import CompiledPlan
+from relay.core.expressions import Condition, Input, Result
+from relay.core.plan import Listen, OnFault
+from relay.core.series import Series
+from relay.core.types import BlockRef, Caip2
+from relay.core.view import ChainView
+
+RELEASE = "release"
+"""The name under which traces carry the release predicate; no rule has it."""
+MetricValue = int | Mapping[str, int]
+
+
+class Outcome(StrEnum):
+    """The result of a rule at a block (SPEC 5.3)."""
+
+    TRUE = "true"
+    FALSE = "false"
+    FAULT = "fault"
+    ABSTAIN = "abstain"
+
+
+_OUTCOMES = {Result.TRUE: Outcome.TRUE, Result.FALSE: Outcome.FALSE, Result.FAULT: Outcome.FAULT}
+
+
+@dataclass(frozen=True, slots=True)
+class RuleOutcome:
+    """What a condition gave at a block.
+
+    `effective`: it counts as true; a fault does so only where all metrics at fault declare it. `faulted` names the
+    faulted metrics that the condition reads, `reads` all of them, both in ascending order; `chains` are theirs.
+    """
+
+    outcome: Outcome
+    effective: bool
+    faulted: tuple[str, ...]
+    reads: tuple[str, ...]
+    chains: tuple[Caip2, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All rules of a plan at one block of the reference chain.
+
+    `pins` and `agreement` have the reference chain and every chain whose pin was settled; `values` the metrics of
+    those chains, except the ones without any value; `plan_in_force` tells whether the block's gateway names the plan.
+    """
+
+    block: BlockRef
+    pins: Mapping[Caip2, BlockRef]
+    values: Mapping[str, MetricValue]
+    rules: Mapping[str, RuleOutcome]
+    release: RuleOutcome | None
+    agreement: Mapping[Caip2, tuple[int, int]]
+    plan_in_force: bool
+
+    @property
+    def abstains(self) -> bool:
+        """Tell whether some condition could not be evaluated: a later `evaluate_at` may."""
+        outcomes = [*self.rules.values(), *([self.release] if self.release else [])]
+        return any(outcome.outcome is Outcome.ABSTAIN for outcome in outcomes)
+
+
+@dataclass(frozen=True, slots=True)
+class PeerFacts:
+    """What the condition of a link sees of the decision it hears of, as `peer`: texts, and `hops` from 1."""
+
+    verb: str
+    tier: str
+    chain: str
+    hops: int
+    protocol: str = ""
+    rule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reads:
+    """The metrics at one block and its pins: `inputs` are those that conditions see, by name."""
+
+    pins: Mapping[Caip2, BlockRef]
+    values: Mapping[str, MetricValue]
+    inputs: Mapping[str, Input]
+    faulted: frozenset[str]
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A condition with what its evaluation needs at every block."""
+
+    condition: Condition
+    chains: tuple[Caip2, ...]
+    triggers: frozenset[str] = field(default_factory=frozenset)
+    """The metrics of the condition that declare `on_fault = "trigger"`."""
+
+
+class PlanEvaluator:
+    """Evaluates one plan over the views of its chains, which other plans may share.
+
+    Make it before the views get their first block: sums need every block since `since`.
+    """
+
+    def __init__(self, compiled: CompiledPlan, views: Mapping[Caip2, ChainView]) -> None:
+        plan = compiled.plan
+        self._compiled = compiled
+        self._views = views
+        self._reference = plan.clock.reference
+        self._series: dict[str, Series] = {
+            name: views[metric.chain].attach(metric, compiled.sources[name], plan.chains[metric.chain].since)
+            for name, metric in plan.metrics.items()
+        }
+        self._rules = {name: self._watch(condition) for name, condition in compiled.rules.items()}
+        self._release = self._watch(compiled.release) if compiled.release else None
+        self._links = {name: self._watch(link.when) for name, link in compiled.links.items()}
+        self._lags = {chain: each.lag_s for chain, each in plan.chains.items() if chain != self._reference}
+        watched = [*self._rules.values(), *([self._release] if self._release else [])]
+        self._awaited = {chain for each in watched for chain in each.chains} & self._lags.keys()
+        """The foreign chains for whose pins an evaluation waits."""
+        self._since = plan.chains[self._reference].since
+        self._evaluated = self._since - 1
+        """Number of the last evaluated block."""
+
+    def advance(self) -> tuple[Evaluation, ...]:
+        """Evaluate every block of the reference chain whose turn it is, in order.
+
+        A block waits until the pins of all chains that rules read are settled, or `patience_s` of the reference
+        chain's time have passed; then the rules that read an unsettled chain abstain.
+        """
+        made: list[Evaluation] = []
+        for block in self._views[self._reference].after(self._evaluated):
+            if not self._is_ripe(block):
+                break
+            made.append(self._evaluate(block))
+            self._evaluated = block.number
+        return tuple(made)
+
+    def rollback(self, ancestor: BlockRef) -> None:
+        """Take note that its chain went back to `ancestor`: what followed is evaluated anew.
+
+        Call it after the view's own `rollback`. For a foreign chain the reference blocks are evaluated anew whose pins
+        have left the chain: those at or after `ancestor.timestamp` + lag.
+        """
+        if ancestor.chain == self._reference:
+            self._evaluated = min(self._evaluated, ancestor.number)
+        elif ancestor.chain in self._lags:
+            shaken_from_s = ancestor.timestamp + self._lags[ancestor.chain]
+            sound = self._views[self._reference].at_or_before(shaken_from_s - 1)
+            self._evaluated = min(self._evaluated, self._since - 1 if sound is None else sound.number)
+
+    def evaluate_at(self, block: BlockRef) -> Evaluation | None:
+        """Evaluate one retained block by what is known now; None if it is not on the chain any more."""
+        return self._evaluate(block) if self._views[self._reference].contains(block.hash) else None
+
+    def condition(self, listen: Listen, at: BlockRef, peer: PeerFacts) -> RuleOutcome | None:
+        """Evaluate the condition of a link at block `at`; None if `at` is not on the chain any more."""
+        if not self._views[self._reference].contains(at.hash):
+            return None
+        facts: dict[str, str | int] = {
+            "verb": peer.verb,
+            "tier": peer.tier,
+            "chain": peer.chain,
+            "hops": peer.hops,
+            "protocol": peer.protocol,
+            "rule": peer.rule,
+        }
+        reads = self._read(self._pins(at))
+        return self._outcome(self._links[listen.name], reads, {**reads.inputs, "peer": facts})
+
+    def _watch(self, condition: Condition) -> _Watched:
+        metrics = self._compiled.plan.metrics
+        triggers = frozenset(name for name in condition.reads if metrics[name].on_fault is OnFault.TRIGGER)
+        return _Watched(condition, self._compiled.chains_of(condition), triggers)
+
+    def _is_ripe(self, block: BlockRef) -> bool:
+        if all(
+            self._views[chain].has_later_than(block.timestamp - self._lags[chain]) for chain in self._awaited
+        ):
+            return True
+        tip = self._views[self._reference].tip
+        return tip is not None and tip.timestamp >= block.timestamp + self._compiled.plan.clock.patience_s
+
+    def _pins(self, block: BlockRef) -> dict[Caip2, BlockRef]:
+        pins = {self._reference: block}
+        for chain, lag_s in self._lags.items():
+            view, target = self._views[chain], block.timestamp - lag_s
+            pin = view.at_or_before(target) if view.has_later_than(target) else None
+            if pin is not None:
+                pins[chain] = pin
+        return pins
+
+    def _read(self, pins: Mapping[Caip2, BlockRef]) -> _Reads:
+        values: dict[str, MetricValue] = {}
+        inputs: dict[str, Input] = {}
+        faulted: set[str] = set()
+        places = {chain: self._views[chain].place(pin) for chain, pin in pins.items()}
+        for name, metric in self._compiled.plan.metrics.items():
+            place = places.get(metric.chain)
+            if place is None:
+                continue
+            reading = self._series[name].at(place)
+            if reading.value is not None:
+                values[name] = reading.value
+            if reading.fault is not None:
+                faulted.add(name)
+            elif reading.value is not None:
+                inputs[name] = reading.value
+        return _Reads(pins, values, inputs, frozenset(faulted))
+
+    def _outcome(self, watched: _Watched, reads: _Reads, inputs: Mapping[str, Input]) -> RuleOutcome:
+        condition = watched.condition
+        faulted = tuple(name for name in condition.reads if name in reads.faulted)
+        if any(chain not in reads.pins for chain in watched.chains):
+            return RuleOutcome(Outcome.ABSTAIN, False, faulted, condition.reads, watched.chains)
+        outcome = _OUTCOMES[condition.evaluate(inputs)]
+        effective = outcome is Outcome.TRUE
+        if outcome is Outcome.FAULT:
+            # Where no metric faulted, the expression itself did (say, a sum of two out of range): then every
+            # metric that it reads stands for the fault.
+            blamed = faulted or condition.reads
+            effective = bool(blamed) and watched.triggers.issuperset(blamed)
+        return RuleOutcome(outcome, effective, faulted, condition.reads, watched.chains)
+
+    def _evaluate(self, block: BlockRef) -> Evaluation:
+        reads = self._read(self._pins(block))
+        plan, view = self._compiled.plan, self._views[self._reference]
+        release = self._release
+        return Evaluation(
+            block=block,
+            pins=reads.pins,
+            values=reads.values,
+            rules={name: self._outcome(each, reads, reads.inputs) for name, each in self._rules.items()},
+            release=None if release is None else self._released(release, reads),
+            agreement={chain: self._views[chain].agreement(pin) for chain, pin in reads.pins.items()},
+            plan_in_force=plan.hash in view.plan_in_force(self._compiled.gateways[self._reference], block),
+        )
+
+    def _released(self, release: _Watched, reads: _Reads) -> RuleOutcome:
+        """A fault makes a release predicate false, whatever its metrics declare (SPEC 5.3)."""
+        found = self._outcome(release, reads, reads.inputs)
+        is_true = found.outcome is Outcome.TRUE
+        return RuleOutcome(found.outcome, is_true, found.faulted, found.reads, found.chains)
+
+
+def trace_of(evaluation: Evaluation, rule: str, outcome: RuleOutcome | None = None) -> dict[str, Value]:
+    """Give the trace that an attestation carries (SPEC 3): what `rule` read, and what came of it.
+
+    `outcome` is for what the evaluation does not hold: the condition of a link at the same block.
+    """
+    found = outcome or (evaluation.release if rule == RELEASE else evaluation.rules.get(rule))
+    chains = {evaluation.block.chain, *(found.chains if found else ())}
+    pins = {chain: pin for chain, pin in evaluation.pins.items() if chain in chains}
+    names = found.reads if found else ()
+    return {
+        "agreement": {chain: list(evaluation.agreement[chain]) for chain in pins},
+        "faulted": list(found.faulted if found else ()),
+        "pins": {chain: _block_value(pin) for chain, pin in pins.items()},
+        "result": None if found is None else _result_value(found.outcome),
+        "rule": rule,
+        "values": {name: evaluation.values[name] for name in names if name in evaluation.values},
+    }
+
+
+def _result_value(outcome: Outcome) -> Value:
+    match outcome:
+        case Outcome.TRUE:
+            return True
+        case Outcome.FALSE:
+            return False
+        case Outcome.FAULT:
+            return "fault"
+        case Outcome.ABSTAIN:
+            return None
+
+
+def _block_value(block: BlockRef) -> Value:
+    return {"chain": block.chain, "hash": block.hash, "number": block.number, "timestamp": block.timestamp}
+
+
+__all__ = [
+    "RELEASE",
+    "Evaluation",
+    "MetricValue",
+    "Outcome",
+    "PeerFacts",
+    "PlanEvaluator",
+    "RuleOutcome",
+    "trace_of",
+]
