@@ -243,8 +243,7 @@ class AuditLog:
 
     @contextmanager
     def _unfinished(self) -> Iterator[None]:
-                f"log key of {self.origin}",
-                f"expected a signature of {format_verifier_key(self._key)}, got another",
+        """Say that memory may be ahead of the disk: what fails or is cancelled in here ends publishing."""
         self._is_broken = True
         yield
         self._is_broken = False
