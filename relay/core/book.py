@@ -6,12 +6,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from proofs.canonical import Value
 from proofs.committee import CommitteeDocument
 from proofs.decision import BlockRef, Decision
 from proofs.envelope import Envelope
 from proofs.mandate import Op
 from relay.core.decisions import Prepared, prepare
-from relay.core.effects import Changed, Effect, LogEntry, Notice, Page, PageKind, SignAttestation, SignStatement
+from relay.core.effects import (
+    Changed,
+    Effect,
+    Facts,
+    LogEntry,
+    Notice,
+    Page,
+    PageKind,
+    SignAttestation,
+    SignStatement,
+)
 from relay.core.errors import WireError
 from relay.core.evaluate import PeerFacts
 from relay.core.messages import Attestation, Equivocation, Verdict, Void
@@ -87,7 +98,11 @@ class Book:
             parent=None,
         )
         if not room.is_armed:
-            facts = {"plan": room.compiled.plan.protocol, "subject": due.subject, "block": due.step.block.number}
+            facts: Facts = {
+                "plan": room.compiled.plan.protocol,
+                "subject": due.subject,
+                "block": due.step.block.number,
+            }
             return [Notice("shadow decision", facts)]
         track = self._tracks.setdefault((room.compiled.plan.hash, due.track), [])
         if len(track) >= MAX_PROPOSALS or any(self._is_settled(key) for key in track):
@@ -211,7 +226,7 @@ class Book:
             return []
         self._undecided.pop(key, None)
         entry.asked = Verdict.ATTEST if assessment is Assessment.RIGHT else Verdict.DISSENT
-        return [SignAttestation(entry.tally.prepared, entry.asked, room.trace(decision))]
+        return [SignAttestation(entry.tally.prepared, entry.asked, room.trace(decision, parent))]
 
     def ask_again(self) -> list[Effect]:
         """After a restart: ask the signer again for every verdict that has no envelope yet."""
@@ -219,9 +234,7 @@ class Book:
         for entry in self.entries.values():
             if entry.asked is None or entry.void or self._said(entry):
                 continue
-            room = self.rooms[entry.tally.prepared.decision.plan_hash]
-            trace = room.trace(entry.tally.prepared.decision)
-            effects.append(SignAttestation(entry.tally.prepared, entry.asked, trace))
+            effects.append(SignAttestation(entry.tally.prepared, entry.asked, self._trace(entry)))
         return effects
 
     def abstain_overdue(self, now_s: Mapping[str, int]) -> list[Effect]:
@@ -235,7 +248,7 @@ class Book:
             overdue = now_s.get(decision.anchor.chain, 0) > decision.anchor.timestamp + patience
             if overdue and entry.asked is None:
                 entry.asked = Verdict.ABSTAIN
-                effects.append(SignAttestation(entry.tally.prepared, Verdict.ABSTAIN, room.trace(decision)))
+                effects.append(SignAttestation(entry.tally.prepared, Verdict.ABSTAIN, self._trace(entry)))
         return effects
 
     # --- certificates and links ---------------------------------------------------------------------------------
@@ -253,7 +266,7 @@ class Book:
             facts=tuple(
                 PeerFacts(
                     verb=plan.plan.acts[name].verb,
-                    tier=prepared.decision.tier,
+                    tier=prepared.decision.tier.name.lower(),
                     chain=plan.plan.acts[name].text.chain,
                     protocol=plan.plan.protocol,
                     rule=prepared.decision.subject,
@@ -317,6 +330,11 @@ class Book:
         visited = (*parent.visited, plan_hash) if parent is not None else (plan_hash,)
         self.entries[key] = Entry(tally=Tally(prepared), opener=opener, visited=visited)
 
+    def _trace(self, entry: Entry) -> Mapping[str, Value]:
+        decision = entry.tally.prepared.decision
+        parent = self._parents.get(decision.parent) if decision.parent is not None else None
+        return self.rooms[decision.plan_hash].trace(decision, parent)
+
     def _is_settled(self, key: Key) -> bool:
         entry = self.entries.get(key)
         return entry is None or (entry.tally.certificate is not None and not entry.void)
@@ -342,7 +360,9 @@ def _check_time(room: Room, prepared: Prepared) -> None:
     if head is None:
         return
     if head.timestamp > prepared.mandate.not_after:
-        raise WireError("stale attestation", f"over at {prepared.mandate.not_after}, head at {head.timestamp}")
+        raise WireError(
+            "stale attestation", f"over at {prepared.mandate.not_after}, head at {head.timestamp}"
+        )
     if anchor.timestamp > head.timestamp + room.compiled.plan.clock.rearm_s:
         raise WireError("early attestation", f"anchor at {anchor.timestamp}, head at {head.timestamp}")
 

@@ -78,7 +78,8 @@ def rung_of(compiled: CompiledPlan, decision: Decision) -> Rung | None:
 def _acts_of(compiled: CompiledPlan, decision: Decision) -> tuple[str, ...]:
     if decision.anchor.chain != compiled.plan.clock.reference:
         raise WireError(
-            "unfit decision", f"expected an anchor on {compiled.plan.clock.reference}, got {decision.anchor.chain}"
+            "unfit decision",
+            f"expected an anchor on {compiled.plan.clock.reference}, got {decision.anchor.chain}",
         )
     if decision.op is not Op.PROTECT:
         if decision.subject not in compiled.acts:
@@ -88,7 +89,9 @@ def _acts_of(compiled: CompiledPlan, decision: Decision) -> tuple[str, ...]:
         return (decision.subject,)
     rung = rung_of(compiled, decision)
     if rung is None:
-        raise WireError("unfit decision", f"expected a rung of the plan, got {decision.subject!r} {decision.rung}")
+        raise WireError(
+            "unfit decision", f"expected a rung of the plan, got {decision.subject!r} {decision.rung}"
+        )
     linked = decision.subject.startswith(LINK_PREFIX)
     if linked == (decision.parent is None):
         raise WireError("unfit decision", "expected a parent exactly for a link")

@@ -83,12 +83,15 @@ class Page:
     text: str
 
 
+Facts = Mapping[str, str | int]
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """Something for the text log and the counters; `name` is a constant phrase."""
 
     name: str
-    facts: Mapping[str, str | int]
+    facts: Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,7 @@ Effect = (
 __all__ = [
     "Changed",
     "Effect",
+    "Facts",
     "Forward",
     "LogEntry",
     "Notice",

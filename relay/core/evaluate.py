@@ -127,6 +127,11 @@ class PlanEvaluator:
         self._evaluated = self._since - 1
         """Number of the last evaluated block."""
 
+    @property
+    def evaluated_to(self) -> int:
+        """Number of the last reference block that was evaluated and still stands."""
+        return self._evaluated
+
     def advance(self) -> tuple[Evaluation, ...]:
         """Evaluate every block of the reference chain whose turn it is, in order.
 

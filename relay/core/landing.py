@@ -85,14 +85,18 @@ class Landing:
             record = view.record(encoded.gateway, encoded.act_id, view.tip)
             if record is None or record.until >= view.tip.timestamp:
                 continue
-            subject = tagged("tocsin/expiry/1", encoded.gateway + encoded.act_id + record.until.to_bytes(8, "big"))
+            subject = tagged(
+                "tocsin/expiry/1", encoded.gateway + encoded.act_id + record.until.to_bytes(8, "big")
+            )
             call = Expire(chain=chain, gateway=encoded.gateway, act_id=encoded.act_id)
             self._queue(subject, call, lasts_s=act.lasts_s, prepared=None, at_ms=at_ms)
 
     def due(self, at_ms: Millis) -> list[Effect]:
         """Give the calls to send now, and drop those that nobody needs any more."""
         effects: list[Effect] = []
-        for pending in [item for item in self.pending.values() if item.due_ms <= at_ms and not item.in_flight]:
+        for pending in [
+            item for item in self.pending.values() if item.due_ms <= at_ms and not item.in_flight
+        ]:
             reason = self._needless(pending)
             if reason:
                 del self.pending[pending.key]
@@ -185,7 +189,9 @@ class Landing:
         if record is None or view.tip is None:
             return "nothing to extend" if mandate.op is Op.EXTEND else ""
         # Skip what would add little, but never the first protect after a release was decided.
-        after_release = self._newest_landed.get(act, -1) < self._newest_release.get(act, -1) <= mandate.not_before
+        after_release = (
+            self._newest_landed.get(act, -1) < self._newest_release.get(act, -1) <= mandate.not_before
+        )
         long_enough = (record.until - view.tip.timestamp) * 2 > pending.lasts_s
         return "in force long enough" if long_enough and not after_release else ""
 

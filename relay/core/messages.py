@@ -245,13 +245,25 @@ TRACE_KEYS: Final = ("agreement", "faulted", "pins", "result", "rule", "values")
 
 def _verdict(fields: Fields) -> Verdict:
     text = fields.text("verdict", max_bytes=8)
-    if text not in Verdict:
-        raise FieldError(fields.path("verdict"), "attest, abstain or dissent", repr(text))
-    return Verdict(text)
+    try:
+        return Verdict(text)
+    except ValueError as error:
+        raise FieldError(fields.path("verdict"), "attest, abstain or dissent", repr(text)) from error
 
 
 def _outcome(body: Value) -> Outcome:
-    keys = ("act_id", "block", "chain", "decision_id", "effect", "gas_used", "gateway", "mandate_digest", "tx", "until")
+    keys = (
+        "act_id",
+        "block",
+        "chain",
+        "decision_id",
+        "effect",
+        "gas_used",
+        "gateway",
+        "mandate_digest",
+        "tx",
+        "until",
+    )
     fields = fields_of(body, "outcome", keys)
     effect = fields.text("effect", max_bytes=16)
     if effect not in EFFECTS:
@@ -305,7 +317,9 @@ def _heartbeat(body: Value) -> Heartbeat:
         seq=fields.integer("seq", maximum=MAX_NUMBER),
         instance=fields.binary("instance", length=16),
         log_size=fields.integer("log_size", maximum=MAX_NUMBER),
-        heads={Caip2(chain): parse_block(block, f"heartbeat.heads.{chain}") for chain, block in heads.items()},
+        heads={
+            Caip2(chain): parse_block(block, f"heartbeat.heads.{chain}") for chain, block in heads.items()
+        },
     )
 
 

@@ -22,6 +22,7 @@ from relay.core.compiled import CompiledPlan, merge_queries
 from relay.core.effects import (
     Changed,
     Effect,
+    Facts,
     Forward,
     LogEntry,
     Notice,
@@ -63,6 +64,7 @@ from relay.core.messages import (
     Void,
 )
 from relay.core.observations import EndedHow, GatewayEvent, GatewayEventKind
+from relay.core.ports import Submission
 from relay.core.recall import RecallState, answered, began, found
 from relay.core.room import Room
 from relay.core.types import Caip2, Digest, Identity, Millis, PlanHash
@@ -102,8 +104,9 @@ def is_journalled(event: Event) -> bool:
     match event:
         case BlockUnread() | EndpointDisagreed() | PeersSeen() | Ticked():
             return False
-        case Received(message=Heartbeat() | Recall() | Recalled()) | Signed(
-            message=Heartbeat() | Recall() | Recalled()
+        case (
+            Received(message=Heartbeat() | Recall() | Recalled())
+            | Signed(message=Heartbeat() | Recall() | Recalled())
         ):
             return False
         case _:
@@ -115,8 +118,11 @@ class Node:
 
     def __init__(self, settings: NodeSettings) -> None:
         self.settings = settings
-        queries = merge_queries(settings.plans)
-        self.views: dict[Caip2, ChainView] = {chain: ChainView(query) for chain, query in queries.items()}
+        self.queries = merge_queries(settings.plans)
+        keep_s = max(plan.retention_s for plan in settings.plans)
+        self.views: dict[Caip2, ChainView] = {
+            chain: ChainView(asked, keep_s=keep_s) for chain, asked in self.queries.items()
+        }
         self.rooms: dict[PlanHash, Room] = {plan.plan.hash: Room(plan, self.views) for plan in settings.plans}
         self.book = Book(settings.me, settings.committee, self.rooms)
         members = tuple(member.identity for member in settings.committee.members)
@@ -165,8 +171,7 @@ class Node:
                 return (*self._heard(envelope, message), *self._settle())
             case SubmissionEnded(key, submission):
                 self.landing.ended(key, submission, self.now_ms)
-                facts = {"status": submission.status.value, "reason": submission.reason}
-                return (Notice("submission ended", facts),)
+                return (Notice("submission ended", _facts_of(submission)),)
             case SignalTold():
                 self._at(event.at_ms)
                 return (_told(event),)
@@ -181,8 +186,8 @@ class Node:
             case BlockUnread(chain, number, reason):
                 return (Notice("block unread", {"chain": chain, "number": number, "reason": reason}),)
             case EndpointDisagreed(chain, operators, number):
-                facts = {"chain": chain, "operators": ", ".join(operators), "number": number}
-                return (Notice("endpoints disagree", facts),)
+                where: Facts = {"chain": chain, "operators": ", ".join(operators), "number": number}
+                return (Notice("endpoints disagree", where),)
             case PeersSeen(connected, at_ms):
                 self._at(at_ms)
                 return (*self._peers(connected),)
@@ -288,7 +293,7 @@ class Node:
     def _reorged(self, chain: Caip2, ancestor: BlockRef) -> list[Effect]:
         removed = self.views[chain].rollback(ancestor)
         for room in self.rooms.values():
-            room.rollback(chain, ancestor)
+            room.rollback(ancestor)
         had_landed = {decision_id for decision_id, _, _ in self.landing.landed}
         self.landing.removed(removed)
         effects = self.book.removed(removed, had_landed)
@@ -302,8 +307,12 @@ class Node:
             for edge in room.advance():
                 counted = (plan_hash, edge.rule)
                 self.edges[counted] = self.edges.get(counted, 0) + 1
-                facts = {"plan": room.compiled.plan.protocol, "rule": edge.rule, "block": edge.block.number}
-                effects.append(Notice("rule edge", facts))
+                seen: Facts = {
+                    "plan": room.compiled.plan.protocol,
+                    "rule": edge.rule,
+                    "block": edge.block.number,
+                }
+                effects.append(Notice("rule edge", seen))
         effects += self.book.propose_due()
         now_s = self._chain_times()
         effects += self.book.abstain_overdue(now_s)
@@ -368,8 +377,8 @@ class Node:
         for prepared, certificate in certified:
             self.landing.certified(prepared, certificate, self.now_ms)
             self.book.follow(prepared)
-            facts = {"subject": prepared.decision.subject, "tier": prepared.decision.tier.name.lower()}
-            effects += [Notice("certificate complete", facts), Changed(prepared.id)]
+            what: Facts = {"subject": prepared.decision.subject, "tier": prepared.decision.tier.name.lower()}
+            effects += [Notice("certificate complete", what), Changed(prepared.id)]
         if certified:
             effects += self.book.propose_due()
             effects += self.landing.due(self.now_ms)
@@ -440,6 +449,10 @@ class Node:
 
 def _logged(envelope: Envelope) -> list[Effect]:
     return [LogEntry(envelope.digest, envelope.raw), Releasable((envelope.digest,))]
+
+
+def _facts_of(submission: Submission) -> Facts:
+    return {"status": submission.status.value, "reason": submission.reason, "gas_used": submission.gas_used}
 
 
 def _told(event: SignalTold) -> Effect:

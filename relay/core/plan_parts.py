@@ -101,11 +101,7 @@ def read_metric(name: str, table: Table) -> Metric:
         )
     weight = _weight(table, Weight()) if read == "event_sum" else Weight()
     by = table.texts("by", _FIELD, limits.MAX_BY)
-    if not by:
-        for key in ("keys", "at_least", "reduce"):
-            if table.has(key):
-                table.refuse(key, "expected `by` beside it, got none")
-    return EventMetric(
+    metric = EventMetric(
         name=name,
         chain=chain,
         address=address,
@@ -121,6 +117,9 @@ def read_metric(name: str, table: Table) -> Metric:
         on_fault=on_fault,
         unit=unit,
     )
+    if not by and (metric.keys or metric.reduce or metric.at_least > 1):
+        table.refuse("by", "expected fields to group by, beside `keys`, `reduce` or `at_least`, got none")
+    return metric
 
 
 def _weight(table: Table, default: Weight) -> Weight:

@@ -228,13 +228,17 @@ class Adapter(Protocol):
         """The query, and the names of the fields that its rows carry."""
         ...
 
-    def call_query(self, chain: Caip2, address: str, call: str, args: tuple[str | int | bool, ...], word: int) -> CallQuery: ...
+    def call_query(
+        self, chain: Caip2, address: str, call: str, args: tuple[str | int | bool, ...], word: int
+    ) -> CallQuery: ...
 
     def encode_act(self, act: ActText) -> EncodedAct: ...
 
     def gateway_address(self, text: str) -> Gateway: ...
 
-    def endpoint(self, settings: ChainSettings, address: EndpointAddress) -> AbstractAsyncContextManager[Endpoint]: ...
+    def endpoint(
+        self, settings: ChainSettings, address: EndpointAddress
+    ) -> AbstractAsyncContextManager[Endpoint]: ...
 
     def submitter(
         self, settings: ChainSettings, signer: TransactionSigner
@@ -261,7 +265,11 @@ class Signer(TransactionSigner, Protocol):
         ...
 
     async def sign_attestation(
-        self, decision_id: DecisionId, key_epoch: int, mandate: Mandate, make_payload: Callable[[bytes], bytes]
+        self,
+        decision_id: DecisionId,
+        key_epoch: int,
+        mandate: Mandate,
+        make_payload: Callable[[bytes], bytes],
     ) -> tuple[bytes, bytes]:
         """Sign a mandate and the attestation that carries it, with one write to the guard; the usual way to attest.
 

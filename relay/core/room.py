@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from proofs.canonical import Value
 from proofs.decision import BlockRef, Decision
 from proofs.mandate import Op
 from relay.core.compiled import CompiledPlan
 from relay.core.decisions import Prepared, link_of
-from relay.core.evaluate import Outcome, PeerFacts, PlanEvaluator, trace_of
+from relay.core.evaluate import RELEASE, Outcome, PeerFacts, PlanEvaluator, trace_of
 from relay.core.plan import Listen, Mode
 from relay.core.schedule import Assessment, Edge, Schedule
 from relay.core.types import Caip2, PlanHash
 from relay.core.view import ChainView
 
 __all__ = ["Parent", "Room"]
+
+MAX_BLIND: Final = 1_024
 
 _NO_TRACE: Mapping[str, Value] = {
     "agreement": {},
@@ -48,6 +51,8 @@ class Room:
         self.schedule = Schedule(compiled, views)
         self._views = views
         self._reference = views[compiled.plan.clock.reference]
+        self._blind: dict[BlockRef, None] = {}
+        """Blocks where a rule had to abstain; read again while they are few."""
 
     @property
     def is_armed(self) -> bool:
@@ -60,13 +65,23 @@ class Room:
 
     def advance(self) -> tuple[Edge, ...]:
         """Evaluate what has become readable and give the new edges, in the order of the chain."""
-        return self.schedule.extend(self.evaluator.advance())
+        fresh = self.evaluator.advance()
+        edges = self.schedule.extend(fresh)
+        for block in list(self._blind):
+            again = self.evaluator.evaluate_at(block)
+            if again is None or not again.abstains:
+                del self._blind[block]
+            if again is not None and not again.abstains:
+                edges += self.schedule.revise(again)
+        for evaluation in fresh:
+            if evaluation.abstains and len(self._blind) < MAX_BLIND:
+                self._blind[evaluation.block] = None
+        return edges
 
-    def rollback(self, chain: Caip2, ancestor: BlockRef) -> None:
-        """Follow the reference chain back; readings of another chain stand until their pin is asked for again."""
+    def rollback(self, ancestor: BlockRef) -> None:
+        """Follow a chain back to `ancestor`: what rested on later blocks is evaluated anew."""
         self.evaluator.rollback(ancestor)
-        if chain == self.compiled.plan.clock.reference:
-            self.schedule.rollback(ancestor)
+        self.schedule.rollback(self.evaluator.evaluated_to)
 
     def assess(self, decision: Decision, parent: Parent | None) -> Assessment:
         """Tell whether the chains bear `decision` out; `parent` is the certified parent, if one is known."""
@@ -92,7 +107,7 @@ class Room:
             link
             for link in self.compiled.plan.listen
             if link.chain == parent.reference
-            and self.compiled.listened[link.name] == parent.gateway
+            and self.compiled.links[link.name].gateway == parent.gateway
             and len(parent.visited) <= link.max_hops
         )
 
@@ -103,12 +118,16 @@ class Room:
             return Assessment.LATER
         return self._reference.at_or_before(limit) or Assessment.WRONG
 
-    def trace(self, decision: Decision) -> Mapping[str, Value]:
+    def trace(self, decision: Decision, parent: Parent | None) -> Mapping[str, Value]:
         """Give what our verdict on `decision` rests on (SPEC 3)."""
-        step = self.schedule.step_at(decision.anchor.hash)
-        if step is None:
+        evaluation = self.evaluator.evaluate_at(decision.anchor)
+        if evaluation is None:
             return _NO_TRACE
-        return trace_of(step.evaluation, decision.subject)
+        link = link_of(self.compiled, decision.subject)
+        if link is not None and parent is not None:
+            outcome = self.evaluator.condition(link, decision.anchor, parent.facts[0])
+            return trace_of(evaluation, decision.subject, outcome)
+        return trace_of(evaluation, decision.subject if decision.op is Op.PROTECT else RELEASE)
 
     def _assess_link(self, link: Listen, parent: Parent, anchor: BlockRef) -> Assessment:
         gateway = self.compiled.gateways[self.compiled.plan.clock.reference]
@@ -121,5 +140,3 @@ class Room:
             return Assessment.RIGHT
         blind = any(outcome is None or outcome.outcome is Outcome.ABSTAIN for outcome in outcomes)
         return Assessment.LATER if blind else Assessment.WRONG
-
-

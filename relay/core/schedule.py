@@ -99,31 +99,39 @@ class Schedule:
             self._index[evaluation.block.hash] = self._base + len(self.steps)
             step = _step(self.compiled, previous, evaluation)
             self.steps.append(step)
-            for rule in self.compiled.plan.rules.values():
-                slot = step.block.timestamp // rule.rearm_s
-                if step.streaks[rule.name] >= rule.hold and self._edge(rule, slot, step) is step:
-                    edges.append(Edge(rule.name, slot, step.block))
+            edges += self._edges_at(step)
         if self.steps:
             self._forget()
         return tuple(edges)
 
-    def rollback(self, ancestor: BlockRef) -> None:
-        """Drop the evaluations above `ancestor`."""
-        while self.steps and self.steps[-1].block.number > ancestor.number:
+    def rollback(self, number: int) -> None:
+        """Drop the evaluations of blocks above `number`."""
+        while self.steps and self.steps[-1].block.number > number:
             del self._index[self.steps.pop().block.hash]
         for matured in (self._fast, self._full):
-            matured.after = min(matured.after, ancestor.number)
+            matured.after = min(matured.after, number)
 
-    def revise(self, evaluation: Evaluation) -> None:
-        """Put a later reading in the place of one that had to abstain, and redo what follows from it."""
+    def revise(self, evaluation: Evaluation) -> tuple[Edge, ...]:
+        """Put a later reading in the place of one that had to abstain, redo what follows, and give the new edges."""
         position = self._index.get(evaluation.block.hash)
         if position is None:
-            return
+            return ()
         tail = [step.evaluation for step in self.steps[position - self._base + 1 :]]
+        known = set(self._edges_from(position - self._base))
         del self.steps[position - self._base :]
-        self.extend([evaluation, *tail])
         for matured in (self._fast, self._full):
             matured.after = min(matured.after, evaluation.block.number - 1)
+        return tuple(edge for edge in self.extend([evaluation, *tail]) if edge not in known)
+
+    def _edges_from(self, position: int) -> Iterator[Edge]:
+        for step in self.steps[position:]:
+            yield from self._edges_at(step)
+
+    def _edges_at(self, step: Step) -> Iterator[Edge]:
+        for rule in self.compiled.plan.rules.values():
+            slot = step.block.timestamp // rule.rearm_s
+            if step.streaks[rule.name] >= rule.hold and self._edge(rule, slot, step) is step:
+                yield Edge(rule.name, slot, step.block)
 
     def step_at(self, block_hash: bytes) -> Step | None:
         """Give the step of a block, if it was evaluated and is still held."""
@@ -227,7 +235,10 @@ class Schedule:
         """Give the slots whose edge puts rung `rung` of `rule` at `step`, if the rule is held there."""
         if rung >= len(rule.ladder) or step.streaks[rule.name] < rule.hold:
             return
-        if step.evaluation.rules[rule.name].outcome is Outcome.FAULT and rule.ladder[rung].tier is not Tier.FAST:
+        if (
+            step.evaluation.rules[rule.name].outcome is Outcome.FAULT
+            and rule.ladder[rung].tier is not Tier.FAST
+        ):
             return
         own = step.block.timestamp // rule.rearm_s
         for slot in (own,) if rung == 0 else (own - 1, own):

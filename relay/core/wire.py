@@ -84,9 +84,7 @@ def contradict(first: AttestationMessage, second: AttestationMessage) -> bool:
     )
 
 
-def payload_of(
-    message: Message, *, committee: CommitteeDocument, author: Identity, at_ms: Millis
-) -> bytes:
+def payload_of(message: Message, *, committee: CommitteeDocument, author: Identity, at_ms: Millis) -> bytes:
     """Give the payload that `author` signs to say `message`."""
     return build_payload(
         PayloadFields(
@@ -100,9 +98,10 @@ def payload_of(
     )
 
 
-def seal(payload: bytes, signature: bytes) -> Envelope:
-    """Join a payload with the signature that our own signer gave it."""
-    return verify_envelope(parse_envelope(assemble_envelope(payload, signature)))
+def seal(payload: bytes, signature: bytes) -> tuple[Envelope, Message]:
+    """Join a payload with the signature that our own signer gave it, and read it as a peer will."""
+    envelope = verify_envelope(parse_envelope(assemble_envelope(payload, signature)))
+    return envelope, read_message(envelope)
 
 
 def _check_sender(unverified: UnverifiedEnvelope, committee: CommitteeDocument) -> None:
@@ -111,7 +110,8 @@ def _check_sender(unverified: UnverifiedEnvelope, committee: CommitteeDocument) 
         raise WireError("other network", f"expected {committee.network.hex()}, got {fields.network.hex()}")
     if fields.committee_epoch != committee.committee_epoch:
         raise WireError(
-            "other epoch", f"expected committee epoch {committee.committee_epoch}, got {fields.committee_epoch}"
+            "other epoch",
+            f"expected committee epoch {committee.committee_epoch}, got {fields.committee_epoch}",
         )
     if committee.member(fields.author) is None:
         raise WireError("unknown signer", f"expected a member of {committee.name}, got {fields.author.hex()}")

@@ -1,0 +1,190 @@
+"""Doing what the node wants done: signing, mailing, submitting, publishing; results go back as events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, assert_never
+
+from proofs.committee import CommitteeDocument
+from relay.core.effects import (
+    Changed,
+    Effect,
+    Forward,
+    LogEntry,
+    Notice,
+    Page,
+    Releasable,
+    SignAttestation,
+    SignStatement,
+    Stop,
+    Submit,
+    UnlockSigner,
+)
+from relay.core.errors import GuardRefusal, TocsinError
+from relay.core.events import Event, Signed, SigningRefused, SubmissionEnded
+from relay.core.messages import LOGGED, Attestation, Message, Verdict
+from relay.core.ports import Submission, SubmissionStatus, Submitter
+from relay.core.types import Caip2, Digest, Identity, Millis
+from relay.core.wire import payload_of, seal
+from relay.gossip import Lane
+from relay.journal import AuditLog
+from relay.keys import LocalSigner
+from relay.telemetry import Telemetry
+
+__all__ = ["Deeds", "NodeStopped", "Tools"]
+
+MAX_SUBMISSION_S: Final = 600.0
+
+
+class NodeStopped(TocsinError):
+    """The node must not go on; says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The shells that effects are done with."""
+
+    committee: CommitteeDocument
+    signer: LocalSigner
+    lane: Lane
+    audit: AuditLog
+    submitters: Mapping[Caip2, Submitter]
+    telemetry: Telemetry
+    clock: Callable[[], Millis]
+    changed: Callable[[bytes], None]
+
+
+@dataclass(slots=True)
+class Deeds:
+    """Does effects in `group`, and hands results to `put`."""
+
+    tools: Tools
+    group: asyncio.TaskGroup
+    put: Callable[[Event], Awaitable[None]]
+    unlocked: bool = False
+    _signing: set[tuple[bytes, Verdict]] = field(default_factory=set)
+
+    async def perform(self, effects: Sequence[Effect]) -> None:
+        """Do all of `effects`; what takes time goes on in the background."""
+        releasable: list[Digest] = []
+        for effect in effects:
+            match effect:
+                case SignAttestation() | SignStatement() | Submit() | UnlockSigner():
+                    self._begin(effect)
+                case Forward(raw, to):
+                    await self.tools.lane.send(to, raw)
+                case Releasable(digests):
+                    releasable += digests
+                case LogEntry():
+                    pass  # the pump has put it into the commit
+                case Page(kind, text):
+                    self.tools.telemetry.page(kind, text)
+                case Notice(name, facts):
+                    self._notice(name, facts)
+                case Changed(decision_id):
+                    self.tools.changed(decision_id)
+                case Stop(reason):
+                    raise NodeStopped(reason)
+                case _:
+                    assert_never(effect)
+        if releasable:
+            self.group.create_task(self.tools.audit.release(releasable), name="release")
+
+    def _begin(self, effect: SignAttestation | SignStatement | Submit | UnlockSigner) -> None:
+        match effect:
+            case SignAttestation():
+                # Before the peers have answered the guard is locked; the node asks again when it opens.
+                key = (effect.prepared.id, effect.verdict)
+                if self.unlocked and key not in self._signing:
+                    self._signing.add(key)
+                    self.group.create_task(self._attest(effect), name="attest")
+            case SignStatement(message, to):
+                self.group.create_task(self._state(message, to), name="state")
+            case Submit():
+                self.group.create_task(self._submit(effect), name="submit")
+            case UnlockSigner():
+                self.unlocked = True
+                self.group.create_task(self.tools.signer.release_guard(), name="unlock")
+            case _:
+                assert_never(effect)
+
+    # --- signing ------------------------------------------------------------------------------------------------
+
+    async def _attest(self, effect: SignAttestation) -> None:
+        prepared, signer = effect.prepared, self.tools.signer
+        plain = Attestation(decision=prepared.decision, verdict=effect.verdict, trace=effect.trace)
+
+        def payload(mandate_signature: bytes) -> bytes:
+            return self._payload(
+                Attestation(
+                    decision=prepared.decision,
+                    verdict=effect.verdict,
+                    trace=effect.trace,
+                    digest=prepared.digest,
+                    signature=mandate_signature,
+                )
+            )
+
+        try:
+            if effect.verdict is Verdict.ATTEST:
+                signed, signature = await signer.sign_attestation(
+                    prepared.id, prepared.decision.key_epoch, prepared.mandate, payload
+                )
+            else:
+                signed = self._payload(plain)
+                signature = await signer.sign_envelope(signed)
+        except GuardRefusal as refusal:
+            await self.put(SigningRefused(prepared.id, prepared.decision.key_epoch, refusal.reason))
+            return
+        finally:
+            self._signing.discard((prepared.id, effect.verdict))
+        self.tools.telemetry.metrics.count("signatures", kind=effect.verdict.value)
+        await self._say(signed, signature, None)
+
+    async def _state(self, message: Message, to: Identity | None) -> None:
+        payload = self._payload(message)
+        await self._say(payload, await self.tools.signer.sign_envelope(payload), to)
+
+    async def _say(self, payload: bytes, signature: bytes, to: Identity | None) -> None:
+        """Send what was signed, and let the node hear it too."""
+        envelope, message = seal(payload, signature)
+        if to is None:
+            await self.tools.lane.broadcast(envelope.raw)
+        else:
+            await self.tools.lane.send(to, envelope.raw)
+        if isinstance(message, LOGGED):
+            await self.put(Signed(envelope, message, self.tools.clock()))
+
+    def _payload(self, message: Message) -> bytes:
+        tools = self.tools
+        return payload_of(
+            message, committee=tools.committee, author=tools.signer.identity, at_ms=tools.clock()
+        )
+
+    # --- submitting ---------------------------------------------------------------------------------------------
+
+    async def _submit(self, effect: Submit) -> None:
+        submitter = self.tools.submitters.get(effect.call.chain)
+        if submitter is None:
+            submission = Submission(SubmissionStatus.UNAVAILABLE, reason="no submitter for this chain")
+        else:
+            try:
+                async with asyncio.timeout(MAX_SUBMISSION_S):
+                    submission = await submitter.submit(effect.call)
+            except TimeoutError:
+                submission = Submission(SubmissionStatus.TIMED_OUT, reason="gave up waiting")
+        self.tools.telemetry.metrics.count(
+            "submissions", chain=effect.call.chain, status=submission.status.value
+        )
+        await self.put(SubmissionEnded(effect.key, submission))
+
+    # --- telling ------------------------------------------------------------------------------------------------
+
+    def _notice(self, name: str, facts: Mapping[str, str | int]) -> None:
+        telemetry = self.tools.telemetry
+        if name == "attestation dropped":
+            telemetry.dropped(str(facts["reason"]), signer=facts["signer"])
+        else:
+            telemetry.notice(name, **facts)

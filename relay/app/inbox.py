@@ -1,0 +1,65 @@
+"""From the lane's frames to events: the one place where peers' bytes are opened (core SPEC 6.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from proofs.committee import CommitteeDocument
+from proofs.decision import decision_id
+from proofs.envelope import Envelope
+from relay.core.errors import WireError
+from relay.core.events import Event, OwnStatementFound, Received, Signed
+from relay.core.messages import LOGGED, Attestation, Message, Verdict
+from relay.core.types import Millis
+from relay.core.wire import open_message
+from relay.gossip import Lane
+from relay.journal import Journal
+from relay.keys import LocalSigner
+from relay.telemetry import Telemetry
+
+__all__ = ["Inbox"]
+
+
+class Inbox:
+    """Opens mail and hands it to the node."""
+
+    def __init__(
+        self,
+        committee: CommitteeDocument,
+        journal: Journal,
+        signer: LocalSigner,
+        telemetry: Telemetry,
+        clock: Callable[[], Millis],
+    ) -> None:
+        self._committee = committee
+        self._journal = journal
+        self._signer = signer
+        self._telemetry = telemetry
+        self._clock = clock
+
+    async def run(self, lane: Lane, put: Callable[[Event], Awaitable[None]]) -> None:
+        """Open what comes, for ever. A peer's nonsense is counted by reason and dropped."""
+        async for mail in lane:
+            try:
+                envelope, message = open_message(mail.frame, self._committee)
+            except WireError as error:
+                self._telemetry.dropped(error.reason, peer=mail.peer.hex()[:16], detail=error.detail)
+                continue
+            if envelope.author == self._signer.identity and isinstance(message, LOGGED):
+                await self._own(envelope, message, put)
+            else:
+                await put(Received(envelope, message, self._clock()))
+
+    async def _own(
+        self, envelope: Envelope, message: Message, put: Callable[[Event], Awaitable[None]]
+    ) -> None:
+        """Take our own word back from a peer, if this disk does not hold it and the guard bears it out (SPEC 6.3)."""
+        if await self._journal.has(envelope.digest):
+            return
+        is_held = True
+        if isinstance(message, Attestation) and message.verdict is Verdict.ATTEST:
+            key = decision_id(envelope.network, message.decision)
+            is_held = await self._signer.guard.holds(key, message.decision.key_epoch) == message.digest
+            await put(OwnStatementFound(envelope.digest, is_held))
+        if is_held:
+            await put(Signed(envelope, message, self._clock()))

@@ -1,0 +1,100 @@
+"""The pump: inputs in, one commit, effects out (core SPEC 7.1)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from relay.core.effects import Effect
+from relay.core.effects import LogEntry as Logged
+from relay.core.events import Event, Received, Signed, Started, Ticked
+from relay.core.history import event_to_bytes
+from relay.core.messages import LOGGED
+from relay.core.node import Node, is_journalled
+from relay.core.types import Digest, Millis
+from relay.journal import Journal, LogEntry, StoredEnvelope
+
+__all__ = ["Pump"]
+
+MAX_WAITING: Final = 4_096
+MAX_BATCH: Final = 256
+KEEP_MS: Final = 24 * 3_600 * 1_000
+"""For how long anti-entropy offers an envelope; the longest mandate lives a quarter of that."""
+
+
+class Pump:
+    """Feeds one node. Inputs wait in a bounded queue: whoever puts waits while it is full."""
+
+    def __init__(
+        self,
+        node: Node,
+        journal: Journal,
+        perform: Callable[[Sequence[Effect]], Awaitable[None]],
+        clock: Callable[[], Millis],
+    ) -> None:
+        self.node = node
+        self._journal = journal
+        self._perform = perform
+        self._clock = clock
+        self._inputs: asyncio.Queue[Event] = asyncio.Queue(MAX_WAITING)
+
+    async def put(self, event: Event) -> None:
+        """Hand an event to the node; waits while too many are waiting."""
+        await self._inputs.put(event)
+
+    async def run(self, started: Started) -> None:
+        """Feed the node for ever, beginning with `started`.
+
+        Raises:
+            JournalError: the disk does not take an event; the process must end.
+        """
+        await self._turn([started])
+        while True:
+            await self._turn(await self._batch())
+
+    async def _batch(self) -> list[Event]:
+        """Take what is waiting, or the tick that the node wants, whichever comes first."""
+        deadline = self.node.next_deadline_ms()
+        wait_s = None if deadline is None else max(0, deadline - self._clock()) / 1_000
+        try:
+            async with asyncio.timeout(wait_s):
+                batch = [await self._inputs.get()]
+        except TimeoutError:
+            return [Ticked(self._clock())]
+        while len(batch) < MAX_BATCH and not self._inputs.empty():
+            batch.append(self._inputs.get_nowait())
+        if deadline is not None and self._clock() >= deadline:
+            batch.append(Ticked(self._clock()))
+        return batch
+
+    async def _turn(self, batch: Sequence[Event]) -> None:
+        effects: list[Effect] = []
+        for event in batch:
+            effects += self.node.advance(event)
+        kept = [event for event in batch if is_journalled(event)]
+        envelopes = self._envelopes(kept, effects)
+        # DURABLE: events and log entries in one commit, and nothing leaves before it.
+        if kept or envelopes:
+            await self._journal.append([event_to_bytes(event) for event in kept], envelopes)
+        await self._perform(effects)
+
+    def _envelopes(self, kept: Sequence[Event], effects: Sequence[Effect]) -> list[StoredEnvelope]:
+        """Give what the journal is to keep by digest: log entries, and what peers may ask for."""
+        entries = {effect.digest: effect.raw for effect in effects if isinstance(effect, Logged)}
+        stored = [self._stored(raw, digest, LogEntry.HELD) for digest, raw in entries.items()]
+        for event in kept:
+            if isinstance(event, Received | Signed) and isinstance(event.message, LOGGED):
+                envelope = event.envelope
+                if envelope.digest not in entries:
+                    stored.append(self._stored(envelope.raw, envelope.digest, LogEntry.NONE))
+        return stored
+
+    def _stored(self, raw: bytes, digest: Digest, entry: LogEntry) -> StoredEnvelope:
+        return StoredEnvelope(raw, digest, Millis(self._clock() + KEEP_MS), entry)
+
+    async def restore(self, effects: Sequence[Effect]) -> None:
+        """Make sure of the log entries that a replay has named again; those on disk stay as they are."""
+        stored = self._envelopes((), effects)
+        if stored:
+            await self._journal.append((), stored)

@@ -1,0 +1,177 @@
+"""What the node tells through its interface: incidents, readiness, status, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from proofs.committee import CommitteeDocument
+from proofs.mandate import Op
+from relay.api import Json, Readiness
+from relay.core.incidents import ActState, DecisionState, Incident, incidents
+from relay.core.messages import Verdict
+from relay.core.node import Node
+from relay.core.types import BlockRef, Identity
+from relay.gossip import Lane
+
+__all__ = ["Reports"]
+
+
+class Reports:
+    """Reads one node; changes nothing."""
+
+    def __init__(self, node: Node, lane: Lane, timeline: Mapping[bytes, Mapping[str, int]]) -> None:
+        self._node = node
+        self._lane = lane
+        self._timeline = timeline
+        committee = node.settings.committee
+        self._names: dict[Identity, str] = {member.identity: member.name for member in committee.members}
+
+    def incidents(self) -> list[Mapping[str, Json]]:
+        """Short forms, newest first."""
+        found = incidents(self._node.book, self._node.landing)
+        return [_short(incident) for incident in reversed(found)]
+
+    def incident(self, name: str) -> Mapping[str, Json] | None:
+        """The full form of the incident with this id, or that a decision of it has."""
+        for incident in incidents(self._node.book, self._node.landing):
+            ids = {state.id.hex() for state in incident.decisions} | {incident.id.hex()}
+            if name in ids:
+                return {**_short(incident), "decisions": [self._decision(s) for s in incident.decisions]}
+        return None
+
+    def status(self) -> Mapping[str, Json]:
+        """What `tocsin status` shows."""
+        node, committee = self._node, self._node.settings.committee
+        return {
+            "member": self._names.get(node.settings.me, ""),
+            "network": committee.network.hex(),
+            "name": committee.name,
+            "released": node.is_released,
+            "connected": sorted(self._names.get(Identity(peer), "") for peer in self._lane.connected()),
+            "live_members": node.live_members(),
+            "chains": {
+                chain: {
+                    "tip": _block(view.tip),
+                    "finalized": _block(view.finalized),
+                    "head": _block(view.head),
+                }
+                for chain, view in node.views.items()
+            },
+            "plans": [self._plan(room_hash) for room_hash in node.rooms],
+            "log_size": node.log_size,
+            "open_decisions": len(node.book.entries),
+        }
+
+    def readiness(self) -> list[Readiness]:
+        """The facts that must hold before this node is of use."""
+        node, committee = self._node, self._node.settings.committee
+        connected = len(self._lane.connected()) + 1
+        facts = [
+            Readiness(
+                "signer",
+                node.is_released,
+                "" if node.is_released else "waiting for f+1 peers to say what they remember of us",
+                "" if node.is_released else "see that peers are reachable",
+            ),
+            _quorum(connected, committee),
+        ]
+        for chain, view in node.views.items():
+            behind = view.head is None or view.tip is None or view.head.number - view.tip.number > _MAX_BEHIND
+            reason = "" if not behind else "no block read yet" if view.tip is None else "behind its head"
+            facts.append(
+                Readiness(f"chain {chain}", not behind, reason, "see the chain's endpoints" * behind)
+            )
+        for room in node.rooms.values():
+            reference = node.views[room.compiled.plan.clock.reference]
+            gateway = room.compiled.gateways[room.compiled.plan.clock.reference]
+            tip = reference.tip
+            known = tip is not None and room.compiled.plan.hash in reference.plan_in_force(gateway, tip)
+            reason = "" if known else "its hash is not registered at the reference gateway"
+            facts.append(Readiness(f"plan {room.compiled.plan.protocol}", known, reason))
+        return facts
+
+    def _plan(self, plan_hash: bytes) -> Mapping[str, Json]:
+        plan = next(room.compiled.plan for key, room in self._node.rooms.items() if key == plan_hash)
+        edges: dict[str, Json] = {
+            rule: count for (owner, rule), count in self._node.edges.items() if owner == plan_hash
+        }
+        steps = next(room.schedule.steps for key, room in self._node.rooms.items() if key == plan_hash)
+        return {
+            "protocol": plan.protocol,
+            "version": plan.version,
+            "mode": plan.mode.value,
+            "hash": plan_hash.hex(),
+            "edges": edges,
+            "evaluated": _block(steps[-1].block) if steps else None,
+        }
+
+    def _decision(self, state: DecisionState) -> Mapping[str, Json]:
+        prepared = state.entry.tally.prepared
+        decision = prepared.decision
+        return {
+            "id": state.id.hex(),
+            "op": Op(decision.op).name.lower(),
+            "subject": decision.subject,
+            "rung": decision.rung,
+            "tier": decision.tier.name.lower(),
+            "plan_hash": decision.plan_hash.hex(),
+            "parent": decision.parent.hex() if decision.parent is not None else None,
+            "anchor": _block(decision.anchor),
+            "digest": prepared.digest.hex(),
+            "not_before": prepared.mandate.not_before,
+            "not_after": prepared.mandate.not_after,
+            "certified": state.is_certified,
+            "void": state.entry.void,
+            "verdicts": {
+                self._names.get(identity, ""): verdict.value for identity, verdict in state.verdicts
+            },
+            "attesters": sum(1 for _, verdict in state.verdicts if verdict is Verdict.ATTEST),
+            "acts": [_act(act) for act in state.acts],
+            "timeline_us": dict(self._timeline.get(state.id, {})),
+        }
+
+
+_MAX_BEHIND = 3
+
+
+def _quorum(connected: int, committee: CommitteeDocument) -> Readiness:
+    ready = connected >= committee.full
+    reason = "" if ready else f"{connected} of {committee.full} members connected"
+    return Readiness("quorum", ready, reason, "" if ready else "see that peers are reachable")
+
+
+def _short(incident: Incident) -> Mapping[str, Json]:
+    first = incident.decisions[0].entry.tally.prepared.decision.anchor
+    return {
+        "id": incident.id.hex(),
+        "protocol": incident.protocol,
+        "rule": incident.rule,
+        "began": _block(first),
+        "decisions_count": len(incident.decisions),
+        "certified": any(state.is_certified for state in incident.decisions),
+        "contained": incident.is_contained,
+    }
+
+
+def _act(act: ActState) -> Mapping[str, Json]:
+    event = act.event
+    return {
+        "act": act.name,
+        "chain": act.chain,
+        "effect": event.kind.value if event is not None else None,
+        "tx": event.tx.hex() if event is not None else None,
+        "gas_used": event.gas_used if event is not None else None,
+        "until": event.until if event is not None else None,
+        "block": _block(act.block),
+    }
+
+
+def _block(block: BlockRef | None) -> Mapping[str, Json] | None:
+    if block is None:
+        return None
+    return {
+        "chain": block.chain,
+        "number": block.number,
+        "hash": block.hash.hex(),
+        "timestamp": block.timestamp,
+    }
