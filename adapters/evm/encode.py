@@ -47,7 +47,9 @@ def encode_act(act: ActText) -> EncodedAct:
     if not 0 < len(act.name.encode()) <= MAX_NAME_BYTES:
         raise PlanError(where, f"expected a name of 1 to {MAX_NAME_BYTES} bytes")
     target = parse_address(act.target, f"{where}.target")
-    state_target = parse_address(act.state_target, f"{where}.state_target") if act.state_target is not None else target
+    state_target = (
+        parse_address(act.state_target, f"{where}.state_target") if act.state_target is not None else target
+    )
     state = parse_call(act.state, f"{where}.state")
     call = parse_call(act.call, f"{where}.call")
     undo, undo_call = _undo(act, where)

@@ -17,7 +17,7 @@ ENDED = keccak256(b"ActEnded(bytes32,bytes32,uint8,uint64,bool)")
 PLAN_SET = keccak256(b"PlanSet(bytes32,bytes32,uint64)")
 GATEWAY_TOPICS = (STARTED, EXTENDED, NOOP, ENDED, PLAN_SET)
 
-_KINDS = {
+_KINDS: dict[bytes, tuple[GatewayEventKind, int, int]] = {
     STARTED: (GatewayEventKind.STARTED, 4, 4),
     EXTENDED: (GatewayEventKind.EXTENDED, 4, 2),
     NOOP: (GatewayEventKind.NOOP, 4, 0),

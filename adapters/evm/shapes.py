@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from proofs.kinds import Digest
 from relay.core.types import BlockRef, Caip2, Header
 
 MAX_TOPICS = 4
@@ -72,7 +73,7 @@ def header(chain: Caip2, value: object) -> Header:
     reference = BlockRef(
         chain=chain,
         number=quantity(block.get("number")),
-        hash=octets(block.get("hash"), 32),
+        hash=Digest(octets(block.get("hash"), 32)),
         timestamp=quantity(block.get("timestamp")),
     )
     return Header(reference, octets(block.get("parentHash"), 32))
