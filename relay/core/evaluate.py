@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from proofs.canonical import Value
 from relay.core.compiled import CompiledPlan
-from relay.core.expressions import Condition, Input, Result
+from relay.core.expressions import PEER, Condition, Input, Result
 from relay.core.plan import Listen, OnFault
 from relay.core.series import Series
 from relay.core.types import BlockRef, Caip2
@@ -97,8 +97,18 @@ class _Watched:
 
     condition: Condition
     chains: tuple[Caip2, ...]
-    triggers: frozenset[str] = field(default_factory=frozenset)
+    triggers: frozenset[str]
     """The metrics of the condition that declare `on_fault = "trigger"`."""
+    asked: tuple[Input | None, ...] | None = None
+    given: Result = Result.FAULT
+    """The newest answer, and what it was for: in most blocks nothing has happened."""
+
+    def evaluate(self, inputs: Mapping[str, Input]) -> Result:
+        """Evaluate the condition, once for the same inputs in a row."""
+        asked = tuple(inputs.get(name) for name in self.condition.reads)
+        if asked != self.asked:
+            self.asked, self.given = asked, self.condition.evaluate(inputs)
+        return self.given
 
 
 class PlanEvaluator:
@@ -176,7 +186,7 @@ class PlanEvaluator:
             "rule": peer.rule,
         }
         reads = self._read(self._pins(at))
-        return self._outcome(self._links[listen.name], reads, {**reads.inputs, "peer": facts})
+        return self._outcome(self._links[listen.name], reads, facts)
 
     def _watch(self, condition: Condition) -> _Watched:
         metrics = self._compiled.plan.metrics
@@ -218,12 +228,19 @@ class PlanEvaluator:
                 inputs[name] = reading.value
         return _Reads(pins, values, inputs, frozenset(faulted))
 
-    def _outcome(self, watched: _Watched, reads: _Reads, inputs: Mapping[str, Input]) -> RuleOutcome:
+    def _outcome(
+        self, watched: _Watched, reads: _Reads, peer: Mapping[str, str | int] | None = None
+    ) -> RuleOutcome:
         condition = watched.condition
         faulted = tuple(name for name in condition.reads if name in reads.faulted)
         if any(chain not in reads.pins for chain in watched.chains):
             return RuleOutcome(Outcome.ABSTAIN, False, faulted, condition.reads, watched.chains)
-        outcome = _OUTCOMES[condition.evaluate(inputs)]
+        result = (
+            watched.evaluate(reads.inputs)
+            if peer is None
+            else condition.evaluate({**reads.inputs, PEER: peer})
+        )
+        outcome = _OUTCOMES[result]
         effective = outcome is Outcome.TRUE
         if outcome is Outcome.FAULT:
             # Where no metric faulted, the expression itself did (say, a sum of two out of range): then every
@@ -240,7 +257,7 @@ class PlanEvaluator:
             block=block,
             pins=reads.pins,
             values=reads.values,
-            rules={name: self._outcome(each, reads, reads.inputs) for name, each in self._rules.items()},
+            rules={name: self._outcome(each, reads) for name, each in self._rules.items()},
             release=None if release is None else self._released(release, reads),
             agreement={chain: self._views[chain].agreement(pin) for chain, pin in reads.pins.items()},
             plan_in_force=plan.hash in view.plan_in_force(self._compiled.gateways[self._reference], block),
@@ -248,7 +265,7 @@ class PlanEvaluator:
 
     def _released(self, release: _Watched, reads: _Reads) -> RuleOutcome:
         """A fault makes a release predicate false, whatever its metrics declare (SPEC 5.3)."""
-        found = self._outcome(release, reads, reads.inputs)
+        found = self._outcome(release, reads)
         is_true = found.outcome is Outcome.TRUE
         return RuleOutcome(found.outcome, is_true, found.faulted, found.reads, found.chains)
 

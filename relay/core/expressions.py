@@ -232,4 +232,4 @@ class _Reader:
         return PlanError(self._where, f"expected {expected}, got {got}")
 
 
-__all__ = ["PEER_FIELDS", "RESERVED", "Condition", "Input", "Kind", "Language", "Result"]
+__all__ = ["PEER", "PEER_FIELDS", "RESERVED", "Condition", "Input", "Kind", "Language", "Result"]
