@@ -21,6 +21,7 @@ from relay.gossip.mailboxes import Control, Have, Inbox, LinkDown, LinkUp, Outbo
 __all__ = ["Healing", "HealingParts"]
 
 _RECENT_S = 1.0
+_IDLE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,11 @@ class HealingParts:
 
 @dataclass(slots=True)
 class _Member:
-    """What we know of one connected member."""
+    """What we know of one connected member; its HAVE may come before our own stream is up."""
 
     every_s: float
-    have_at_s: float
+    is_up: bool = False
+    have_at_s: float = 0.0
     last_have: frozenset[bytes] = frozenset()
     has_asked: bool = False
     lacking: deque[bytes] = field(default_factory=deque)
@@ -67,9 +69,8 @@ class Healing:
         """Take one control event from the inbox."""
         match control:
             case LinkUp(peer):
-                self._members[peer] = _Member(
-                    self._config.anti_entropy_every_s, have_at_s=self._parts.clock()
-                )
+                member = self._member(peer)
+                member.is_up, member.have_at_s = True, self._parts.clock()
             case LinkDown(peer):
                 self._members.pop(peer, None)
                 self._parts.inbox.expect(peer, ())
@@ -92,7 +93,8 @@ class Healing:
     async def tick(self) -> float:
         """Send the HAVE and WANT frames that are due; the time by the clock at which to be called again."""
         now_s = self._parts.clock()
-        for peer, member in tuple(self._members.items()):
+        up = {peer: member for peer, member in self._members.items() if member.is_up}
+        for peer, member in up.items():
             if now_s >= member.have_at_s:
                 await self._send_have(peer, member)
             if member.asked and now_s >= member.asked_until_s:
@@ -101,7 +103,10 @@ class Healing:
                 member.lacking.clear()
             if member.lacking and not member.asked:
                 await self._send_want(peer, member)
-        return min((self._due_s(member) for member in self._members.values()), default=now_s + 60.0)
+        return min((self._due_s(member) for member in up.values()), default=now_s + _IDLE_S)
+
+    def _member(self, peer: bytes) -> _Member:
+        return self._members.setdefault(peer, _Member(self._config.anti_entropy_every_s))
 
     def _due_s(self, member: _Member) -> float:
         return min(member.have_at_s, member.asked_until_s) if member.asked else member.have_at_s
@@ -132,9 +137,7 @@ class Healing:
 
     async def _on_have(self, peer: bytes, digests: tuple[bytes, ...]) -> None:
         """Note what we lack, oldest first, so that causes come before their effects."""
-        member = self._members.get(peer)
-        if member is None:
-            return
+        member = self._member(peer)
         held = frozenset(await self._recent_digests())
         member.lacking = deque(digest for digest in reversed(digests) if digest not in held)
 

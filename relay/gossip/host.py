@@ -191,6 +191,9 @@ class Host:
             link, ended = self._links[identity]
             link.end(Drop.LINK_REPLACED)
             await ended.wait()
+        if self._penalty_left_s(identity) > 0:
+            self._count(Drop.IN_PENALTY)
+            return
         link = Link(identity, muxed, self._parts.outboxes[identity], self._buckets[identity], self._around)
         ended = trio.Event()
         self._links[identity] = (link, ended)
