@@ -154,9 +154,9 @@ def _read_document(document: object) -> _Sealed:
 
 
 def _cost(passes: object, memory_bytes: object) -> KdfCost:
-    if not isinstance(passes, int) or not 1 <= passes <= _MAX_PASSES:
+    if type(passes) is not int or not 1 <= passes <= _MAX_PASSES:
         raise ValueError(f"passes outside 1 to {_MAX_PASSES}")
-    if not isinstance(memory_bytes, int) or not _MIN_MEMORY_BYTES <= memory_bytes <= _MAX_MEMORY_BYTES:
+    if type(memory_bytes) is not int or not _MIN_MEMORY_BYTES <= memory_bytes <= _MAX_MEMORY_BYTES:
         raise ValueError(f"memory_bytes outside {_MIN_MEMORY_BYTES} to {_MAX_MEMORY_BYTES}")
     return KdfCost(passes=passes, memory_bytes=memory_bytes)
 
