@@ -166,6 +166,16 @@ def test_no_two_relays_share_a_volume_and_none_mounts_the_host(compose: dict) ->
     assert {volume.split(":")[1] for volume in mounted} == {"/var/lib/tocsin"}
 
 
+def test_each_relay_has_a_passphrase_of_its_own_that_is_not_committed(compose: dict) -> None:
+    for name in RELAYS:
+        assert compose["services"][name]["secrets"] == [{"source": name, "target": "passphrase"}]
+    files = [secret["file"] for secret in compose["secrets"].values()]
+
+    assert len(set(files)) == len(RELAYS)
+    assert "/docker/secrets/" in (ROOT / ".gitignore").read_text().splitlines()
+    assert all(file.startswith("./secrets/") for file in files)
+
+
 def test_compose_builds_stages_that_exist(compose: dict) -> None:
     for name, service in compose["services"].items():
         context = (COMPOSE.parent / service["build"]["context"]).resolve()
