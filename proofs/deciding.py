@@ -1,0 +1,264 @@
+"""Whether a decision of a bundle follows from committee, plan and records (`proofs/SPEC.md` 10)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from proofs.bundle import BundleDecision
+from proofs.committee import CommitteeDocument, CommitteeMember
+from proofs.decision import decision_id
+from proofs.envelope import Envelope
+from proofs.errors import ProofError
+from proofs.hashes import keccak256
+from proofs.kinds import Address, Digest, Identity, NetworkId, PlanHash, Seconds
+from proofs.mandate import (
+    ActLeaf,
+    Mandate,
+    acts_root,
+    mandate_digest,
+    recover_address,
+    split_certificate,
+    verify_certificate,
+)
+from proofs.statements import AttestationStatement, OutcomeStatement, Stance, read_attestation, read_outcome
+from proofs.terms import PlanTerms, check_under_plan
+from proofs.verdict import ActVerdict, DecisionVerdict, SeenOutcome
+
+__all__ = ["DecidingError", "Ground", "check_decision"]
+
+
+class DecidingError(ProofError):
+    """A part of a decision does not follow from the others; SPEC 10 lists the checks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """The network, and its committee documents from genesis on, checked."""
+
+    network: NetworkId
+    documents: tuple[CommitteeDocument, ...]
+
+    def check_author(self, envelope: Envelope) -> None:
+        """Check that an envelope is of this network, by a member of the epoch that it names.
+
+        Raises:
+            DecidingError: `record-network`, `record-epoch`, `record-author`.
+        """
+        if envelope.network != self.network:
+            raise DecidingError(
+                "record-network", f"expected network {self.network.hex()}, got {envelope.network.hex()}"
+            )
+        if not 1 <= envelope.committee_epoch <= len(self.documents):
+            raise DecidingError(
+                "record-epoch",
+                f"expected an epoch up to {len(self.documents)}, got {envelope.committee_epoch}",
+            )
+        self.name_of(envelope)
+
+    def name_of(self, envelope: Envelope) -> str:
+        """Give the name of an envelope's author."""
+        member = self.documents[envelope.committee_epoch - 1].member(envelope.author)
+        if member is None:
+            raise DecidingError(
+                "record-author",
+                f"expected a member of epoch {envelope.committee_epoch}, got {envelope.author.hex()}",
+            )
+        return member.name
+
+    def of_key_epoch(self, key_epoch: int) -> CommitteeDocument:
+        """Give the newest document of a key epoch: all of them have the same attesters."""
+        documents = [document for document in self.documents if document.key_epoch == key_epoch]
+        if not documents:
+            raise DecidingError("key-epoch", f"expected a key epoch of the committee, got {key_epoch}")
+        return documents[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Voices:
+    """What members said to a decision: names by stance, and the ECDSA signatures by attester."""
+
+    names: Mapping[Stance, tuple[str, ...]]
+    signatures: Mapping[Address, bytes]
+
+
+def check_decision(
+    entry: BundleDecision,
+    ground: Ground,
+    envelopes: Sequence[Envelope],
+    plans: Mapping[PlanHash, PlanTerms],
+) -> DecisionVerdict:
+    """Check one decision with all that hangs on it, and give what it says.
+
+    Raises:
+        ProofError: the first check that failed.
+    """
+    terms = plans.get(entry.decision.plan_hash)
+    if terms is None:
+        raise DecidingError("plan-unknown", f"expected plan {entry.decision.plan_hash.hex()}, got none")
+    _check_mandate(entry, ground.network)
+    act_names = check_under_plan(terms, entry.decision, entry.mandate, entry.leaves)
+    digest = mandate_digest(entry.mandate)
+    document = ground.of_key_epoch(entry.decision.key_epoch)
+    attesters = document.attesters()
+    threshold = document.threshold(entry.decision.tier)
+    signers = verify_certificate(digest, entry.certificate, attesters, threshold)
+    voices = _voices(entry, digest, ground, [_record(envelopes, at) for at in entry.attestations])
+    for signer, signature in zip(signers, split_certificate(entry.certificate), strict=True):
+        if voices.signatures.get(signer) != signature:
+            raise DecidingError(
+                "certificate-attestation",
+                f"expected the attestation of {attesters[signer].name} among the records, got none",
+            )
+    acts = _acts(entry, act_names, document, ground, [_record(envelopes, at) for at in entry.outcomes])
+    heard = {name for names in voices.names.values() for name in names}
+    return DecisionVerdict(
+        decision_id=entry.mandate.decision_id,
+        decision=entry.decision,
+        digest=digest,
+        not_after=entry.mandate.not_after,
+        threshold=threshold,
+        certified_by=tuple(attesters[signer].name for signer in signers),
+        attested=voices.names[Stance.ATTEST],
+        dissented=voices.names[Stance.DISSENT],
+        abstained=voices.names[Stance.ABSTAIN],
+        silent=tuple(member.name for member in document.members if member.name not in heard),
+        acts=acts,
+    )
+
+
+def _check_mandate(entry: BundleDecision, network: NetworkId) -> None:
+    decision, mandate = entry.decision, entry.mandate
+    derived = Mandate(
+        network=network,
+        key_epoch=decision.key_epoch,
+        tier=decision.tier,
+        plan_hash=decision.plan_hash,
+        op=decision.op,
+        decision_id=decision_id(network, decision),
+        acts_root=acts_root(entry.leaves),
+        not_before=decision.anchor.timestamp,
+        not_after=mandate.not_after,
+    )
+    for name in Mandate.__dataclass_fields__:
+        expected, got = getattr(derived, name), getattr(mandate, name)
+        if expected != got:
+            raise DecidingError(
+                f"mandate-{name.replace('_', '-')}", f"expected {_shown(expected)}, got {_shown(got)}"
+            )
+
+
+def _shown(value: object) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _record(envelopes: Sequence[Envelope], number: int) -> Envelope:
+    if number >= len(envelopes):
+        raise DecidingError("record-missing", f"expected a record below {len(envelopes)}, got {number}")
+    return envelopes[number]
+
+
+def _voices(entry: BundleDecision, digest: Digest, ground: Ground, envelopes: Sequence[Envelope]) -> _Voices:
+    attesters = ground.of_key_epoch(entry.decision.key_epoch).attesters()
+    final: dict[Identity, tuple[str, Stance]] = {}
+    abstained: dict[Identity, str] = {}
+    signatures: dict[Address, bytes] = {}
+    for envelope in envelopes:
+        statement, name = read_attestation(envelope), ground.name_of(envelope)
+        if statement.decision != entry.decision:
+            raise DecidingError("attestation-decision", f"expected this decision, got another by {name}")
+        said = abstained if statement.stance is Stance.ABSTAIN else final
+        if envelope.author in said:
+            raise DecidingError("attestation-twice", f"expected one verdict of {name}, got two")
+        if statement.stance is Stance.ABSTAIN:
+            abstained[envelope.author] = name
+            continue
+        final[envelope.author] = (name, statement.stance)
+        if statement.stance is Stance.ATTEST:
+            signer, signature = _signer(statement, envelope, digest, attesters)
+            signatures[signer] = signature
+    names = {
+        stance: tuple(name for name, said_stance in final.values() if said_stance is stance)
+        for stance in (Stance.ATTEST, Stance.DISSENT)
+    }
+    names[Stance.ABSTAIN] = tuple(name for author, name in abstained.items() if author not in final)
+    return _Voices(names, signatures)
+
+
+def _signer(
+    statement: AttestationStatement,
+    envelope: Envelope,
+    digest: Digest,
+    attesters: Mapping[Address, CommitteeMember],
+) -> tuple[Address, bytes]:
+    """Check that the ECDSA signature in an attestation is the author's, over this mandate."""
+    if statement.signature is None or statement.digest != digest:
+        raise DecidingError("attestation-digest", f"expected mandate {digest.hex()}, got another")
+    signer = recover_address(digest, statement.signature)
+    member = attesters.get(signer)
+    if member is None or member.identity != envelope.author:
+        raise DecidingError("attestation-signer", f"expected the author's attester key, got 0x{signer.hex()}")
+    return signer, statement.signature
+
+
+def _acts(
+    entry: BundleDecision,
+    names: Sequence[str],
+    document: CommitteeDocument,
+    ground: Ground,
+    envelopes: Sequence[Envelope],
+) -> tuple[ActVerdict, ...]:
+    by_id = {bytes(keccak256(name.encode())): name for name in names}
+    seen: dict[OutcomeStatement, dict[str, None]] = {}
+    for envelope in envelopes:
+        outcome, name = read_outcome(envelope), ground.name_of(envelope)
+        _check_outcome(entry, outcome)
+        voices = seen.setdefault(outcome, {})
+        if name in voices:
+            raise DecidingError("outcome-twice", f"expected one word of {name} on an event, got two")
+        voices[name] = None
+    return tuple(_act(leaf, by_id[leaf.act_id], document, seen) for leaf in entry.leaves)
+
+
+def _check_outcome(entry: BundleDecision, outcome: OutcomeStatement) -> None:
+    if outcome.decision_id != entry.mandate.decision_id or outcome.mandate_digest != mandate_digest(
+        entry.mandate
+    ):
+        raise DecidingError("outcome-mandate", "expected an event of this mandate, got one of another")
+    places = {(leaf.chain, leaf.gateway, leaf.act_id) for leaf in entry.leaves}
+    if (outcome.chain, outcome.gateway, outcome.act_id) not in places:
+        raise DecidingError("outcome-act", f"expected an act of this decision, got {outcome.act_id.hex()}")
+
+
+def _act(
+    leaf: ActLeaf,
+    name: str,
+    document: CommitteeDocument,
+    seen: Mapping[OutcomeStatement, Mapping[str, None]],
+) -> ActVerdict:
+    place = (leaf.chain, leaf.gateway, leaf.act_id)
+    return ActVerdict(
+        name=name,
+        chain=leaf.chain,
+        gateway=leaf.gateway,
+        act_id=leaf.act_id,
+        act_hash=leaf.act_hash,
+        duration_s=Seconds(leaf.duration_s),
+        outcomes=tuple(
+            SeenOutcome(
+                effect=outcome.effect,
+                block=outcome.block,
+                tx=outcome.tx,
+                until=outcome.until,
+                gas_used=outcome.gas_used,
+                seen_by=tuple(voices),
+                source=_source(len(voices), document),
+            )
+            for outcome, voices in seen.items()
+            if (outcome.chain, outcome.gateway, outcome.act_id) == place
+        ),
+    )
+
+
+def _source(voices: int, document: CommitteeDocument) -> str:
+    members = f"seen and signed by {voices} of {len(document.members)} members"
+    honest = "one of them honest" if voices > document.f else f"which {document.f} liars could do alone"
+    return f"{members}, {honest}; receipt proofs are not in this bundle version"

@@ -1,0 +1,196 @@
+"""What a verified bundle says, for eyes and for programs (`proofs/SPEC.md` 10)."""
+
+from dataclasses import dataclass
+
+from proofs.canonical import Value
+from proofs.checkpoint import Checkpoint
+from proofs.decision import BlockRef, Decision
+from proofs.kinds import ActHash, ActId, Caip2, DecisionId, Digest, Gateway, NetworkId, PlanHash, Seconds
+
+__all__ = [
+    "VERDICT_SCHEMA",
+    "ActVerdict",
+    "DecisionVerdict",
+    "EpochAnchor",
+    "LogAnchor",
+    "SeenOutcome",
+    "Verdict",
+    "verdict_value",
+]
+
+VERDICT_SCHEMA = "tocsin/verdict/1"
+
+
+@dataclass(frozen=True, slots=True)
+class EpochAnchor:
+    """A committee document that was in force; `digest` is SHA-256 of it."""
+
+    committee_epoch: int
+    key_epoch: int
+    digest: Digest
+    members: int
+    f: int
+    demo: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LogAnchor:
+    """The log that the records stand in; `witnesses` cosigned the newest checkpoint, by the policy's word."""
+
+    vkey: str
+    member: str | None
+    newest: Checkpoint
+    witnesses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SeenOutcome:
+    """A gateway event, and the members that signed to have read it; `at_s` is the block's own word."""
+
+    effect: str
+    block: BlockRef
+    tx: bytes
+    until: int
+    gas_used: int
+    seen_by: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActVerdict:
+    """An act of a decision, and what came of it; without outcomes nobody signed to have seen one."""
+
+    name: str
+    chain: Caip2
+    gateway: Gateway
+    act_id: ActId
+    act_hash: ActHash
+    duration_s: Seconds
+    outcomes: tuple[SeenOutcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionVerdict:
+    """A decision with a valid certificate, and who said what to it; `silent` said nothing in this bundle."""
+
+    decision_id: DecisionId
+    decision: Decision
+    digest: Digest
+    not_after: int
+    threshold: int
+    certified_by: tuple[str, ...]
+    attested: tuple[str, ...]
+    dissented: tuple[str, ...]
+    abstained: tuple[str, ...]
+    silent: tuple[str, ...]
+    acts: tuple[ActVerdict, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Everything that was checked held; whom that rests on, what it says, and what it does not prove."""
+
+    network: NetworkId
+    network_name: str
+    policy_hash: Digest | None
+    policy_pinned: bool
+    epochs: tuple[EpochAnchor, ...]
+    plans: tuple[PlanHash, ...]
+    log: LogAnchor
+    records: int
+    decisions: tuple[DecisionVerdict, ...]
+    checks: tuple[str, ...]
+    not_proved: tuple[str, ...]
+
+
+def verdict_value(verdict: Verdict) -> dict[str, Value]:
+    """Give the verdict as a JSON object; bytes are hex."""
+    return {
+        "schema": VERDICT_SCHEMA,
+        "verified": True,
+        "network": verdict.network.hex(),
+        "network_name": verdict.network_name,
+        "policy_hash": None if verdict.policy_hash is None else verdict.policy_hash.hex(),
+        "policy_pinned": verdict.policy_pinned,
+        "epochs": [_epoch_value(epoch) for epoch in verdict.epochs],
+        "plans": [plan.hex() for plan in verdict.plans],
+        "log": {
+            "vkey": verdict.log.vkey,
+            "member": verdict.log.member,
+            "size": verdict.log.newest.size,
+            "root": verdict.log.newest.root.hex(),
+            "witnesses": list(verdict.log.witnesses),
+        },
+        "records": verdict.records,
+        "decisions": [_decision_value(decision) for decision in verdict.decisions],
+        "checks": list(verdict.checks),
+        "not_proved": list(verdict.not_proved),
+    }
+
+
+def _epoch_value(epoch: EpochAnchor) -> dict[str, Value]:
+    return {
+        "committee_epoch": epoch.committee_epoch,
+        "key_epoch": epoch.key_epoch,
+        "digest": epoch.digest.hex(),
+        "members": epoch.members,
+        "f": epoch.f,
+        "demo": epoch.demo,
+    }
+
+
+def _decision_value(verdict: DecisionVerdict) -> dict[str, Value]:
+    decision = verdict.decision
+    return {
+        "decision_id": verdict.decision_id.hex(),
+        "op": decision.op.name.lower(),
+        "tier": decision.tier.name.lower(),
+        "subject": decision.subject,
+        "rung": decision.rung,
+        "plan_hash": decision.plan_hash.hex(),
+        "parent": None if decision.parent is None else decision.parent.hex(),
+        "key_epoch": decision.key_epoch,
+        "anchor": _block_value(decision.anchor),
+        "digest": verdict.digest.hex(),
+        "not_after": verdict.not_after,
+        "threshold": verdict.threshold,
+        "certified_by": list(verdict.certified_by),
+        "attested": list(verdict.attested),
+        "dissented": list(verdict.dissented),
+        "abstained": list(verdict.abstained),
+        "silent": list(verdict.silent),
+        "acts": [_act_value(act) for act in verdict.acts],
+    }
+
+
+def _act_value(act: ActVerdict) -> dict[str, Value]:
+    return {
+        "name": act.name,
+        "chain": act.chain,
+        "gateway": act.gateway.hex(),
+        "act_id": act.act_id.hex(),
+        "act_hash": act.act_hash.hex(),
+        "duration_s": act.duration_s,
+        "outcomes": [
+            {
+                "effect": outcome.effect,
+                "block": _block_value(outcome.block),
+                "tx": outcome.tx.hex(),
+                "until": outcome.until,
+                "gas_used": outcome.gas_used,
+                "seen_by": list(outcome.seen_by),
+                "source": outcome.source,
+            }
+            for outcome in act.outcomes
+        ],
+    }
+
+
+def _block_value(block: BlockRef) -> dict[str, Value]:
+    return {
+        "chain": block.chain,
+        "hash": block.hash.hex(),
+        "number": block.number,
+        "timestamp": block.timestamp,
+        "timestamp_source": "block",
+    }
