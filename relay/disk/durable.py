@@ -96,7 +96,7 @@ class Durable:
             f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
         )
         self._readers = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"read {path.name}")
-        self._thread = threading.Thread(target=self._run, name=f"write {path.name}")
+        self._thread = threading.Thread(target=self._run, name=f"write {path.name}", daemon=True)
         self._thread.start()
 
     @classmethod
@@ -118,7 +118,7 @@ class Durable:
             try:
                 yield durable
             finally:
-                await durable._close()
+                durable._close()
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on the writer thread within a transaction; resolves when that is on disk.
@@ -174,7 +174,7 @@ class Durable:
             # DURABLE: with synchronous=FULL the log is fsynced when this returns; callers learn of it after.
             self._writer.execute("COMMIT")
             self._probe(CommitPoint.AFTER)
-        except Exception as error:  # noqa: BLE001 - whatever it was: nobody may wait for ever, nor write after it
+        except Exception as error:  # noqa: BLE001 - nobody may wait for ever, nor write after it
             failure = JournalError(f"{self.path}: expected the disk to take a write, got: {error}")
             failure.__cause__ = error
             with self._changed:
@@ -184,14 +184,12 @@ class Durable:
             return failure
         return None
 
-    async def _close(self) -> None:
+    def _close(self) -> None:
         with self._changed:
             self._closing = True
             self._changed.notify()
-        # What was accepted is still written; the loop stays free: the thread settles futures through it.
-        await asyncio.shield(asyncio.to_thread(self._end))
-
-    def _end(self) -> None:
+        # What was accepted is still written. This waits without awaiting: a cancellation in between would
+        # give the lock away while the thread still writes.
         self._thread.join()
         self._readers.shutdown(wait=True)
         self._reader.close()

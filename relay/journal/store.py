@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -27,7 +29,6 @@ _SCHEMA = Schema(
         # `log_index` counts from 0 and is null for what is no entry of the audit log.
         "CREATE TABLE envelope (number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, bytes BLOB NOT NULL,"
         " expires_at_ms INTEGER NOT NULL, log_index INTEGER) STRICT",
-        "CREATE INDEX envelope_expiry ON envelope (expires_at_ms)",
         "CREATE TABLE log_entry (log_index INTEGER PRIMARY KEY, number INTEGER NOT NULL) STRICT",
         # Entries that may not be published yet; what comes after the first of them waits with it.
         "CREATE TABLE held_entry (log_index INTEGER PRIMARY KEY) STRICT",
@@ -35,6 +36,8 @@ _SCHEMA = Schema(
     ),
 )
 _REPLAY_ROWS = 512
+_RECENT = 16_384
+"""Envelopes that anti-entropy may offer; those before them are still found by their digest."""
 _LIMITS = DiskLimits()
 
 
@@ -75,6 +78,7 @@ class Journal:
         self._next_seq = 1
         self._next_index = 0
         self._log_size = 0
+        self._recent: deque[tuple[EnvelopeDigest, Millis]] = deque(maxlen=_RECENT)
 
     @classmethod
     @asynccontextmanager
@@ -102,6 +106,7 @@ class Journal:
             journal = cls(durable, limits, clock)
             journal._next_seq, journal._next_index = await durable.read(_ends)
             journal._log_size = journal._next_index
+            journal._recent.extend(await durable.read(_recent))
             yield journal
 
     @property
@@ -117,22 +122,27 @@ class Journal:
         """Store events and the envelopes they brought; resolves when all of it is on disk.
 
         Gives the sequence number of the first event (they count from 1). An envelope that is there already
-        stays as it is, with its place in the log. Callers that wait at the same time share one commit.
+        stays as it is, with its place in the log; if it had none it may get one. Callers that wait together
+        share one commit.
 
         Raises:
             JournalError: the disk did not take it; nothing further will be taken.
         """
+
+        new: list[tuple[EnvelopeDigest, Millis]] = []
 
         def store(connection: sqlite3.Connection) -> tuple[int, int]:
             first = self._next_seq
             connection.executemany("INSERT INTO event VALUES (?, ?)", enumerate(events, first))
             self._next_seq += len(events)
             for envelope in envelopes:
-                self._store_envelope(connection, envelope)
+                if self._store_envelope(connection, envelope):
+                    new.append((envelope.digest, envelope.expires_at_ms))
             return first, self._next_index
 
         first, log_size = await self.durable.write(store)
         self._log_size = max(self._log_size, log_size)
+        self._recent.extend(new)
         return first
 
     async def replay(self, after: int = 0) -> AsyncIterator[tuple[int, bytes]]:
@@ -151,11 +161,8 @@ class Journal:
     async def recent_digests(self, limit: int) -> Sequence[bytes]:
         """Give the digests of envelopes that have not yet expired, newest first, at most `limit`."""
         now_ms = self._clock()
-        query = "SELECT digest FROM envelope WHERE expires_at_ms > ? ORDER BY number DESC LIMIT ?"
-        rows = await self.durable.read(
-            lambda connection: connection.execute(query, (now_ms, limit)).fetchall()
-        )
-        return tuple(digest for (digest,) in rows)
+        alive = (digest for digest, expires_at_ms in reversed(self._recent) if expires_at_ms > now_ms)
+        return tuple(islice(alive, limit))
 
     async def get(self, digest: bytes) -> bytes | None:
         """Give the envelope with this digest, byte for byte, or None."""
@@ -176,16 +183,33 @@ class Journal:
         """Store a small value under `key`; resolves when it is on disk."""
         await self.durable.write(lambda connection: write_meta(connection, key, value))
 
-    def _store_envelope(self, connection: sqlite3.Connection, envelope: StoredEnvelope) -> None:
+    def _store_envelope(self, connection: sqlite3.Connection, envelope: StoredEnvelope) -> bool:
+        """Store one envelope and its place in the log; tells whether it is new."""
         index = None if envelope.log_entry is LogEntry.NONE else self._next_index
         cursor = connection.execute(
             "INSERT INTO envelope (digest, bytes, expires_at_ms, log_index) VALUES (?, ?, ?, ?)"
             " ON CONFLICT DO NOTHING",
             (envelope.digest, envelope.raw, envelope.expires_at_ms, index),
         )
-        if cursor.rowcount == 0 or index is None:
-            return
-        connection.execute("INSERT INTO log_entry VALUES (?, ?)", (index, cursor.lastrowid))
+        is_new = cursor.rowcount == 1
+        number = cursor.lastrowid if is_new else None
+        if index is not None:
+            self._enter_log(connection, envelope, number)
+        return is_new
+
+    def _enter_log(
+        self, connection: sqlite3.Connection, envelope: StoredEnvelope, number: int | None
+    ) -> None:
+        index = self._next_index
+        if number is None:  # it is there already, perhaps as no entry
+            row = connection.execute(
+                "UPDATE envelope SET log_index = ? WHERE digest = ? AND log_index IS NULL RETURNING number",
+                (index, envelope.digest),
+            ).fetchone()
+            if row is None:
+                return
+            (number,) = row
+        connection.execute("INSERT INTO log_entry VALUES (?, ?)", (index, number))
         if envelope.log_entry is LogEntry.HELD:
             connection.execute("INSERT INTO held_entry VALUES (?)", (index,))
         self._next_index += 1
@@ -202,6 +226,11 @@ def _ends(connection: sqlite3.Connection) -> tuple[int, int]:
     (last_seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()
     (last_index,) = connection.execute("SELECT coalesce(max(log_index), -1) FROM log_entry").fetchone()
     return last_seq + 1, last_index + 1
+
+
+def _recent(connection: sqlite3.Connection) -> list[tuple[EnvelopeDigest, Millis]]:
+    query = "SELECT digest, expires_at_ms FROM envelope ORDER BY number DESC LIMIT ?"
+    return connection.execute(query, (_RECENT,)).fetchall()[::-1]
 
 
 def _events(connection: sqlite3.Connection, after: int) -> list[tuple[int, bytes]]:

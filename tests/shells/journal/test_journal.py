@@ -97,6 +97,35 @@ async def test_digests_are_offered_newest_first_until_they_expire(
 
 
 @pytest.mark.asyncio
+async def test_a_restart_offers_the_same_digests(open_journal: OpenJournal, envelope: MakeEnvelope) -> None:
+    async with open_journal() as journal:
+        await journal.append([], [envelope(n) for n in range(20)])
+        await journal.append([], [envelope(3), envelope(20)])
+        before = await journal.recent_digests(100)
+
+    async with open_journal() as journal:
+        assert (
+            await journal.recent_digests(100)
+            == before
+            == tuple(envelope(n).digest for n in range(20, -1, -1))
+        )
+
+
+@pytest.mark.asyncio
+async def test_an_envelope_that_was_kept_only_may_enter_the_log_later(
+    open_journal: OpenJournal, envelope: MakeEnvelope
+) -> None:
+    async with open_journal() as journal:
+        await journal.append([b"received"], [envelope(1, LogEntry.NONE)])
+        assert journal.log_size == 0
+        await journal.append([b"logged"], [envelope(1)])
+        await journal.append([b"again"], [envelope(1, LogEntry.RELEASED), envelope(1, LogEntry.NONE)])
+
+        assert journal.log_size == 1
+        assert await journal.recent_digests(10) == (envelope(1).digest,)
+
+
+@pytest.mark.asyncio
 async def test_an_envelope_enters_the_log_once(open_journal: OpenJournal, envelope: MakeEnvelope) -> None:
     async with open_journal() as journal:
         await journal.append([b"a"], [envelope(1), envelope(2, LogEntry.NONE)])
