@@ -1,9 +1,9 @@
 """Conditions in CEL that give the same answer on every node (SPEC 5.3).
 
-The runtime iterates maps in an order that differs from process to process, and stops a long iteration by raising. So
-only what cannot show an order is admitted: a list of functions, integers and texts, and loops whose length is bounded
-beforehand. A faulted metric is left unbound: reading it is then an error in CEL, and CEL's own logic decides what
-becomes of it (`false && error` is false).
+The runtime iterates maps in an order that differs from process to process, and stops a long iteration by
+raising. So only what cannot show an order is admitted: a list of functions, integers and texts, and loops whose
+length is bounded beforehand. A faulted metric is left unbound: reading it is then an error in CEL, and CEL's own
+logic decides what becomes of it (`false && error` is false).
 """
 
 from __future__ import annotations
@@ -54,9 +54,12 @@ _TOKEN = re.compile(
       | (?P<float>\d+\.\d*(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+|\.\d+)
       | (?P<integer>(?:0x[0-9a-fA-F]+|\d+)(?![0-9A-Za-z_]))
       | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
+      | (?P<comment>//)
       | (?P<mark>&&|\|\||[<>=!]=|[-+*/%<>!?:.,()\[\]])""",
     re.VERBOSE,
 )
+
+_REFUSED_TOKENS = {"float": "integers only", "comment": "an expression without comments"}
 
 
 class Kind(StrEnum):
@@ -99,10 +102,10 @@ class Language:
         Raises:
             PlanError: not of the language, an undeclared name, or no bool.
         """
-        if len(text.encode(errors="surrogatepass")) > MAX_EXPRESSION_BYTES:
-            raise PlanError(
-                where, f"expected at most {MAX_EXPRESSION_BYTES} bytes, got {len(text)} characters"
-            )
+        if not text.isprintable():
+            raise PlanError(where, "expected printable text on one line, got other characters")
+        if len(text.encode()) > MAX_EXPRESSION_BYTES:
+            raise PlanError(where, f"expected at most {MAX_EXPRESSION_BYTES} bytes, got {len(text.encode())}")
         reads = _Reader(text, where, self._names, of_link=of_link).reads()
         try:
             expression = self._environment.compile(text)
@@ -172,8 +175,10 @@ class _Reader:
                 raise self._error(
                     "an integer, a text, a name or an operator", repr(text[position : position + 12])
                 )
-            if match.lastgroup == "float":
-                raise self._error("integers only", match.group())
+            if match.lastgroup in _REFUSED_TOKENS:
+                raise self._error(_REFUSED_TOKENS[match.lastgroup], match.group())
+            if match.lastgroup == "text" and text[position - 1 : position].isalnum():
+                raise self._error("a text without prefix", repr(text[position - 1 : match.end()]))
             if match.lastgroup != "space":
                 yield _Token(match.lastgroup, match.group())
             position = match.end()

@@ -71,6 +71,12 @@ def read_chain(clock: Clock, name: str, table: Table) -> PlanChain:
     if not _CHAIN.matches(name):
         table.refuse_itself(f"expected {_CHAIN.name}")
     is_reference = name == clock.reference
+    if not is_reference and not table.has("lag_s"):
+        table.refuse(
+            "lag_s",
+            "expected this key, got nothing",
+            remedy=f"only the reference chain, {clock.reference}, has no lag",
+        )
     return PlanChain(
         gateway=table.optional_text("gateway", WORD),
         lag_s=table.integer("lag_s", 0, 0, default=0) if is_reference else table.integer("lag_s", 1, DAY_S),

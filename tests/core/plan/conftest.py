@@ -52,7 +52,9 @@ class SyntheticChain:
         digest = hashlib.sha256(f"{self.name}/{number}/{timestamp}/{self.fork}".encode() + parent).digest()
         block = BlockRef(chain=self.name, number=number, hash=digest, timestamp=timestamp)
         self.blocks.append(block)
-        events = tuple(EventRow(query, index, bytes(32), fields) for index, (query, fields) in enumerate(rows))
+        events = tuple(
+            EventRow(query, index, bytes(32), fields) for index, (query, fields) in enumerate(rows)
+        )
         reads = BlockReads(Header(block, parent), events, tuple(calls), tuple(gateway_events), tuple(plans))
         return BlockObserved(reads, 2, 3, block)
 

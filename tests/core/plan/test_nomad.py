@@ -95,11 +95,15 @@ def test_both_rules_fire_on_the_first_attack_release_and_never_in_the_quiet_hour
         traced = trace_of(fired[0], name)
         print(name, "first at", first[name] - attack_start, "s; trace values", traced["values"])
     assert not any(
-        rule.outcome in (Outcome.FAULT, Outcome.ABSTAIN) for each in evaluations[1:] for rule in each.rules.values()
+        rule.outcome in (Outcome.FAULT, Outcome.ABSTAIN)
+        for each in evaluations[1:]
+        for rule in each.rules.values()
     )
     quiet = [each for each in evaluations if each.block.timestamp < attack_start]
     hours = (attack_start - withdrawals[0].timestamp) // 3_600
     worst = max(each.values["repeated"] for each in quiet)
-    print(f"{len(quiet)} quiet evaluations over {hours} h, {len(evaluations)} in all, {len(evaluations) / spent_s:.0f}/s")
+    print(
+        f"{len(quiet)} quiet evaluations over {hours} h, {len(evaluations)} in all, {len(evaluations) / spent_s:.0f}/s"
+    )
     print(f"largest `repeated` in the quiet: {worst / 100:.0f} USD")
     assert first == {"unbacked": attack_start, "repeated-withdrawals": attack_start}
