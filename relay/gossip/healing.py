@@ -71,6 +71,7 @@ class Healing:
             case LinkUp(peer):
                 member = self._member(peer)
                 member.is_up, member.have_at_s = True, self._parts.clock()
+                self._recent_until_s = member.have_at_s
             case LinkDown(peer):
                 self._members.pop(peer, None)
                 self._parts.inbox.expect(peer, ())

@@ -1,7 +1,7 @@
 """A member in a process of its own: prints what it receives, keeps it in a folder, sends what it is told.
 
-Input, one line each: `send <identity> <frame>`, `broadcast <frame>`, `store <frame>`, all in hex. Output: `address
-<multiaddr>`, `connected <number>`, `mail <peer> <frame>`.
+Input, one line each: `broadcast <frame>`, `store <frame>`, in hex, and `connected <number>`, which is answered
+when it is so. Output: `address <multiaddr>`, `mail <peer> <frame>`.
 """
 
 from __future__ import annotations
@@ -47,13 +47,12 @@ async def hear(lane: Lane, folder: Folder) -> None:
 
 
 async def obey(lane: Lane, folder: Folder) -> None:
-    lines = asyncio.StreamReader()
+    lines = asyncio.StreamReader(limit=1_000_000)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     while line := (await lines.readline()).split():
         match line:
-            case [b"send", identity, frame]:
-                await lane.send(bytes.fromhex(identity.decode()), bytes.fromhex(frame.decode()))
             case [b"broadcast", frame]:
+                folder.put(bytes.fromhex(frame.decode()))
                 await lane.broadcast(bytes.fromhex(frame.decode()))
             case [b"store", frame]:
                 folder.put(bytes.fromhex(frame.decode()))
