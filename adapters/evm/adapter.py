@@ -6,8 +6,9 @@ from contextlib import AbstractAsyncContextManager
 
 from adapters.evm import encode, reads
 from adapters.evm.endpoint import EvmEndpoint, open_endpoint
+from adapters.evm.submit import EvmSubmitter, open_submitter
 from relay.core.observations import CallQuery, EventQuery
-from relay.core.ports import ActText, ChainSettings, EncodedAct, EndpointAddress
+from relay.core.ports import ActText, ChainSettings, EncodedAct, EndpointAddress, TransactionSigner
 from relay.core.types import Caip2, Gateway
 
 
@@ -34,6 +35,11 @@ class EvmAdapter:
         self, settings: ChainSettings, address: EndpointAddress
     ) -> AbstractAsyncContextManager[EvmEndpoint]:
         return open_endpoint(settings, address)
+
+    def submitter(
+        self, settings: ChainSettings, signer: TransactionSigner
+    ) -> AbstractAsyncContextManager[EvmSubmitter]:
+        return open_submitter(settings, signer)
 
 
 def adapter() -> EvmAdapter:

@@ -33,6 +33,13 @@ contract FakeGateway {
 
     error MandateStale(uint64 notAfter, uint64 now_);
 
+    bytes32 constant DOMAIN = keccak256(
+        abi.encode(keccak256("EIP712Domain(string name,string version)"), keccak256("Tocsin"), keccak256("1"))
+    );
+    bytes32 constant MANDATE = keccak256(
+        "Mandate(bytes32 network,uint32 keyEpoch,uint8 tier,bytes32 planHash,uint8 op,bytes32 decisionId,bytes32 actsRoot,uint64 notBefore,uint64 notAfter)"
+    );
+
     uint256 public executed;
     bool public closed;
 
@@ -44,7 +51,7 @@ contract FakeGateway {
         bytes calldata certificate
     ) external {
         if (closed || certificate.length == 0) revert MandateStale(m.notAfter, 1);
-        bytes32 digest = keccak256(abi.encode(m));
+        bytes32 digest = keccak256(abi.encodePacked(hex"1901", DOMAIN, keccak256(abi.encode(MANDATE, m))));
         if (m.op == 1) emit ActStarted(digest, actId, m.decisionId, m.tier, 1, m.notBefore + duration, 9);
         else if (m.op == 2) emit ActExtended(digest, actId, m.decisionId, m.tier, m.notBefore + duration);
         else emit ActNoop(digest, actId, m.decisionId);
