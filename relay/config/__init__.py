@@ -7,8 +7,9 @@ from relay.config.committee_files import (
     load_committee_chain,
     load_signatures,
     load_signed_committee,
+    signatures_file,
 )
-from relay.config.directory import NodeDirectory, find_directory
+from relay.config.directory import NodeDirectory, check_network_name, find_directory
 from relay.config.node import (
     ApiSettings,
     Intervals,
@@ -30,6 +31,7 @@ __all__ = [
     "NodeDirectory",
     "NodeTemplate",
     "PassphraseSource",
+    "check_network_name",
     "dump_committee",
     "dump_signatures",
     "find_directory",
@@ -40,4 +42,5 @@ __all__ = [
     "load_signed_committee",
     "read_private_line",
     "render_node",
+    "signatures_file",
 ]

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from relay.config.node import DEFAULT_API, NODE_FORMAT, Intervals
 
+_CHAIN_KEYS = ("chain", "need", "block_time_ms", "finality", "log_range", "timeout_ms")
+_ENDPOINT_KEYS = ("operator", "url", "url_file", "websocket_url")
+
 
 @dataclass(frozen=True, slots=True)
 class EndpointTemplate:
@@ -67,11 +70,9 @@ def render_node(node: NodeTemplate) -> str:
 
 
 def _chain(chain: ChainTemplate) -> list[str]:
-    names = ("chain", "need", "block_time_ms", "finality", "log_range", "timeout_ms")
-    lines = _table("[[chains]]", [(name, getattr(chain, name)) for name in names])
+    lines = _table("[[chains]]", [(name, getattr(chain, name)) for name in _CHAIN_KEYS])
     for endpoint in chain.endpoints:
-        names = ("operator", "url", "url_file", "websocket_url")
-        lines += _table("[[chains.endpoints]]", [(name, getattr(endpoint, name)) for name in names])
+        lines += _table("[[chains.endpoints]]", [(name, getattr(endpoint, name)) for name in _ENDPOINT_KEYS])
     return lines
 
 

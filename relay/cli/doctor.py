@@ -1,0 +1,52 @@
+"""`tocsin doctor`: everything that can be checked before and beside a running node."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from relay.cli import shown
+from relay.cli.commands import Command
+from relay.cli.diagnosis import Finding, diagnose_files, file_found
+from relay.cli.endpoints import diagnose_endpoints
+from relay.cli.node_files import this_directory
+from relay.cli.settings import Answer, Settings
+from relay.config import NodeConfig, load_node
+from relay.core.errors import ConfigError
+
+_EPILOG = """\b
+Examples:
+  tocsin doctor
+  tocsin doctor --offline            do not ask the endpoints
+  tocsin doctor --json | jq '.findings[] | select(.held != true)'
+
+Exit code 0 when everything holds, 1 when a named check fails, 3 when something could not be told.
+"""
+
+
+@click.command(cls=Command, epilog=_EPILOG)
+@click.option("--offline", is_flag=True, help="Do not ask the endpoints.")
+@click.pass_obj
+def doctor(settings: Settings, offline: bool) -> Answer:
+    """Check files, permissions, keys, committee, plans and endpoints; say what to do."""
+    directory = this_directory(settings)
+    try:
+        config: NodeConfig | None = load_node(directory.node_file)
+        findings = [file_found("node.toml", str(directory.node_file))]
+    except ConfigError as error:
+        config = None
+        findings = [Finding("node.toml", False, f"{error.where}: {error.problem}", error.remedy)]
+    findings += diagnose_files(directory, config)
+    if config is not None and not offline:
+        findings += asyncio.run(diagnose_endpoints(config))
+    document = {"findings": [finding.document() for finding in findings]}
+    settings.give(
+        "doctor", document, lambda console: shown.checks(console, [finding.row() for finding in findings])
+    )
+    if any(finding.held is False for finding in findings):
+        return Answer.NO
+    return Answer.UNKNOWN if any(finding.held is None for finding in findings) else Answer.YES
+
+
+__all__ = ["doctor"]
