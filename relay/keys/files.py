@@ -18,7 +18,16 @@ from relay.core.errors import KeyFileError
 from relay.disk import create_file
 from relay.keys.secret import Secret, check_private
 
-__all__ = ["SECRET_BYTES", "KdfCost", "KeyKind", "seal_key", "unseal_key", "write_key"]
+__all__ = [
+    "SECRET_BYTES",
+    "KdfCost",
+    "KeyDerivation",
+    "KeyKind",
+    "new_salt",
+    "seal_key",
+    "unseal_key",
+    "write_key",
+]
 
 SECRET_BYTES = 32
 _FORMAT = "tocsin/key/1"
@@ -49,11 +58,37 @@ class KdfCost:
     memory_bytes: int = 64 << 20
 
 
-def seal_key(kind: KeyKind, secret: Secret, passphrase: Secret, cost: KdfCost) -> bytes:
-    """Give the content of a key file. The kind is sealed with the secret: nobody outside can change it."""
-    salt = nacl.utils.random(pwhash.argon2id.SALTBYTES)
+class KeyDerivation:
+    """What follows from one passphrase; the work for one salt is done once, however many files share it."""
+
+    def __init__(self, passphrase: Secret) -> None:
+        self._passphrase = passphrase
+        self._boxes: dict[tuple[bytes, KdfCost], SecretBox] = {}
+
+    def box(self, salt: bytes, cost: KdfCost) -> SecretBox:
+        """Give the box that seals and opens; takes a good part of a second the first time."""
+        box = self._boxes.get((salt, cost))
+        if box is None:
+            key = pwhash.argon2id.kdf(
+                SecretBox.KEY_SIZE,
+                self._passphrase.reveal(),
+                salt,
+                opslimit=cost.passes,
+                memlimit=cost.memory_bytes,
+            )
+            box = self._boxes[salt, cost] = SecretBox(key)
+        return box
+
+
+def new_salt() -> bytes:
+    """Give a salt. Files made together may share one: they share the passphrase, and each has its own nonce."""
+    return nacl.utils.random(pwhash.argon2id.SALTBYTES)
+
+
+def seal_key(kind: KeyKind, secret: Secret, derivation: KeyDerivation, salt: bytes, cost: KdfCost) -> bytes:
+    """Give the content of a key file. The kind is sealed too: nobody outside can change it."""
     nonce = nacl.utils.random(SecretBox.NONCE_SIZE)
-    box = SecretBox(_derive(passphrase, salt, cost))
+    box = derivation.box(salt, cost)
     document = {
         "format": _FORMAT,
         "kdf": _KDF,
@@ -84,7 +119,7 @@ def write_key(path: Path, sealed: bytes) -> None:
         raise KeyFileError(str(path), f"expected to write a file, got: {error.strerror}") from error
 
 
-def unseal_key(path: Path, kind: KeyKind, passphrase: Secret) -> Secret:
+def unseal_key(path: Path, kind: KeyKind, derivation: KeyDerivation) -> Secret:
     """Open a key file and give its secret of 32 bytes.
 
     Raises:
@@ -104,7 +139,7 @@ def unseal_key(path: Path, kind: KeyKind, passphrase: Secret) -> Secret:
             remedy="give the file of that kind",
         )
     try:
-        opened = SecretBox(_derive(passphrase, sealed.salt, sealed.cost)).decrypt(sealed.sealed, sealed.nonce)
+        opened = derivation.box(sealed.salt, sealed.cost).decrypt(sealed.sealed, sealed.nonce)
     except CryptoError as error:
         raise KeyFileError(
             str(path),
@@ -175,9 +210,3 @@ def _binary(text: object, length: int | None = None) -> bytes:
 
 def _text(value: bytes) -> str:
     return base64.b64encode(value).decode("ascii")
-
-
-def _derive(passphrase: Secret, salt: bytes, cost: KdfCost) -> bytes:
-    return pwhash.argon2id.kdf(
-        SecretBox.KEY_SIZE, passphrase.reveal(), salt, opslimit=cost.passes, memlimit=cost.memory_bytes
-    )

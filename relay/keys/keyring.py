@@ -14,7 +14,16 @@ from nacl.signing import SigningKey
 from proofs.hashes import keccak256
 from relay.core.errors import KeyFileError
 from relay.core.types import Address, Identity
-from relay.keys.files import SECRET_BYTES, KdfCost, KeyKind, seal_key, unseal_key, write_key
+from relay.keys.files import (
+    SECRET_BYTES,
+    KdfCost,
+    KeyDerivation,
+    KeyKind,
+    new_salt,
+    seal_key,
+    unseal_key,
+    write_key,
+)
 from relay.keys.secret import Secret
 
 __all__ = [
@@ -75,9 +84,10 @@ def generate(directory: Path, passphrase: Secret, *, cost: KdfCost = _COST) -> P
                 "expected no file, got one",
                 remedy="keys are never overwritten: take another directory",
             )
+    derivation, salt = KeyDerivation(passphrase), new_salt()
     for path, kind in wanted:
-        write_key(path, seal_key(kind, _fresh(kind), passphrase, cost))
-    return public_keys(directory, passphrase)
+        write_key(path, seal_key(kind, _fresh(kind), derivation, salt, cost))
+    return _public_keys(directory, derivation)
 
 
 def add_submitter(directory: Path, name: str, passphrase: Secret, *, cost: KdfCost = _COST) -> Address:
@@ -87,7 +97,10 @@ def add_submitter(directory: Path, name: str, passphrase: Secret, *, cost: KdfCo
         KeyFileError: bad name, the file exists, or the disk refuses.
     """
     secret = _fresh(KeyKind.SUBMITTER)
-    write_key(_submitter(directory, name), seal_key(KeyKind.SUBMITTER, secret, passphrase, cost))
+    write_key(
+        _submitter(directory, name),
+        seal_key(KeyKind.SUBMITTER, secret, KeyDerivation(passphrase), new_salt(), cost),
+    )
     return address_of(coincurve.PrivateKey(secret.reveal()))
 
 
@@ -97,14 +110,18 @@ def public_keys(directory: Path, passphrase: Secret) -> PublicKeys:
     Raises:
         KeyFileError: one does not open.
     """
+    return _public_keys(directory, KeyDerivation(passphrase))
+
+
+def _public_keys(directory: Path, derivation: KeyDerivation) -> PublicKeys:
     names = sorted(path.stem for path in (directory / "submitter").glob("*.key"))
-    ring = {kind: unseal_key(_fixed(directory, kind), kind, passphrase) for kind in _FIXED}
+    ring = {kind: unseal_key(_fixed(directory, kind), kind, derivation) for kind in _FIXED}
     return PublicKeys(
         identity=Identity(bytes(SigningKey(ring[KeyKind.IDENTITY].reveal()).verify_key)),
         attester=address_of(coincurve.PrivateKey(ring[KeyKind.ATTESTER].reveal())),
         log=bytes(SigningKey(ring[KeyKind.LOG].reveal()).verify_key),
         cosigner=bytes(SigningKey(ring[KeyKind.COSIGNER].reveal()).verify_key),
-        submitters={name: address_of(_open_submitter(directory, name, passphrase)) for name in names},
+        submitters={name: address_of(_open_submitter(directory, name, derivation)) for name in names},
     )
 
 
@@ -114,15 +131,16 @@ def open_keyring(directory: Path, passphrase: Secret, submitter: str = DEFAULT_S
     Raises:
         KeyFileError: one does not open.
     """
+    derivation = KeyDerivation(passphrase)
 
     def opened(kind: KeyKind) -> bytes:
-        return unseal_key(_fixed(directory, kind), kind, passphrase).reveal()
+        return unseal_key(_fixed(directory, kind), kind, derivation).reveal()
 
     return Keyring(
         identity=SigningKey(opened(KeyKind.IDENTITY)),
         attester=coincurve.PrivateKey(opened(KeyKind.ATTESTER)),
         log=SigningKey(opened(KeyKind.LOG)),
-        submitter=_open_submitter(directory, submitter, passphrase),
+        submitter=_open_submitter(directory, submitter, derivation),
     )
 
 
@@ -132,7 +150,7 @@ def open_identity(directory: Path, passphrase: Secret) -> Secret:
     Raises:
         KeyFileError: it does not open.
     """
-    return unseal_key(_fixed(directory, KeyKind.IDENTITY), KeyKind.IDENTITY, passphrase)
+    return unseal_key(_fixed(directory, KeyKind.IDENTITY), KeyKind.IDENTITY, KeyDerivation(passphrase))
 
 
 def address_of(key: coincurve.PrivateKey) -> Address:
@@ -147,8 +165,8 @@ def _fresh(kind: KeyKind) -> Secret:
     return Secret(secrets.token_bytes(SECRET_BYTES))
 
 
-def _open_submitter(directory: Path, name: str, passphrase: Secret) -> coincurve.PrivateKey:
-    secret = unseal_key(_submitter(directory, name), KeyKind.SUBMITTER, passphrase)
+def _open_submitter(directory: Path, name: str, derivation: KeyDerivation) -> coincurve.PrivateKey:
+    secret = unseal_key(_submitter(directory, name), KeyKind.SUBMITTER, derivation)
     return coincurve.PrivateKey(secret.reveal())
 
 

@@ -22,10 +22,11 @@ from relay.keys import (
     public_keys,
     read_passphrase,
 )
-from relay.keys.files import unseal_key
+from relay.keys.files import KeyDerivation, unseal_key
 
 CHEAP = KdfCost(passes=1, memory_bytes=8 << 10)
 PASSPHRASE = Secret(b"correct horse")
+DERIVATION = KeyDerivation(PASSPHRASE)
 
 
 def test_the_public_keys_are_those_that_were_generated(tmp_path: Path, keys: PublicKeys) -> None:
@@ -62,6 +63,13 @@ def test_no_secret_stands_in_a_file(tmp_path: Path, keys: PublicKeys) -> None:
     assert seed not in content
     assert seed.hex().encode() not in content
     assert PASSPHRASE.reveal() not in content
+
+
+def test_files_made_together_share_their_salt_and_never_a_nonce(tmp_path: Path, keys: PublicKeys) -> None:
+    files = [json.loads(path.read_bytes()) for path in (tmp_path / "keys").rglob("*.key")]
+
+    assert len({file["salt"] for file in files}) == 1
+    assert len({file["nonce"] for file in files}) == len(files) == 5
 
 
 def test_keys_are_never_overwritten(tmp_path: Path, keys: PublicKeys) -> None:
@@ -130,7 +138,7 @@ def test_a_damaged_key_file_is_named(
     path.write_bytes(change(path.read_bytes()))
 
     with pytest.raises(KeyFileError) as refusal:
-        unseal_key(path, KeyKind.IDENTITY, PASSPHRASE)
+        unseal_key(path, KeyKind.IDENTITY, DERIVATION)
 
     assert str(path) in str(refusal.value)
     assert words in str(refusal.value)
@@ -139,7 +147,7 @@ def test_a_damaged_key_file_is_named(
 
 def test_a_wrong_passphrase_is_told(tmp_path: Path, keys: PublicKeys) -> None:
     with pytest.raises(KeyFileError, match=r"attester\.key: expected the passphrase that sealed it"):
-        unseal_key(tmp_path / "keys" / "attester.key", KeyKind.ATTESTER, Secret(b"wrong"))
+        unseal_key(tmp_path / "keys" / "attester.key", KeyKind.ATTESTER, KeyDerivation(Secret(b"wrong")))
 
 
 def test_a_file_of_another_kind_does_not_open_even_under_a_false_label(
@@ -150,10 +158,10 @@ def test_a_file_of_another_kind_does_not_open_even_under_a_false_label(
     path.write_bytes(content)
 
     with pytest.raises(KeyFileError, match="expected a key of kind identity, got log"):
-        unseal_key(path, KeyKind.IDENTITY, PASSPHRASE)
+        unseal_key(path, KeyKind.IDENTITY, DERIVATION)
     path.write_bytes(alter(kind="identity")(content))
     with pytest.raises(KeyFileError, match="got another kind under that name"):
-        unseal_key(path, KeyKind.IDENTITY, PASSPHRASE)
+        unseal_key(path, KeyKind.IDENTITY, DERIVATION)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601])
@@ -166,7 +174,7 @@ def test_a_key_file_open_to_others_is_refused_with_the_command_that_closes_it(
     with pytest.raises(
         KeyFileError, match=rf"expected permissions 0600, got {mode:04o} \(chmod 600 {path}\)"
     ):
-        unseal_key(path, KeyKind.IDENTITY, PASSPHRASE)
+        unseal_key(path, KeyKind.IDENTITY, DERIVATION)
 
 
 def test_a_missing_key_file_is_named(tmp_path: Path) -> None:
