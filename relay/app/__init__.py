@@ -26,11 +26,11 @@ from relay.app.inbox import Inbox
 from relay.app.pump import Pump
 from relay.app.reports import Reports
 from relay.chains import load_adapters, open_chain
-from relay.config import NodeConfig
+from relay.config import NodeConfig, load_committee_chain
 from relay.core.errors import TocsinError
 from relay.core.events import PeersSeen, SignalTold, Started
 from relay.core.node import Node
-from relay.core.types import Caip2, Digest, Identity, Millis, PlanHash
+from relay.core.types import DecisionId, Identity, Millis, PlanHash
 from relay.detectors import Detector
 from relay.gossip import Lane
 from relay.journal import AuditLog, DiskLimits, Journal, count_boot
@@ -57,7 +57,11 @@ async def run(config: NodeConfig, *, passphrase: Secret, ready: Callable[[str], 
 
 def wall_clock_ms() -> Millis:
     """Give the wall clock in milliseconds: what members say of themselves, never what they decide by."""
-    return Millis(time.time_ns() // 1_000_000)
+    return Millis(_wall_clock_us() // 1_000)
+
+
+def _wall_clock_us() -> int:
+    return time.time_ns() // 1_000  # noqa: TID251 - the one clock of the process, handed to everybody else
 
 
 @dataclass(slots=True)
@@ -69,7 +73,7 @@ class Timeline:
     def note(self, decision_id: bytes, step: str) -> None:
         """Keep the first time of a step."""
         if len(self.at_us) < _MAX_TIMELINE or decision_id in self.at_us:
-            self.at_us.setdefault(decision_id, {}).setdefault(step, time.time_ns() // 1_000)
+            self.at_us.setdefault(decision_id, {}).setdefault(step, _wall_clock_us())
 
 
 _MAX_TIMELINE: Final = 4_096
@@ -130,7 +134,7 @@ async def _run(
     await pump.restore(entries)
     await audit.release(releasable)
     reports = Reports(node, lane, timeline.at_us)
-    bundles = Bundles(node, audit, directory.committee)
+    bundles = Bundles(node, audit, load_committee_chain(directory.committee))
 
     async def tell(request: SignalRequest) -> str:
         return await _tell(node, pump, request, clock())
@@ -173,7 +177,7 @@ class Watch:
 
     def changed(self, decision_id: bytes) -> None:
         """Take note that a decision's state has changed."""
-        entry = self._node.book.entry_of(decision_id)
+        entry = self._node.book.entry_of(DecisionId(decision_id))
         if entry is not None:
             self._timeline.note(decision_id, "opened")
             if entry.tally.certificate is not None:

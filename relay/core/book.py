@@ -1,4 +1,5 @@
-"""The book of decisions: proposing, hearing and judging them, until each has its certificate (SPEC 5.4, 6)."""
+"""The book of decisions: proposing, hearing and judging them, until each has its certificate (SPEC 5.4, 6).
+"""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ from relay.core.effects import (
 )
 from relay.core.errors import WireError
 from relay.core.evaluate import PeerFacts
-from relay.core.messages import Attestation, Equivocation, Verdict, Void
+from relay.core.messages import Attestation, Equivocation, Outcome, Verdict, Void
 from relay.core.room import Parent, Room
 from relay.core.schedule import MAX_PROPOSALS, Assessment, Due
 from relay.core.tally import Taken, Tally, take
@@ -36,6 +37,7 @@ __all__ = ["Book", "Entry", "Key"]
 MAX_OPEN: Final = 4_096
 MAX_OPEN_ALONE: Final = 64
 """Open decisions that only one member supports, per member (SPEC 6.5)."""
+MAX_OUTCOMES: Final = 1_024
 MAX_ATTESTATION_BYTES: Final = 32_000
 """Two of them fit into the evidence of an equivocation."""
 
@@ -45,7 +47,9 @@ Key = tuple[DecisionId, int]
 
 @dataclass(slots=True)
 class Entry:
-    """A decision in the book. `asked` is the verdict that our signer was asked for, `opener` who brought it up."""
+    """A decision in the book. `asked` is the verdict that our signer was asked for, `opener` who brought it
+    up.
+    """
 
     tally: Tally
     opener: Identity
@@ -54,6 +58,8 @@ class Entry:
     logged: set[Digest] = field(default_factory=set)
     """Entries of the audit log about it that are not released yet."""
     visited: tuple[PlanHash, ...] = ()
+    outcomes: dict[Digest, bytes] = field(default_factory=dict)
+    """Envelopes in which members say what they saw of it on a chain, by digest."""
 
 
 class Book:
@@ -72,7 +78,7 @@ class Book:
         self._links: list[tuple[Parent, PlanHash, str]] = []
         self._accused: set[tuple[Identity, Key]] = set()
 
-    # --- proposing ----------------------------------------------------------------------------------------------
+    # ---- proposing
 
     def propose_due(self) -> list[Effect]:
         """Propose what the plans' schedules and links have ripe, and judge again what had to wait."""
@@ -140,7 +146,7 @@ class Book:
         self._open(prepared, self.me, plan_hash)
         return self._judge((prepared.id, decision.key_epoch))
 
-    # --- hearing ------------------------------------------------------------------------------------------------
+    # ---- hearing
 
     def hear(self, envelope: Envelope, attestation: Attestation) -> list[Effect]:
         """Take a member's word, ours included, on a decision that we may not know yet."""
@@ -207,7 +213,7 @@ class Book:
         """Tell whether this member's word on this decision is void."""
         return (author, key) in self._accused
 
-    # --- judging ------------------------------------------------------------------------------------------------
+    # ---- judging
 
     def _judge(self, key: Key) -> list[Effect]:
         """Ask the signer for our verdict once it can be told; abstain at once when a peer asks too early."""
@@ -251,7 +257,7 @@ class Book:
                 effects.append(SignAttestation(entry.tally.prepared, Verdict.ABSTAIN, self._trace(entry)))
         return effects
 
-    # --- certificates and links ---------------------------------------------------------------------------------
+    # ---- certificates and links
 
     def follow(self, prepared: Prepared) -> None:
         """Let the listening plans know of a certified protect decision."""
@@ -280,10 +286,11 @@ class Book:
         for plan_hash, room in self.rooms.items():
             self._links += [(parent, plan_hash, link.name) for link in room.links_to(parent)]
 
-    # --- the chain goes back, time goes on ----------------------------------------------------------------------
+    # ---- the chain goes back, time goes on
 
     def removed(self, blocks: Iterable[BlockRef], has_landed: set[DecisionId]) -> list[Effect]:
-        """Void the decisions anchored in blocks that left the chain (design: the log says what had landed)."""
+        """Void the decisions anchored in blocks that left the chain (design: the log says what had landed).
+        """
         gone = {block.hash for block in blocks}
         effects: list[Effect] = []
         for key, entry in self.entries.items():
@@ -320,7 +327,7 @@ class Book:
         """Give the entry of a decision under the key epoch in force."""
         return self.entries.get((decision_id, self.committee.key_epoch))
 
-    # --- small questions ----------------------------------------------------------------------------------------
+    # ---- small questions
 
     def _open(self, prepared: Prepared, opener: Identity, plan_hash: PlanHash) -> None:
         key = (prepared.id, prepared.decision.key_epoch)

@@ -1,7 +1,9 @@
-"""The node: one event in, the effects out (SPEC 7.1). No clock, no chance, no I/O; the same events give the same state.
+"""The node: one event in, the effects out (SPEC 7.1). No clock, no chance, no I/O; the same events give the
+same state.
 
 ```
-BlockObserved, ChainReorged, ChainFinalized   ▶ views ▶ rooms (evaluate, schedule) ▶ book: propose, judge ▶ SignAttestation
+BlockObserved, ChainReorged, ChainFinalized   ▶ views ▶ rooms (evaluate, schedule) ▶ book: propose, judge ▶
+SignAttestation
 Received, Signed                              ▶ book: count ▶ certificate ▶ landing, links
 Ticked, SubmissionEnded                       ▶ landing: Submit
 Started, Received(recall, recalled)           ▶ recall: UnlockSigner
@@ -194,7 +196,7 @@ class Node:
             case _:
                 assert_never(event)
 
-    # --- the process --------------------------------------------------------------------------------------------
+    # ---- the process
 
     def _started(self, event: Started) -> list[Effect]:
         self._at(event.at_ms)
@@ -241,7 +243,7 @@ class Node:
         alive = [beat for beat in self.heartbeats.values() if self.now_ms - beat.at_ms <= STALE_MS]
         return 1 + len(alive)
 
-    # --- chains -------------------------------------------------------------------------------------------------
+    # ---- chains
 
     def _observed(self, event: BlockObserved) -> list[Effect]:
         block = event.reads.header.block
@@ -320,7 +322,7 @@ class Node:
         self.book.forget(now_s)
         return effects
 
-    # --- mail ---------------------------------------------------------------------------------------------------
+    # ---- mail
 
     def _received(self, envelope: Envelope, message: Message) -> list[Effect]:
         if envelope.author == self.settings.me:
@@ -345,7 +347,8 @@ class Node:
         return [Forward(before.raw, to=envelope.author)]
 
     def _twin_seen(self, beat: Heartbeat) -> list[Effect]:
-        """Take a heartbeat under our own identity: another instance with our keys stops us both (SPEC 6.3)."""
+        """Take a heartbeat under our own identity: another instance with our keys stops us both (SPEC 6.3).
+        """
         recall = self.recall
         if recall is None or beat.instance == recall.instance or beat.boot < recall.boot:
             return []
@@ -362,6 +365,7 @@ class Node:
                 first, _, author = open_equivocation(message, self.settings.committee)
                 return [*self.book.accused(message, first, author), *_logged(envelope)]
             case Outcome():
+                self.book.seen(envelope, message)
                 return [*_logged(envelope), Changed(message.decision_id)]
             case Signal() | Void():
                 return _logged(envelope)
@@ -384,7 +388,7 @@ class Node:
             effects += self.landing.due(self.now_ms)
         return effects
 
-    # --- what peers remember ------------------------------------------------------------------------------------
+    # ---- what peers remember
 
     def _remembered(self, about: Identity, question: Recall) -> Recalled:
         statements = self._statements.get(about, {})
@@ -426,7 +430,7 @@ class Node:
         if len(statements) > MAX_OWN:
             del statements[min(statements, key=lambda digest: statements[digest])]
 
-    # --- the audit log's release --------------------------------------------------------------------------------
+    # ---- the audit log's release
 
     def _release(self, now_s: Mapping[str, int]) -> list[Effect]:
         digests: list[Digest] = []

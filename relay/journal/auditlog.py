@@ -89,6 +89,11 @@ class AuditLog:
         return log
 
     @property
+    def vkey(self) -> str:
+        """The log's verifier key, as auditors pin it (C2SP signed-note)."""
+        return format_verifier_key(self._key)
+
+    @property
     def size(self) -> int:
         """Entries on disk, published or not."""
         return self._journal.log_size

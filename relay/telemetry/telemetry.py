@@ -5,22 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 
+from relay.core.effects import PageKind
 from relay.core.types import Millis
 from relay.telemetry.log import Level, Log
 from relay.telemetry.metrics import Metrics
 
 MAX_KEPT_PAGES = 256
-
-
-class PageKind(StrEnum):
-    """What wakes somebody; everything else is a notice."""
-
-    CANNOT_SIGN = "my node cannot sign"
-    FEW_LIVE_MEMBERS = "live members below full"
-    NO_EFFECT = "incident open without effect past its patience"
-    FORK_EVIDENCE = "fork evidence"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,256 @@
+"""The demonstration's two chains: tokens, a bridge with the flaw of 2022, a market, and the gateways before them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from string import Template
+from typing import Final
+
+from adapters.evm import adapter as make_adapter
+from adapters.evm import shapes
+from adapters.evm.demo.scenario import Scenario, Token
+from adapters.evm.demo.traffic import Call, Driver, encode_arguments, encode_call
+from adapters.evm.devchain import artifact_code
+from proofs.committee import CommitteeDocument
+from relay.core.compiled import CompiledPlan, compile_plan
+from relay.core.errors import ChainError
+from relay.core.plan_file import parse_plan
+from relay.core.types import Address
+
+__all__ = ["World", "build_world"]
+
+ROTATION_DELAY_S: Final = 86_400
+OVERLAP_S: Final = 21_600
+SKEW_S: Final = 60
+WEAKENING_DELAY_S: Final = 2 * 86_400
+WINDOW_S: Final = 30 * 86_400
+BUDGET: Final = (86_400, 21 * 86_400, 3)
+"""Fast seconds, all seconds, fast new records per window: the defaults of a plan."""
+ACT_TYPE: Final = "(address,bytes,address,bytes,uint8,uint256,uint8,uint8,bytes,uint16,uint64)"
+COLLATERAL: Final = "WBTC"
+"""The bridged token that the market takes: what the attack takes first."""
+STABLE_UNIT: Final = 10**18
+ROOM: Final = 2
+"""The replica holds so many times what the scenario ever releases: emptying it is not what stops the drain."""
+ATTACKER_COLLATERAL: Final = 50
+"""Whole bridged tokens that the attacker brings to the market: bought for little once their backing is gone."""
+
+
+@dataclass(slots=True)
+class World:
+    """Addresses and accounts. `near` is the chain where the tokens are at home, `far` where they are bridged to."""
+
+    near: Driver
+    far: Driver
+    scenario: Scenario
+    owner: str
+    updater: str
+    user: str
+    attacker: str
+    replica: str = ""
+    home: str = ""
+    market: str = ""
+    stable: str = ""
+    gateway_near: str = ""
+    gateway_far: str = ""
+    original: dict[str, str] = field(default_factory=dict)
+    """Token addresses of the scenario to those on the near chain."""
+    bridged: dict[str, str] = field(default_factory=dict)
+    """The same to those on the far chain."""
+    plan_texts: dict[str, str] = field(default_factory=dict)
+    plans: tuple[CompiledPlan, ...] = ()
+    near_since: int = 0
+    far_since: int = 0
+
+    @property
+    def collateral(self) -> Token:
+        """The token whose bridged form the market takes."""
+        return next(token for token in self.scenario.tokens if token.symbol == COLLATERAL)
+
+
+async def build_world(
+    near: Driver, far: Driver, scenario: Scenario, committee: CommitteeDocument, submitters: Sequence[Address]
+) -> World:
+    """Deploy everything at the time before the scenario's first step, and register both plans.
+
+    Raises:
+        ChainError: a deployment failed.
+    """
+    owner, updater, user, attacker, *_ = await near.anvil.accounts()
+    world = World(near, far, scenario, owner, updater, user, attacker)
+    await _deploy_tokens_and_bridge(world)
+    await _deploy_market(world)
+    for driver in (near, far):
+        for submitter in submitters:
+            await driver.anvil.rpc("anvil_setBalance", "0x" + submitter.hex(), hex(10**20))
+    world.gateway_near = await _deploy_gateway(world, near, committee)
+    world.gateway_far = await _deploy_gateway(world, far, committee)
+    world.near_since, world.far_since = await near.number(), await far.number()
+    _write_plans(world)
+    await _grant_and_register(world)
+    return world
+
+
+async def _deploy_tokens_and_bridge(world: World) -> None:
+    owner, near, far = world.owner, world.near, world.far
+    world.replica = await _deploy(
+        near, owner, "DemoReplica", "(address,address,bytes32)", owner, world.updater, bytes(32)
+    )
+    world.home = await _deploy(far, owner, "DemoHome", "(address)", owner)
+    sums = {token.address: 0 for token in world.scenario.tokens}
+    for step in world.scenario.steps:
+        sums[step.token] += step.amount
+    for token in world.scenario.tokens:
+        code = "(string,string,uint8,address)"
+        address = await _deploy(
+            near, owner, "DemoToken", code, token.symbol, token.symbol, token.decimals, owner
+        )
+        world.original[token.address] = address
+        supply = ROOM * sums[token.address]
+        await _call(near, owner, address, encode_call("mint(address,uint256)", world.replica, supply))
+        listing = encode_call(
+            "list(address,string,string,uint8)",
+            address,
+            f"Bridged {token.symbol}",
+            f"b{token.symbol}",
+            token.decimals,
+        )
+        await _call(far, owner, world.home, listing)
+        found = await far.anvil.rpc(
+            "eth_call",
+            {"to": world.home, "data": "0x" + encode_call("bridgedOf(address)", address).hex()},
+            "latest",
+        )
+        world.bridged[token.address] = "0x" + shapes.octets(found, 32)[12:].hex()
+        mint = encode_call("mint(address,address,uint256)", address, world.user, supply)
+        await _call(far, owner, world.home, mint)
+
+
+async def _deploy_market(world: World) -> None:
+    owner, far, token = world.owner, world.far, world.collateral
+    world.stable = await _deploy(
+        far, owner, "DemoToken", "(string,string,uint8,address)", "Demo USD", "DUSD", 18, owner
+    )
+    world.market = await _deploy(far, owner, "DemoMarket", "(address,address)", owner, world.stable)
+    bridged = world.bridged[token.address]
+    price = token.price_cents * STABLE_UNIT // 100
+    listing = encode_call("listCollateral(address,uint16,uint16,uint256)", bridged, 7_500, 8_000, price)
+    await _call(far, owner, world.market, listing)
+    await _call(
+        far, owner, world.stable, encode_call("mint(address,uint256)", world.market, 10**9 * STABLE_UNIT)
+    )
+    amount = ATTACKER_COLLATERAL * 10**token.decimals
+    original = world.original[token.address]
+    mint = encode_call("mint(address,address,uint256)", original, world.attacker, amount)
+    await _call(far, owner, world.home, mint)
+    await _call(far, world.attacker, bridged, encode_call("approve(address,uint256)", world.market, amount))
+    supply = encode_call("supplyCollateral(address,uint256)", bridged, amount)
+    await _call(far, world.attacker, world.market, supply)
+
+
+async def _deploy_gateway(world: World, driver: Driver, committee: CommitteeDocument) -> str:
+    attesters = sorted("0x" + member.attester.hex() for member in committee.members)
+    verifier = await _deploy(
+        driver,
+        world.owner,
+        "TocsinVerifier",
+        "(bytes32,uint32,address[],uint8,uint8,uint64,uint64)",
+        committee.network,
+        committee.key_epoch,
+        attesters,
+        committee.fast,
+        committee.full,
+        ROTATION_DELAY_S,
+        OVERLAP_S,
+    )
+    return await _deploy(
+        driver,
+        world.owner,
+        "TocsinGateway",
+        "(address,address,address,bytes32,(uint64,uint64,uint64),(uint64,uint64,uint32))",
+        world.owner,
+        world.owner,
+        verifier,
+        committee.network,
+        (SKEW_S, WEAKENING_DELAY_S, WINDOW_S),
+        BUDGET,
+    )
+
+
+async def _grant_and_register(world: World) -> None:
+    """Give each gateway just the role its acts need, register the acts, then the plans: from then on they are in force."""
+    bridge, market = world.plans
+    await _grant(world, world.near, world.replica, "PAUSER_ROLE()", world.gateway_near)
+    await _grant(world, world.far, world.market, "RISK_ADMIN_ROLE()", world.gateway_far)
+    for plan, driver, gateway in (
+        (bridge, world.near, world.gateway_near),
+        (market, world.far, world.gateway_far),
+    ):
+        for name, encoded in plan.acts.items():
+            act = plan.plan.acts[name]
+            register = encode_call(
+                f"registerAct(bytes32,{ACT_TYPE},uint8,uint64)",
+                encoded.act_id,
+                encoded.registration,
+                int(act.tier),
+                act.lasts_s,
+            )
+            await _call(driver, world.owner, gateway, register)
+        in_force = encode_call("setPlan(bytes32,bytes32,uint64)", plan.plan.hash, bytes(32), 0)
+        await _call(driver, world.owner, gateway, in_force)
+
+
+async def _grant(world: World, driver: Driver, target: str, role: str, to: str) -> None:
+    found = await driver.anvil.rpc(
+        "eth_call", {"to": target, "data": "0x" + encode_call(role).hex()}, "latest"
+    )
+    grant = encode_call("grantRole(bytes32,address)", shapes.octets(found, 32), to)
+    await _call(driver, world.owner, target, grant)
+
+
+def _write_plans(world: World) -> None:
+    mapped = [token for token in world.scenario.tokens if token.is_mapped]
+    values: Mapping[str, object] = {
+        "home_of_tokens": world.near.anvil.chain,
+        "far_side": world.far.anvil.chain,
+        "bridge_gateway": world.gateway_near,
+        "market_gateway": world.gateway_far,
+        "tokens_since": world.near_since,
+        "far_since": world.far_since,
+        "home": world.home,
+        "replica": world.replica,
+        "market": world.market,
+        "bridged_token": world.bridged[world.collateral.address],
+        "collateral_scale": world.collateral.decimals,
+        "micro_keys": "\n".join(
+            f'{world.original[token.address]} = {{ name = "{token.symbol}", scale = {max(0, token.decimals - 6)} }}'
+            for token in mapped
+        ),
+        "cent_keys": "\n".join(
+            f'{world.original[token.address]} = {{ name = "{token.symbol}", scale = {token.decimals},'
+            f" price = {token.price_cents} }}"
+            for token in mapped
+        ),
+    }
+    compilers = {"eip155": make_adapter()}
+    compiled = []
+    for name in ("bridge", "market"):
+        text = Template((files("adapters.evm.demo") / "plans" / f"{name}.plan.toml").read_text()).substitute(
+            values
+        )
+        world.plan_texts[name] = text
+        compiled.append(compile_plan(parse_plan(text, where=f"{name}.plan.toml"), compilers))
+    world.plans = tuple(compiled)
+
+
+async def _deploy(driver: Driver, sender: str, contract: str, types: str, *arguments: object) -> str:
+    code = artifact_code(contract) + encode_arguments(types, *arguments)
+    return await driver.deploy(sender, code)
+
+
+async def _call(driver: Driver, sender: str, to: str, data: bytes) -> None:
+    [tx] = await driver.block(await driver.next_time(), [Call(sender, to, data, gas=3_000_000)])
+    if not (await driver.succeeded([tx]))[0]:
+        raise ChainError(driver.anvil.chain, f"setting up: a call to {to} reverted: 0x{data[:4].hex()}")

@@ -1,0 +1,119 @@
+"""Making the evidence bundle of a decision: it and those that led to it, with proofs from our own log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from proofs.bundle import (
+    Bundle,
+    BundleCommittee,
+    BundleDecision,
+    BundlePlan,
+    BundleRecord,
+    encode_bundle,
+)
+from proofs.committee import SignedCommittee
+from proofs.errors import ProofError
+from relay.core.book import Entry
+from relay.core.incidents import incidents
+from relay.core.node import Node
+from relay.core.types import Digest
+from relay.journal import AuditLog
+
+__all__ = ["Bundles"]
+
+
+class Bundles:
+    """Makes bundles from the node's book and its published log."""
+
+    def __init__(self, node: Node, audit: AuditLog, committees: Sequence[SignedCommittee]) -> None:
+        self._node = node
+        self._audit = audit
+        self._committees = tuple(
+            BundleCommittee(signed.document.raw, signed.signatures) for signed in committees
+        )
+
+    async def make(self, decision_id: bytes) -> bytes | None:
+        """Give the bundle of the whole incident that a decision belongs to.
+
+        Only certified decisions enter, with those records of them that the log has published. None for an unknown
+        decision, and while not even the certificate's own attestations are published.
+        """
+        entries = self._incident(decision_id)
+        records: list[BundleRecord] = []
+        numbers: dict[Digest, int] = {}
+        decisions: list[BundleDecision] = []
+        for entry in entries:
+            attestations = [(slot.digest, slot.raw) for _, slot in sorted(entry.tally.slots.items())]
+            outcomes = sorted(entry.outcomes.items())
+            for digest, raw in (*attestations, *outcomes):
+                try:
+                    proof = await self._audit.tlog_proof(digest)
+                except KeyError:
+                    continue
+                numbers[digest] = len(records)
+                records.append(BundleRecord(raw, proof))
+            decisions.append(_decision(entry, numbers))
+        if not decisions or not all(self._stands(entry, numbers) for entry in entries):
+            return None
+        plans = {entry.tally.prepared.decision.plan_hash for entry in entries}
+        bundle = Bundle(
+            network=self._node.settings.committee.network,
+            committees=self._committees,
+            plans=tuple(
+                BundlePlan(plan_hash, self._node.rooms[plan_hash].compiled.plan.canonical)
+                for plan_hash in sorted(plans)
+            ),
+            decisions=tuple(decisions),
+            records=tuple(records),
+            log=self._audit.vkey,
+        )
+        try:
+            return encode_bundle(bundle)
+        except ProofError:
+            return None
+
+    def _incident(self, decision_id: bytes) -> list[Entry]:
+        """Give the certified decisions of the incident, parents before their children.
+
+        A later slot's decision whose acts this incident's first ones made needless may never be published; it is
+        left out unless it was asked for.
+        """
+        for incident in incidents(self._node.book, self._node.landing):
+            if decision_id not in {state.id for state in incident.decisions}:
+                continue
+            spent = [
+                state.entry
+                for state in incident.decisions
+                if state.is_certified
+                and not state.entry.void
+                and (state.id == decision_id or self._node.landing.is_spent(state.entry.tally.prepared))
+            ]
+            known = {entry.tally.prepared.id for entry in spent}
+            return [
+                entry
+                for entry in sorted(spent, key=lambda entry: len(entry.visited))
+                if entry.tally.prepared.decision.parent is None
+                or entry.tally.prepared.decision.parent in known
+            ]
+        return []
+
+    def _stands(self, entry: Entry, numbers: dict[Digest, int]) -> bool:
+        """Tell whether enough of the certificate's attestations are published."""
+        tally = entry.tally
+        published = sum(1 for identity in tally.attesters() if tally.slots[identity].digest in numbers)
+        return published >= self._node.settings.committee.threshold(tally.prepared.decision.tier)
+
+
+def _decision(entry: Entry, numbers: dict[Digest, int]) -> BundleDecision:
+    prepared, certificate = entry.tally.prepared, entry.tally.certificate
+    assert certificate is not None, "only certified decisions enter a bundle"
+    slots = [slot for _, slot in sorted(entry.tally.slots.items())]
+    return BundleDecision(
+        decision=prepared.decision,
+        mandate=prepared.mandate,
+        leaves=prepared.leaves,
+        certificate=certificate,
+        attestations=tuple(numbers[slot.digest] for slot in slots if slot.digest in numbers),
+        outcomes=tuple(numbers[digest] for digest in sorted(entry.outcomes) if digest in numbers),
+    )
