@@ -1,8 +1,8 @@
-"""A plan's rules at every block of its reference chain: the same bytes on every node (SPEC 5.2, 5.3, INV-B)."""
+"""A plan's rules at every block of its reference chain: the same bytes on every node (SPEC 5.3, INV-B)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -35,8 +35,8 @@ _OUTCOMES = {Result.TRUE: Outcome.TRUE, Result.FALSE: Outcome.FALSE, Result.FAUL
 class RuleOutcome:
     """What a condition gave at a block.
 
-    `effective`: it counts as true; a fault does so only where all metrics at fault declare it. `faulted` names the
-    faulted metrics that the condition reads, `reads` all of them, both in ascending order; `chains` are theirs.
+    `effective`: it counts as true; a fault does so only where all metrics at fault declare it. `faulted` names
+    the faulted metrics that the condition reads, `reads` all of them, in ascending order; `chains` are theirs.
     """
 
     outcome: Outcome
@@ -51,7 +51,7 @@ class Evaluation:
     """All rules of a plan at one block of the reference chain.
 
     `pins` and `agreement` have the reference chain and every chain whose pin was settled; `values` the metrics of
-    those chains, except the ones without any value; `plan_in_force` tells whether the block's gateway names the plan.
+    those chains, except the ones without any value; `plan_in_force` tells whether the gateway names the plan.
     """
 
     block: BlockRef
@@ -62,11 +62,13 @@ class Evaluation:
     agreement: Mapping[Caip2, tuple[int, int]]
     plan_in_force: bool
 
+    waiting: tuple[Caip2, ...] = ()
+    """The chains that rules read and whose pin was not settled yet."""
+
     @property
     def abstains(self) -> bool:
-        """Tell whether some condition could not be evaluated: a later `evaluate_at` may."""
-        outcomes = [*self.rules.values(), *([self.release] if self.release else [])]
-        return any(outcome.outcome is Outcome.ABSTAIN for outcome in outcomes)
+        """Tell whether some rule abstained that may be evaluated later."""
+        return bool(self.waiting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,10 @@ class _Watched:
     given: Result = Result.FAULT
     """The newest answer, and what it was for: in most blocks nothing has happened."""
 
+    def chains_are_none_of(self, chains: Collection[Caip2]) -> bool:
+        """Tell whether the condition reads none of `chains`."""
+        return not any(chain in chains for chain in self.chains)
+
     def evaluate(self, inputs: Mapping[str, Input]) -> Result:
         """Evaluate the condition, once for the same inputs in a row."""
         asked = tuple(inputs.get(name) for name in self.condition.reads)
@@ -131,7 +137,7 @@ class PlanEvaluator:
         self._links = {name: self._watch(link.when) for name, link in compiled.links.items()}
         self._lags = {chain: each.lag_s for chain, each in plan.chains.items() if chain != self._reference}
         watched = [*self._rules.values(), *([self._release] if self._release else [])]
-        self._awaited = {chain for each in watched for chain in each.chains} & self._lags.keys()
+        self._awaited = sorted({chain for each in watched for chain in each.chains} & self._lags.keys())
         """The foreign chains for whose pins an evaluation waits."""
         self._since = plan.chains[self._reference].since
         self._evaluated = self._since - 1
@@ -145,8 +151,10 @@ class PlanEvaluator:
     def advance(self) -> tuple[Evaluation, ...]:
         """Evaluate every block of the reference chain whose turn it is, in order.
 
-        A block waits until the pins of all chains that rules read are settled, or `patience_s` of the reference
-        chain's time have passed; then the rules that read an unsettled chain abstain.
+        A block waits until the pins of the chains that rules read are settled, or the reference chain has gone on
+        for `patience_s` without them; then the rules that read an unsettled chain abstain. It does not wait where
+        some rule reads no unsettled chain: what that rule sees must not wait for others. `evaluate_at` gives the
+        rest once `waiting` is settled.
         """
         made: list[Evaluation] = []
         for block in self._views[self._reference].after(self._evaluated):
@@ -159,8 +167,8 @@ class PlanEvaluator:
     def rollback(self, ancestor: BlockRef) -> None:
         """Take note that its chain went back to `ancestor`: what followed is evaluated anew.
 
-        Call it after the view's own `rollback`. For a foreign chain the reference blocks are evaluated anew whose pins
-        have left the chain: those at or after `ancestor.timestamp` + lag.
+        Call it after the view's own `rollback`. For a foreign chain the reference blocks are evaluated anew whose
+        pins may have left the chain: those at or after `ancestor.timestamp` + lag.
         """
         if ancestor.chain == self._reference:
             self._evaluated = min(self._evaluated, ancestor.number)
@@ -193,13 +201,25 @@ class PlanEvaluator:
         triggers = frozenset(name for name in condition.reads if metrics[name].on_fault is OnFault.TRIGGER)
         return _Watched(condition, self._compiled.chains_of(condition), triggers)
 
+    def _unsettled(self, block: BlockRef) -> tuple[Caip2, ...]:
+        """Give the awaited chains whose pin for `block` a block to come might still move."""
+        return tuple(
+            chain
+            for chain in self._awaited
+            if not self._views[chain].has_later_than(block.timestamp - self._lags[chain])
+        )
+
     def _is_ripe(self, block: BlockRef) -> bool:
-        if all(
-            self._views[chain].has_later_than(block.timestamp - self._lags[chain]) for chain in self._awaited
-        ):
+        unsettled = self._unsettled(block)
+        if not unsettled or any(rule.chains_are_none_of(unsettled) for rule in self._rules.values()):
             return True
-        tip = self._views[self._reference].tip
-        return tip is not None and tip.timestamp >= block.timestamp + self._compiled.plan.clock.patience_s
+        return all(self._is_out_of_patience(chain, block) for chain in unsettled)
+
+    def _is_out_of_patience(self, chain: Caip2, block: BlockRef) -> bool:
+        """Tell whether the reference chain has gone on for `patience_s` since the chain's newest block."""
+        now, silent = self._views[self._reference].tip, self._views[chain].tip
+        silent_since_s = block.timestamp if silent is None else silent.timestamp + self._lags[chain]
+        return now is not None and now.timestamp >= silent_since_s + self._compiled.plan.clock.patience_s
 
     def _pins(self, block: BlockRef) -> dict[Caip2, BlockRef]:
         pins = {self._reference: block}
@@ -255,6 +275,7 @@ class PlanEvaluator:
         release = self._release
         return Evaluation(
             block=block,
+            waiting=self._unsettled(block),
             pins=reads.pins,
             values=reads.values,
             rules={name: self._outcome(each, reads) for name, each in self._rules.items()},
