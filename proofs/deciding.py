@@ -260,5 +260,5 @@ def _act(
 
 def _source(voices: int, document: CommitteeDocument) -> str:
     members = f"seen and signed by {voices} of {len(document.members)} members"
-    honest = "one of them honest" if voices > document.f else f"which {document.f} liars could do alone"
-    return f"{members}, {honest}; receipt proofs are not in this bundle version"
+    honest = "one of them honest" if voices > document.f else f"too few to exclude lies (f = {document.f})"
+    return f"{members}, {honest}; no receipt proof in this bundle version"

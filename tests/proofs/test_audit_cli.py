@@ -1,0 +1,164 @@
+"""`tocsin audit verify`: what it prints and its exit codes, as a shell sees them."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from proofs.bundle import MAX_BUNDLE_BYTES, encode_bundle
+from proofs.hashes import sha256
+from relay.cli.entry import call
+
+if TYPE_CHECKING:
+    from tests.proofs.conftest import Town
+
+Verify = Callable[..., "Said"]
+ROOT = Path(__file__).parents[2]
+NETWORKING = ("libp2p", "web3", "aiohttp", "cryptography", "cel_expr_python", "trio")
+BASE_ONLY = (
+    f"import sys; sys.modules.update(dict.fromkeys({NETWORKING!r}));"
+    "from relay.cli import main; main(sys.argv[1:])"
+)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def verify(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Give the command, run in this process."""
+
+    def run(*arguments: str | Path) -> Said:
+        returncode = call(["audit", "verify", *map(str, arguments)])
+        return Said(returncode, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def bundle(town: "Town", tmp_path: Path) -> Path:
+    path = tmp_path / "alarm.bundle"
+    path.write_bytes(encode_bundle(town.alarm()))
+    return path
+
+
+@pytest.fixture
+def policy(town: "Town", tmp_path: Path) -> Path:
+    path = tmp_path / "policy.txt"
+    path.write_bytes(town.policy())
+    return path
+
+
+def test_a_right_bundle_is_yes_and_says_whom_it_trusts(verify: Verify, bundle: Path, town: "Town") -> None:
+    result = verify(bundle)
+
+    assert result.returncode == 0, result.stderr
+    assert "VERIFIED" in result.stdout
+    assert "policy not pinned" in result.stdout
+    assert town.network.hex() in result.stdout.replace("\n", "").replace(" ", "")
+    for name in ("alice", "bob", "carol", "dave", "halt", "disable"):
+        assert name in result.stdout
+    assert "no receipt proof in this bundle version" in " ".join(result.stdout.split())
+
+
+def test_it_runs_on_the_base_install(bundle: Path) -> None:
+    command = [sys.executable, "-c", BASE_ONLY, "audit", "verify", bundle]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_pinned_policy_is_said_to_be_pinned(verify: Verify, bundle: Path, policy: Path) -> None:
+    digest = sha256(policy.read_bytes()).hex()
+
+    result = verify(bundle, "--policy", policy, "--policy-hash", digest)
+
+    assert result.returncode == 0, result.stderr
+    assert "not pinned" not in result.stdout
+    assert f"pinned {digest}" in " ".join(result.stdout.split())
+
+
+def test_json_has_a_schema_in_every_answer(verify: Verify, bundle: Path, policy: Path) -> None:
+    digest = sha256(policy.read_bytes()).hex()
+    yes = verify(bundle, "--json", "--policy", policy, "--policy-hash", f"0x{digest}")
+    no = verify(bundle, "--json", "--policy", policy, "--policy-hash", "00" * 32)
+
+    verdict, refusal = json.loads(yes.stdout), json.loads(no.stdout)
+    assert (yes.returncode, no.returncode) == (0, 1)
+    assert verdict["schema"] == refusal["schema"] == "tocsin/verdict/1"
+    assert (verdict["verified"], verdict["policy_pinned"], verdict["policy_hash"]) == (True, True, digest)
+    assert len(verdict["decisions"]) == 3
+    assert (refusal["verified"], refusal["check"]) == (False, "policy-pin")
+
+
+def test_a_wrong_bundle_is_no_and_names_the_check(verify: Verify, bundle: Path) -> None:
+    data = bundle.read_bytes()
+    bundle.write_bytes(data.replace(b'"subject": "unbacked"', b'"subject": "unbackeb"'))
+
+    result = verify(bundle)
+
+    assert result.returncode == 1
+    assert "NOT VERIFIED" in result.stdout
+    assert "mandate-decision-id" in result.stdout
+
+
+def test_a_file_beyond_the_limit_is_not_read_whole(verify: Verify, bundle: Path) -> None:
+    with bundle.open("r+b") as file:
+        file.truncate(8 * MAX_BUNDLE_BYTES)
+
+    result = verify(bundle)
+
+    assert result.returncode == 1
+    assert "bundle-size" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["no-such-file"], "no-such-file"),
+        ([], "FILE"),
+        (["{bundle}", "--policy", "no-such-policy"], "no-such-policy"),
+        (["{bundle}", "--policy-hash", "00" * 32], "--policy"),
+        (["{bundle}", "--policy", "{policy}", "--policy-hash", "zz"], "32 bytes in hex"),
+        (["{bundle}", "--policy", "{bundle}"], "line 1"),
+        (["{bundle}", "--policies"], "--policies"),
+    ],
+)
+def test_wrong_use_is_usage(
+    verify: Verify, bundle: Path, policy: Path, arguments: list[str], told: str
+) -> None:
+    result = verify(*[argument.format(bundle=bundle, policy=policy) for argument in arguments])
+
+    assert result.returncode == 2, result.stdout
+    assert told in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_what_cannot_be_read_is_no_answer(verify: Verify) -> None:
+    # The memory of the process itself: there, and not readable from its start.
+    result = verify("/proc/self/mem")
+
+    assert result.returncode == 3, result.stdout
+    assert "/proc/self/mem" in result.stderr or "Input/output error" in result.stderr
+
+
+def test_text_of_a_bundle_is_never_markup(verify: Verify, town: "Town", tmp_path: Path) -> None:
+    path = tmp_path / "alarm.bundle"
+    data = encode_bundle(town.alarm())
+    path.write_bytes(data.replace(b'"subject": "unbacked"', b'"subject": "[red]deceit[/red]"'))
+
+    result = verify(path)
+
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
