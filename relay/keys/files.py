@@ -81,7 +81,7 @@ class KeyDerivation:
 
 
 def new_salt() -> bytes:
-    """Give a salt. Files made together may share one: they share the passphrase, and each has its own nonce."""
+    """Give a salt. Files made together may share it: they share the passphrase, and each has a nonce."""
     return nacl.utils.random(pwhash.argon2id.SALTBYTES)
 
 

@@ -28,6 +28,8 @@ _NO_SIGNATURE = bytes(64)
 _COMMITTEE_TAG = b"tocsin/committee-signature/1\n"
 _DIGEST_BYTES = 32
 _V_OFFSET = 27
+_MAX_TIME = (1 << 63) - 1
+"""What SQLite takes for an integer; the mandate's own field is one bit wider."""
 
 
 class LocalSigner:
@@ -151,6 +153,8 @@ def _statement(decision_id: DecisionId, key_epoch: int, mandate: Mandate) -> Sta
         raise GuardRefusal(
             "foreign mandate", "expected the mandate of this decision and key epoch, got another"
         )
+    if mandate.not_before > _MAX_TIME:
+        raise GuardRefusal("foreign mandate", f"expected a time up to {_MAX_TIME}, got {mandate.not_before}")
     return Statement(decision_id, key_epoch, mandate_digest(mandate), Seconds(mandate.not_before))
 
 

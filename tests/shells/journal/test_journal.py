@@ -1,6 +1,7 @@
 """What enters together is stored together; what comes out is what went in, in order."""
 
 import asyncio
+import random
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -159,6 +160,43 @@ async def test_a_failing_disk_stores_event_envelope_and_entry_together_or_not_at
         assert await events_of(journal) == ([(1, b"event")] if is_stored else [])
         assert await journal.has(envelope(1).digest) is is_stored
         assert journal.log_size == int(is_stored)
+
+
+@pytest.mark.asyncio
+async def test_whatever_fails_and_whenever_all_that_was_acknowledged_replays(
+    open_journal: OpenJournal, envelope: MakeEnvelope, chance: random.Random
+) -> None:
+    """Runs that end at a random commit, before or after it is stored, with several callers at a time."""
+    acknowledged: dict[int, bytes] = {}
+    number = 0
+
+    for _ in range(25):
+        left, point = chance.randint(1, 5), chance.choice([CommitPoint.BEFORE, CommitPoint.AFTER])
+        reached: list[str] = []
+
+        def fail(step: str, left: int = left, point: str = point, reached: list[str] = reached) -> None:
+            reached.append(step)
+            if reached.count(point) >= left:
+                raise OSError("injected")
+
+        async with open_journal(probe=fail) as journal:
+            for _ in range(4):
+                numbers = range(number, number + chance.randint(1, 5))
+                number = numbers.stop
+                outcomes = await asyncio.gather(  # noqa: TID251 - to see every outcome
+                    *(journal.append([b"%d" % n], [envelope(n)]) for n in numbers), return_exceptions=True
+                )
+                for n, outcome in zip(numbers, outcomes, strict=True):
+                    assert isinstance(outcome, int | JournalError), outcome
+                    if isinstance(outcome, int):
+                        acknowledged[outcome] = b"%d" % n
+
+    async with open_journal() as journal:
+        stored = dict(await events_of(journal))
+        assert journal.log_size == len(stored)
+        for event in stored.values():
+            assert await journal.has(envelope(int(event)).digest)
+    assert acknowledged.items() <= stored.items()
 
 
 @pytest.mark.asyncio

@@ -1,6 +1,7 @@
 """What was once let out is known for ever; a second digest never leaves, whatever happened to the machine."""
 
 import asyncio
+import random
 import shutil
 import sqlite3
 from contextlib import AbstractAsyncContextManager, closing
@@ -237,6 +238,38 @@ async def test_what_is_no_export_is_refused(tmp_path: Path, content: bytes | Non
     async with open_guard(tmp_path) as guard:
         with pytest.raises(ConfigError, match="export: expected an exported guard, got"):
             await guard.import_statements(tmp_path / "export")
+
+
+@pytest.mark.asyncio
+async def test_whatever_fails_and_whenever_no_decision_gets_two_digests(
+    tmp_path: Path, chance: random.Random
+) -> None:
+    """Runs that end at a random commit, before or after it is stored; every permit that came back is kept."""
+    let_out: dict[DecisionId, set[MandateDigest]] = {}
+
+    for _ in range(25):
+        left, point = chance.randint(1, 6), chance.choice([CommitPoint.BEFORE, CommitPoint.AFTER])
+        reached: list[str] = []
+
+        def fail(step: str, left: int = left, point: str = point, reached: list[str] = reached) -> None:
+            reached.append(step)
+            if reached.count(point) >= left:
+                raise OSError("injected")
+
+        async with open_guard(tmp_path, fail) as guard:
+            await guard.release()
+            wanted = [statement(chance.randrange(8), b"%d" % chance.randrange(3)) for _ in range(12)]
+            for batch in (wanted[:4], wanted[4:8], wanted[8:]):
+                outcomes = await asyncio.gather(  # noqa: TID251 - to see every outcome
+                    *map(guard.permit, batch), return_exceptions=True
+                )
+                for said, outcome in zip(batch, outcomes, strict=True):
+                    assert outcome is None or isinstance(outcome, GuardRefusal | JournalError), outcome
+                    if outcome is None:
+                        let_out.setdefault(said.decision_id, set()).add(said.digest)
+
+    assert let_out
+    assert all(len(digests) == 1 for digests in let_out.values())
 
 
 @pytest.mark.asyncio

@@ -94,6 +94,19 @@ async def test_a_mandate_under_a_false_name_is_not_signed(
 
 
 @pytest.mark.asyncio
+async def test_a_time_that_the_disk_cannot_hold_is_refused_and_harms_nobody(
+    open_node_signer: OpenSigner, mandate: MakeMandate
+) -> None:
+    far = replace(mandate(), not_before=1 << 63, not_after=1 << 63)
+
+    async with open_node_signer() as signer:
+        await signer.release_guard()
+        with pytest.raises(GuardRefusal, match="foreign mandate: expected a time up to"):
+            await sign(signer, far)
+        assert await sign(signer, mandate())
+
+
+@pytest.mark.asyncio
 async def test_before_the_release_only_what_cannot_contradict_is_signed(
     open_node_signer: OpenSigner, mandate: MakeMandate, attestation: MakeAttestation, payload: MakePayload
 ) -> None:
