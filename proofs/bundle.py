@@ -5,6 +5,7 @@ A bundle has one spelling: reading a file and writing it gives the same bytes. R
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
@@ -36,6 +37,7 @@ __all__ = [
 
 BUNDLE_SCHEMA = "tocsin/bundle/1"
 MAX_BUNDLE_BYTES = 16 << 20
+MAX_JSON_DEPTH = 8
 MAX_COMMITTEES = 256
 MAX_PLANS = 64
 MAX_DECISIONS = 1_024
@@ -43,6 +45,7 @@ MAX_RECORDS = 32_768
 MAX_CERTIFICATE_BYTES = 4_096
 MAX_SIGNATURES = 64
 MAX_KEY_CHARACTERS = 512
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*+"|["\[\]{}]', re.DOTALL)
 _U32 = (1 << 32) - 1
 _U64 = (1 << 64) - 1
 _T = TypeVar("_T")
@@ -178,14 +181,29 @@ _LEAF_KEYS = frozenset({"chain", "gateway", "act_id", "act_hash", "duration_s"})
 
 
 def _parse_json(data: bytes) -> Value:
+    _check_depth(data)
     try:
         value: Value = json.loads(
             data, object_pairs_hook=_object, parse_float=_refuse_number, parse_constant=_refuse_number
         )
-    # Nesting beyond the interpreter's own bound is the input's doing, not ours.
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BundleError("bundle-json", f"expected JSON, got {str(error)[:80]}") from error
     return value
+
+
+def _check_depth(data: bytes) -> None:
+    """Count brackets outside strings: a deep nesting can end the interpreter before it raises."""
+    depth = 0
+    for match in _TOKENS.finditer(data):
+        token = match[0]
+        if token == b'"':
+            raise BundleError("bundle-json", "expected JSON, got a string without end")
+        if token in (b"[", b"{"):
+            depth += 1
+        elif token in (b"]", b"}"):
+            depth -= 1
+        if depth > MAX_JSON_DEPTH:
+            raise BundleError("bundle-json", f"expected nesting of at most {MAX_JSON_DEPTH}, got more")
 
 
 def _object(pairs: Sequence[tuple[str, Value]]) -> dict[str, Value]:
