@@ -20,7 +20,7 @@ _ENTRY_OVERHEAD_BYTES = 11
 
 
 class PlanCompiler(Protocol):
-    """The pure part of an adapter: all that a plan needs. The methods raise `PlanError` with the offending text."""
+    """The pure part of an adapter: all that a plan needs. Refuses by `PlanError` with the offending text."""
 
     def event_query(self, chain: Caip2, address: str, event: str) -> tuple[EventQuery, tuple[str, ...]]:
         """Give the query, and the names of the fields that its rows carry."""
@@ -72,7 +72,7 @@ class CompiledPlan:
 
     @property
     def retention_s(self) -> int:
-        """How long a block must stay readable: two slots, and the longest that a fast decision lives and waits."""
+        """How long a block must stay readable: two slots, and all that a fast decision lives and waits."""
         clock = self.plan.clock
         rearm_s = max([clock.rearm_s, *(rule.rearm_s for rule in self.plan.rules.values())])
         lag_s = max([clock.lag_s, *(chain.lag_s for chain in self.plan.chains.values())])
@@ -83,7 +83,7 @@ def compile_plan(plan: Plan, adapters: Mapping[str, PlanCompiler]) -> CompiledPl
     """Read a plan's chain texts with `adapters` (by CAIP-2 namespace) and compile its conditions.
 
     Raises:
-        PlanError: an adapter is missing or refuses a text, a field is none of its event, a condition is refused.
+        PlanError: an adapter is missing or refuses, a field is none of its event, a condition is refused.
     """
     gateways = {
         chain: _adapter(adapters, chain, f'chains."{chain}"').gateway_address(each.gateway)

@@ -35,8 +35,8 @@ _OUTCOMES = {Result.TRUE: Outcome.TRUE, Result.FALSE: Outcome.FALSE, Result.FAUL
 class RuleOutcome:
     """What a condition gave at a block.
 
-    `effective`: it counts as true; a fault does so only where all metrics at fault declare it. `faulted` names
-    the faulted metrics that the condition reads, `reads` all of them, in ascending order; `chains` are theirs.
+    `effective`: it counts as true; a fault does so only where all metrics at fault declare it. `reads` names
+    the metrics of the condition, `faulted` those that faulted, `chains` their chains; all in ascending order.
     """
 
     outcome: Outcome
@@ -50,8 +50,9 @@ class RuleOutcome:
 class Evaluation:
     """All rules of a plan at one block of the reference chain.
 
-    `pins` and `agreement` have the reference chain and every chain whose pin was settled; `values` the metrics of
-    those chains, except the ones without any value; `plan_in_force` tells whether the gateway names the plan.
+    `pins` and `agreement` have the reference chain and every chain whose pin was settled; `values` the
+    metrics of those chains, except the ones without any value; `plan_in_force` tells whether the gateway
+    names the plan.
     """
 
     block: BlockRef
@@ -151,10 +152,10 @@ class PlanEvaluator:
     def advance(self) -> tuple[Evaluation, ...]:
         """Evaluate every block of the reference chain whose turn it is, in order.
 
-        A block waits until the pins of the chains that rules read are settled, or the reference chain has gone on
-        for `patience_s` without them; then the rules that read an unsettled chain abstain. It does not wait where
-        some rule reads no unsettled chain: what that rule sees must not wait for others. `evaluate_at` gives the
-        rest once `waiting` is settled.
+        A block waits until the pins of the chains that rules read are settled, or the reference chain has
+        gone on for `patience_s` without them; then the rules that read an unsettled chain abstain. It does
+        not wait where some rule reads no unsettled chain: what that rule sees must not wait for others.
+        `evaluate_at` gives the rest once `waiting` is settled.
         """
         made: list[Evaluation] = []
         for block in self._views[self._reference].after(self._evaluated):
@@ -167,8 +168,8 @@ class PlanEvaluator:
     def rollback(self, ancestor: BlockRef) -> None:
         """Take note that its chain went back to `ancestor`: what followed is evaluated anew.
 
-        Call it after the view's own `rollback`. For a foreign chain the reference blocks are evaluated anew whose
-        pins may have left the chain: those at or after `ancestor.timestamp` + lag.
+        Call it after the view's own `rollback`. For a foreign chain the reference blocks are evaluated anew
+        whose pins may have left the chain: those at or after `ancestor.timestamp` + lag.
         """
         if ancestor.chain == self._reference:
             self._evaluated = min(self._evaluated, ancestor.number)

@@ -1,9 +1,9 @@
 """Conditions in CEL that give the same answer on every node (SPEC 5.3).
 
 The runtime iterates maps in an order that differs from process to process, and stops a long iteration by
-raising. So only what cannot show an order is admitted: a list of functions, integers and texts, and loops whose
-length is bounded beforehand. A faulted metric is left unbound: reading it is then an error in CEL, and CEL's own
-logic decides what becomes of it (`false && error` is false).
+raising. So only what cannot show an order is admitted: a list of functions, integers and texts, and loops
+whose length is bounded beforehand. A faulted metric is left unbound: reading it is then an error in CEL, and
+CEL's own logic decides what becomes of it (`false && error` is false).
 """
 
 from __future__ import annotations

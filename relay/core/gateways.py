@@ -16,10 +16,10 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class ActRecord:
-    """An act's record at a gateway. `tier`, `mandate` and `decision_id` are those of the newest mandate that it carries.
+    """An act's record at a gateway; `tier`, `mandate`, `decision_id` are those of its newest mandate.
 
-    `until` may be past while the record is in force: it ends when somebody expires it. `how` and `ended_at` are set
-    once it ended; `since` and `until` are in the chain's seconds.
+    `until` may be past while the record is in force: it ends when somebody expires it. `how` and `ended_at`
+    are set once it ended; `since` and `until` are in the chain's seconds.
     """
 
     since: int

@@ -1,4 +1,4 @@
-"""What a plan must be beyond the form of its tables: cross references, and that its spans fit together (SPEC 5.4)."""
+"""What a plan must be beyond the form of its tables: references that hold, spans that fit (SPEC 5.4)."""
 
 from __future__ import annotations
 
@@ -58,11 +58,12 @@ def _check_ladder(plan: Plan, rule: Rule, source: Source) -> None:
     if (len(rule.ladder) - 1) * rule.step_s >= rule.rearm_s:
         source.refuse(
             (*path, "step"),
-            f"expected the last of {len(rule.ladder)} rungs within rearm, {rule.rearm_s} s, got {rule.step_s} s each",
+            f"expected the last of {len(rule.ladder)} rungs within rearm, {rule.rearm_s} s, "
+            f"got {rule.step_s} s each",
         )
     for act in named:
-        # A rule that stays true decides anew in every slot; an act must outlast the slot and the one after it,
-        # or protection lapses between two decisions.
+        # A rule that stays true decides anew in every slot; an act must outlast the slot and the one after
+        # it, or protection lapses between two decisions.
         if plan.acts[act].lasts_s < 2 * rule.rearm_s:
             source.refuse(
                 ("acts", act, "lasts"),
@@ -73,12 +74,13 @@ def _check_ladder(plan: Plan, rule: Rule, source: Source) -> None:
 
 def _check_acts(plan: Plan, source: Source) -> None:
     for name, act in plan.acts.items():
-        endless = act.text.undo is None and act.text.restore is None
-        if endless and act.lasts_s > limits.FAST_CAP_S:
+        is_endless = act.text.undo is None and act.text.restore is None
+        if is_endless and act.lasts_s > limits.FAST_CAP_S:
             source.refuse(
                 ("acts", name, "lasts"),
-                f"expected at most {limits.FAST_CAP_S} s of an act without undo or restore, got {act.lasts_s} s",
-                remedy="no call of ours ends such an act: its target must, so it may not claim the long durations",
+                f"expected at most {limits.FAST_CAP_S} s of an act without undo or restore, "
+                f"got {act.lasts_s} s",
+                remedy="no call of ours ends such an act, its target must: it cannot claim a long duration",
             )
 
 
@@ -99,8 +101,8 @@ def _check_budget(plan: Plan, source: Source) -> None:
     if not budget.fast_time_s <= budget.frozen_time_s <= budget.window_s:
         source.refuse(
             ("budget", "frozen_time"),
-            f"expected fast_time <= frozen_time <= window, got {budget.fast_time_s} s, {budget.frozen_time_s} s "
-            f"and {budget.window_s} s",
+            "expected fast_time <= frozen_time <= window, "
+            f"got {budget.fast_time_s} s, {budget.frozen_time_s} s and {budget.window_s} s",
         )
 
 

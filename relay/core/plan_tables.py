@@ -198,7 +198,7 @@ class Table:
         return tuple(found)
 
     def array(self, key: str, most: int) -> Sequence[object]:
-        """Give an array of at most `most` items, empty where the key is absent; the caller writes `normal`."""
+        """Give an array, empty where the key is absent; the caller writes `normal`."""
         value = self._values.get(key)
         if value is None:
             value = []

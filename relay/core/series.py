@@ -1,7 +1,7 @@
 """Metrics of one chain, block by block (SPEC 5.2): they can be read at any retained block.
 
-A series is fed every block in order and answers for each of them; it is cut back when the chain is, and forgets
-what no retained block needs. Its answers depend on the chain's blocks alone, never on the order of questions.
+A series is fed every block in order and answers for each of them; it is cut back when the chain is, and
+forgets what no retained block needs. Answers depend on the blocks alone, not on earlier questions.
 """
 
 from __future__ import annotations
@@ -166,8 +166,8 @@ class CumulativeSeries:
 class WindowSeries:
     """Sums and counts over the events of the last `window_s` seconds up to a block.
 
-    The parallel lists hold the events in order; `_from` and `_to` bound those that `_groups` adds up now. Moving
-    the bounds costs what lies between: integers are exact, so what was added can be taken away again.
+    The parallel lists hold the events in order; `_from` and `_to` bound those that `_groups` adds up now.
+    Moving the bounds costs what lies between: integers are exact, so what was added can be taken away again.
     """
 
     metric: EventMetric

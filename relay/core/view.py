@@ -1,7 +1,7 @@
-"""What one node has seen of one chain: its blocks, its gateways and its metrics, at any retained block (SPEC 5).
+"""What one node has seen of one chain: blocks, gateways and metrics, at any retained block (SPEC 5).
 
-Blocks come in the order of the chain. A re-org takes the newest away again, exactly; what is older than `keep_s` and
-final is folded, so that memory stays flat.
+Blocks come in the order of the chain. A re-org takes the newest away again, exactly; what is older than
+`keep_s` and final is folded, so that memory stays flat.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class ChainView:
         """Take back all blocks above `ancestor`; give them in ascending order.
 
         Raises:
-            ChainError: the ancestor is not among the retained blocks: the sums below it are not known any more.
+            ChainError: the ancestor is not retained: the sums after it are not known any more.
         """
         index = self._index_above(ancestor)
         removed = tuple(self._blocks[index:])
@@ -157,7 +157,7 @@ class ChainView:
         )
 
     def confirmations(self, block: BlockRef) -> int:
-        """Give how many observed blocks stand from `block` to the tip, both included; 0 if it is not on the chain."""
+        """Give the number of observed blocks from `block` to the tip; 0 if it is not on the chain."""
         return self._numbers[-1] - block.number + 1 if self.contains(block.hash) else 0
 
     def agreement(self, block: BlockRef) -> tuple[int, int]:
@@ -170,7 +170,7 @@ class ChainView:
         return None if position is None else Place(position, block.number, block.timestamp)
 
     def record(self, gateway: Gateway, act_id: ActId, at: BlockRef) -> ActRecord | None:
-        """Give the act's record in force after block `at`; None when there is none or `at` is not retained."""
+        """Give the act's record in force after block `at`, if there is one and `at` is retained."""
         newest = self.last_record(gateway, act_id, at)
         return newest if newest is not None and newest.in_force else None
 

@@ -30,7 +30,7 @@ PLANS = Path(__file__).parents[2] / "plans"
 
 @dataclass
 class SyntheticChain:
-    """A chain that grows by a block per call; `fork` names the branch, so that replaced blocks have other hashes."""
+    """A chain that grows by a block per call; `fork` names the branch: its blocks have other hashes."""
 
     name: Caip2
     first: int = 1
@@ -112,7 +112,7 @@ def compiled_from() -> Callable[[str], CompiledPlan]:
     return compiled_plan
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def world_of() -> Callable[..., World]:
     """Make a world of a plan's text."""
 

@@ -88,7 +88,12 @@ def test_canonical_durations_are_seconds_and_files_have_units(bridge_text: str) 
 
 
 REFUSALS = [
-    ('format = "tocsin/plan/1"', 'format = "tocsin/plan/2"', "format", "expected one of tocsin/plan/1, got 'tocsin/plan/2'"),
+    (
+        'format = "tocsin/plan/1"',
+        'format = "tocsin/plan/2"',
+        "format",
+        "expected one of tocsin/plan/1, got 'tocsin/plan/2'",
+    ),
     ("version = 1", "version = 1\nverison = 2", "verison", "unknown key"),
     ("version = 1", "version = 0", "version", "expected an integer from 1 to 4294967295, got 0"),
     ("version = 1", "version = 1.0", "version", "expected an integer"),
@@ -96,8 +101,18 @@ REFUSALS = [
     ('protocol = "example-bridge"', 'protocol = "Example"', "protocol", "lower-case"),
     ('mode = "armed"', 'mode = "loaded"', "mode", "expected one of shadow, armed, got 'loaded'"),
     ('reason = "', 'reason = "\\u0007', "reason", "expected a text"),
-    ('reference = "eip155:1"', 'reference = "eip155:5"', 'chains."eip155:1".lag_s', "only the reference chain, eip155:5, has no lag"),
-    ('reference = "eip155:1"', 'mandate_fast_s = 30000\nreference = "eip155:1"', "clock.mandate_full_s", "expected at least mandate_fast_s"),
+    (
+        'reference = "eip155:1"',
+        'reference = "eip155:5"',
+        'chains."eip155:1".lag_s',
+        "only the reference chain, eip155:5, has no lag",
+    ),
+    (
+        'reference = "eip155:1"',
+        'mandate_fast_s = 30000\nreference = "eip155:1"',
+        "clock.mandate_full_s",
+        "expected at least mandate_fast_s",
+    ),
     ('reference = "eip155:1"', 'reference = "eip155:1284"', 'chains."eip155:1".lag_s', "expected this key"),
     ("lag_s = 120\nsince = 1", "since = 1", 'chains."eip155:1284".lag_s', "expected this key, got nothing"),
     ("lag_s = 120\nsince = 1", "lag_s = 120", 'chains."eip155:1284".since', "expected this key, got nothing"),
@@ -108,26 +123,76 @@ REFUSALS = [
     ('window = "1h"', 'window = "1h"\nscale = 6', "metrics.releases.scale", "unknown key"),
     ('window = "1h"', 'window = "1h"\nat_least = 2', "metrics.releases.by", "expected fields to group by"),
     ('window = "1h"', 'window = "1h"\nchains = 2', "metrics.releases.chains", "unknown key"),
-    ("0x3432b6a60d23ca0dfca7761b7ab56459d9c964d0 = { name = \"FXS\", scale = 12 }", "0x3432B6 = { name = \"FXS\", scale = 12 }", "metrics.burned.keys", "expected hex in lower case"),
+    (
+        '0x3432b6a60d23ca0dfca7761b7ab56459d9c964d0 = { name = "FXS", scale = 12 }',
+        '0x3432B6 = { name = "FXS", scale = 12 }',
+        "metrics.burned.keys",
+        "expected hex in lower case",
+    ),
     ('name = "FXS", scale = 12', 'name = "DAI", scale = 12', "metrics.burned.keys", "got one twice"),
-    ('name = "FXS", scale = 12', 'name = "FXS", scale = 78', "scale", "expected an integer from 0 to 77, got 78"),
-    ('ladder = [["halt-replica"]]', 'ladder = [["halt"]]', "ladder", "expected acts of the plan (halt-replica), got halt"),
+    (
+        'name = "FXS", scale = 12',
+        'name = "FXS", scale = 78',
+        "scale",
+        "expected an integer from 0 to 77, got 78",
+    ),
+    (
+        'ladder = [["halt-replica"]]',
+        'ladder = [["halt"]]',
+        "ladder",
+        "expected acts of the plan (halt-replica), got halt",
+    ),
     ('ladder = [["halt-replica"]]', "ladder = []", "ladder", "expected at least one rung, got none"),
     ('ladder = [["halt-replica"]]', "ladder = [[]]", "ladder", "expected rungs of 1 to 32 acts"),
-    ('ladder = [["halt-replica"]]', 'ladder = [["halt-replica"], ["halt-replica"]]', "ladder", "got one twice"),
-    ("hold = 1\n", "hold = 301\n", "release.hold", "expected at least the longest hold of a rule, 301, got 300"),
-    ('undo = "unpause()"', 'undo = "unpause()"\nrestore = "set(uint256 _)"', "acts.halt-replica.restore", "got both"),
+    (
+        'ladder = [["halt-replica"]]',
+        'ladder = [["halt-replica"], ["halt-replica"]]',
+        "ladder",
+        "got one twice",
+    ),
+    (
+        "hold = 1\n",
+        "hold = 301\n",
+        "release.hold",
+        "expected at least the longest hold of a rule, 301, got 300",
+    ),
+    (
+        'undo = "unpause()"',
+        'undo = "unpause()"\nrestore = "set(uint256 _)"',
+        "acts.halt-replica.restore",
+        "got both",
+    ),
     ('lasts = "6h"', 'lasts = "25h"', "acts.halt-replica.lasts", "expected 1 to 86400 seconds, got 90000"),
     ('lasts = "6h"', 'lasts = "59m"', "acts.halt-replica.lasts", "expected at least twice the rearm of rule"),
-    ('undo = "unpause()"\ntier = "fast"\nlasts = "6h"', 'tier = "full"\nlasts = "2d"', "acts.halt-replica.lasts", "without undo or restore"),
-    ('chain = "eip155:1"\ntarget', 'chain = "eip155:1284"\ntarget', "acts.halt-replica.chain", "that has a gateway"),
-    ('chain = "eip155:1284"\nfrom', 'chain = "eip155:7"\nfrom', "metrics.burned.chain", "expected a chain of the plan"),
-    ("[release]", '[budget]\nfast_time = "31d"\n[release]', "budget.frozen_time", "expected fast_time <= frozen_time"),
+    (
+        'undo = "unpause()"\ntier = "fast"\nlasts = "6h"',
+        'tier = "full"\nlasts = "2d"',
+        "acts.halt-replica.lasts",
+        "without undo or restore",
+    ),
+    (
+        'chain = "eip155:1"\ntarget',
+        'chain = "eip155:1284"\ntarget',
+        "acts.halt-replica.chain",
+        "that has a gateway",
+    ),
+    (
+        'chain = "eip155:1284"\nfrom',
+        'chain = "eip155:7"\nfrom',
+        "metrics.burned.chain",
+        "expected a chain of the plan",
+    ),
+    (
+        "[release]",
+        '[budget]\nfast_time = "31d"\n[release]',
+        "budget.frozen_time",
+        "expected fast_time <= frozen_time",
+    ),
     ("[release]", '[release]\ntier = "fast"', "release.tier", "expected one of full, got 'fast'"),
     ("gas = 150_000", "gas = 30_000_001", "acts.halt-replica.gas", "expected an integer from 1 to 30000000"),
     ("gas = 150_000", "value_ = 1", "acts.halt-replica.value_", "unknown key"),
     ("contacts = [", "contacts = [3,", "contacts", "expected a text without spaces"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("old", "new", "key", "problem"), REFUSALS)
@@ -221,14 +286,29 @@ def test_what_is_no_canonical_plan_is_refused_by_a_plan_error(data: bytes) -> No
 @pytest.mark.parametrize(
     ("old", "new", "where", "problem"),
     [
-        ('value = "amount"', 'value = "amuont"', "metrics.burned.value", "expected a field of the event (id, token, amount"),
+        (
+            'value = "amount"',
+            'value = "amuont"',
+            "metrics.burned.value",
+            "expected a field of the event (id, token, amount",
+        ),
         ('by = ["token"]', 'by = ["coin"]', "metrics.burned.by", "got coin"),
         ("repeated > 10000000", "repeated", "rules.repeated-withdrawals.when", "expected a bool, got int"),
-        ("repeated > 10000000", "repeeted > 1", "rules.repeated-withdrawals.when", "expected one of the metrics burned"),
-        ("repeated > 10000000", "peer.hops > 1", "rules.repeated-withdrawals.when", "only the condition of a link"),
+        (
+            "repeated > 10000000",
+            "repeeted > 1",
+            "rules.repeated-withdrawals.when",
+            "expected one of the metrics burned",
+        ),
+        (
+            "repeated > 10000000",
+            "peer.hops > 1",
+            "rules.repeated-withdrawals.when",
+            "only the condition of a link",
+        ),
         ("Burn(uint256 indexed id", "Burn(uint257 indexed id", "metrics.burned", "uint257"),
     ],
-)  # fmt: skip
+)
 def test_compiling_refuses_what_the_chain_or_the_language_does_not_have(
     bridge_text: str,
     compiled_from: Callable[[str], CompiledPlan],
