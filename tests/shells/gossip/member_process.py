@@ -1,6 +1,6 @@
 """A member in a process of its own: prints what it receives, keeps it in a folder, sends what it is told.
 
-Input, one line each: `broadcast <frame>`, `store <frame>`, in hex, and `connected <number>`, which is answered
+Input, a line each: `broadcast <frame>`, `store <frame>`, in hex, and `connected <number>`, which is answered
 when it is so. Output: `address <multiaddr>`, `mail <peer> <frame>`.
 """
 

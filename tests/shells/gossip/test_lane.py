@@ -67,7 +67,7 @@ async def test_a_member_that_was_not_there_at_first_is_dialled_until_it_is(town:
         async with asyncio.timeout(PATIENCE_S):
             await until(lambda: alice.statistics()[Drop.DIAL_FAILED] >= 3)
 
-        async with town.open("bob") as bob, asyncio.timeout(5):
+        async with town.open("bob") as bob, asyncio.timeout(PATIENCE_S):
             await bob.wait_connected(1)
             await alice.wait_connected(1)
 

@@ -20,7 +20,7 @@ from relay.gossip import Lane, LaneConfig, LanePeer
 from relay.gossip.link import PROTOCOL
 from relay.gossip.secure import CappedTcp, CappedYamux, Upgrader, identity_of, peer_id_of
 
-PATIENCE_S = 15.0
+PATIENCE_S = 30.0
 
 
 async def until(is_so: Callable[[], bool]) -> None:
