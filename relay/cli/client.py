@@ -30,6 +30,11 @@ class NodeRefusal(TocsinError):
         super().__init__(f"the node refused ({status}): {detail}")
         self.status = status
 
+    @property
+    def is_final(self) -> bool:
+        """Tell whether asking the same again would be refused again."""
+        return self.status < HTTPStatus.INTERNAL_SERVER_ERROR and self.status != HTTPStatus.TOO_MANY_REQUESTS
+
 
 @dataclass(frozen=True, slots=True)
 class NodeClient:

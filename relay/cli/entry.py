@@ -11,6 +11,7 @@ from typing import NoReturn
 import click
 
 from proofs.errors import ProofError
+from relay.cli.client import NodeRefusal
 from relay.cli.commands import Lazy, LazyGroup
 from relay.cli.settings import Answer, Settings
 from relay.core.errors import ConfigError, GuardRefusal, JournalError, TocsinError, WrongChain
@@ -109,6 +110,8 @@ def answer_for(error: TocsinError) -> Answer:
         return Answer.USAGE
     if isinstance(error, GuardRefusal | JournalError):
         return Answer.REFUSED
+    if isinstance(error, NodeRefusal) and error.is_final:
+        return Answer.NO
     return Answer.UNKNOWN
 
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from relay.cli.entry import call
 
-__all__ = ["Said", "tocsin"]
+__all__ = ["PASSPHRASE", "Said", "tocsin"]
+
+PASSPHRASE = "correct horse"
 
 
 @dataclass(frozen=True)

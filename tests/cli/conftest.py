@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-PASSPHRASE = "correct horse"
+from tests.cli.calls import PASSPHRASE
 
 
 @pytest.fixture(autouse=True)
