@@ -211,15 +211,31 @@ async def test_without_new_entries_the_checkpoint_stands(
     assert [parse_checkpoint(body.decode()) for body in signed] == [log.published.checkpoint]
 
 
+def lose(tiles: Path) -> None:
+    shutil.rmtree(tiles)
+
+
+def alter(tiles: Path) -> None:
+    edge = tiles / "0" / "002.p" / "188"
+    content = edge.read_bytes()
+    edge.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+
+def cut(tiles: Path) -> None:
+    edge = tiles / "1" / "000.p" / "2"
+    edge.write_bytes(edge.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("damage", [lose, alter, cut])
 @pytest.mark.asyncio
-async def test_lost_tiles_are_made_again_from_the_journal(
-    open_journal: OpenJournal, envelope: MakeEnvelope, tmp_path: Path
+async def test_lost_or_damaged_tiles_are_made_again_from_the_journal(
+    open_journal: OpenJournal, envelope: MakeEnvelope, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
     async with open_journal() as journal:
         log = await open_log(journal, tmp_path / "log")
         await fill(journal, [envelope(n, LogEntry.RELEASED) for n in range(700)])
         await log.publish(sign, NOW)
-    shutil.rmtree(tmp_path / "log" / "tile")
+    damage(tmp_path / "log" / "tile")
 
     async with open_journal() as journal:
         await open_log(journal, tmp_path / "log")

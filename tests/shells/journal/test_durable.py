@@ -172,6 +172,15 @@ async def test_closing_waits_for_what_was_accepted(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
+async def test_each_commit_is_fsynced_before_its_callers_learn_of_it(tmp_path: Path) -> None:
+    full = 2
+
+    async with Durable.open(tmp_path / "items.sqlite", SCHEMA) as durable:
+        assert await durable.write(lambda c: c.execute("PRAGMA synchronous").fetchone()) == (full,)
+        assert await durable.write(lambda c: c.execute("PRAGMA journal_mode").fetchone()) == ("wal",)
+
+
+@pytest.mark.asyncio
 async def test_a_second_opener_is_told_who_holds_the_file(tmp_path: Path) -> None:
     path = tmp_path / "items.sqlite"
 
