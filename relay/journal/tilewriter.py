@@ -47,9 +47,9 @@ class TileWriter:
         """Go on after `signed`, out of the tiles on disk; false if they are not those of that tree."""
         try:
             edges = [self._read_edge(tile) for tile in tiles_of(signed.size)]
+            if _root(signed.size, edges) != signed.root():
+                return False
         except (OSError, ProofError):
-            return False
-        if _root(signed.size, edges) != signed.root():
             return False
         self._range, self._edges = signed, edges
         return True
