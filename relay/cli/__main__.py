@@ -1,5 +1,5 @@
 """`python -m relay.cli`: the same as the console script `tocsin`."""
 
-from relay.cli import main
+from relay.cli.entry import main
 
 main()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
 
-from relay import demo as demonstration
 from relay.cli.commands import Command
 from relay.cli.settings import Settings
+from relay.core.errors import ConfigError
+
+GROUP = "tocsin.demos"
+"""Entry points of demonstrations: they need a kind of chain, and `relay` knows none."""
 
 _EPILOG = """\b
 Examples:
@@ -29,7 +33,7 @@ evidence was verified.
 )
 @click.option(
     "--quorum",
-    type=click.Choice(["ecdsa", "frost"]),
+    type=click.Choice(["ecdsa"]),
     default="ecdsa",
     show_default=True,
     help="Kind of certificate.",
@@ -46,10 +50,13 @@ evidence was verified.
 @click.pass_obj
 def demo(settings: Settings, events: Path | None, quorum: str, seed: int, keep: bool, pace: float) -> int:
     """Two chains, four relays, one attack: watch it being contained."""
-    options = demonstration.DemoOptions(
-        events=events, quorum=quorum, seed=seed, keep=keep, json=settings.json, pace=pace
+    found = [entry for entry in entry_points(group=GROUP)]
+    if not found:
+        raise ConfigError("tocsin demo", "expected an installed demonstration, got none", remedy="run make demo")
+    code: int = found[0].load()(
+        events=events, quorum=quorum, seed=seed, keep=keep, as_json=settings.json, pace=pace
     )
-    return demonstration.main(options)
+    return code
 
 
 __all__ = ["demo"]
