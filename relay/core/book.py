@@ -1,15 +1,14 @@
-"""The book of decisions: proposing, hearing and judging them, until each has its certificate (SPEC 5.4, 6).
-"""
+"""The book of decisions: proposing, hearing and judging them, to their certificates (SPEC 5.4, 6)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from proofs.canonical import Value
 from proofs.committee import CommitteeDocument
-from proofs.decision import BlockRef, Decision
+from proofs.decision import BlockRef, Decision, decision_id
 from proofs.envelope import Envelope
 from proofs.mandate import Op
 from relay.core.decisions import Prepared, prepare
@@ -21,34 +20,42 @@ from relay.core.effects import (
     Notice,
     Page,
     PageKind,
+    Releasable,
     SignAttestation,
     SignStatement,
+    Stop,
 )
 from relay.core.errors import WireError
-from relay.core.evaluate import PeerFacts
-from relay.core.messages import Attestation, Equivocation, Outcome, Verdict, Void
-from relay.core.room import Parent, Room
+from relay.core.evidence import Convictions, SigningKey
+from relay.core.links import Links, WaitingLink
+from relay.core.messages import Attestation, Equivocation, Verdict, Void
+from relay.core.room import Room
 from relay.core.schedule import MAX_PROPOSALS, Assessment, Due
-from relay.core.tally import Taken, Tally, take
+from relay.core.tally import Slot, Taken, Tally, take
 from relay.core.types import DecisionId, Digest, Identity, PlanHash
 
 __all__ = ["Book", "Entry", "Key"]
 
 MAX_OPEN: Final = 4_096
 MAX_OPEN_ALONE: Final = 64
-"""Open decisions that only one member supports, per member (SPEC 6.5)."""
-MAX_OUTCOMES: Final = 1_024
+"""Open decisions that at most f members attest, for the member that brought them up (SPEC 6.5)."""
 MAX_ATTESTATION_BYTES: Final = 32_000
 """Two of them fit into the evidence of an equivocation."""
 
-Key = tuple[DecisionId, int]
-"""A decision id and a key epoch: what one signature may be given for."""
+Key = tuple[DecisionId, int, BlockRef]
+"""A decision as it was stated: id, key epoch and anchor.
+
+The id holds the anchor's hash alone: who states another number or time for it makes an entry of his own,
+and does not
+stand in the way of the true one.
+"""
 
 
 @dataclass(slots=True)
 class Entry:
-    """A decision in the book. `asked` is the verdict that our signer was asked for, `opener` who brought it
-    up.
+    """A decision in the book.
+
+    `asked` is the verdict that our signer was asked for, `opener` who brought it up.
     """
 
     tally: Tally
@@ -57,9 +64,6 @@ class Entry:
     void: bool = False
     logged: set[Digest] = field(default_factory=set)
     """Entries of the audit log about it that are not released yet."""
-    visited: tuple[PlanHash, ...] = ()
-    outcomes: dict[Digest, bytes] = field(default_factory=dict)
-    """Envelopes in which members say what they saw of it on a chain, by digest."""
 
 
 class Book:
@@ -72,11 +76,12 @@ class Book:
         self.entries: dict[Key, Entry] = {}
         self.certified: list[tuple[Prepared, bytes]] = []
         """Decisions certified since the node last took them."""
+        self.links = Links(rooms)
+        self._by_id: dict[DecisionId, list[Key]] = {}
         self._undecided: dict[Key, None] = {}
         self._tracks: dict[tuple[PlanHash, tuple[str, int, int, int]], list[Key]] = {}
-        self._parents: dict[DecisionId, Parent] = {}
-        self._links: list[tuple[Parent, PlanHash, str]] = []
-        self._accused: set[tuple[Identity, Key]] = set()
+        self._shadowed: dict[tuple[PlanHash, str, int, int], int] = {}
+        self._convictions = Convictions()
 
     # ---- proposing
 
@@ -86,16 +91,22 @@ class Book:
         for room in self.rooms.values():
             for due in room.schedule.due():
                 effects += self._propose(room, due)
-        for parent, plan_hash, name in list(self._links):
-            effects += self._propose_link(parent, plan_hash, name)
+        for waiting in list(self.links.waiting):
+            effects += self._propose_link(waiting)
         for key in list(self._undecided):
             effects += self._judge(key)
         return effects
 
     def _propose(self, room: Room, due: Due) -> list[Effect]:
+        if not room.is_armed:
+            return self._shadow(room, due)
+        plan_hash = room.compiled.plan.hash
+        track = self._tracks.setdefault((plan_hash, due.track), [])
+        if len(track) >= MAX_PROPOSALS or any(self._is_settled(key) for key in track):
+            return []
         decision = Decision(
             op=due.op,
-            plan_hash=room.compiled.plan.hash,
+            plan_hash=plan_hash,
             subject=due.subject,
             rung=due.rung,
             tier=due.tier,
@@ -103,77 +114,91 @@ class Book:
             key_epoch=self.committee.key_epoch,
             parent=None,
         )
-        if not room.is_armed:
-            facts: Facts = {
-                "plan": room.compiled.plan.protocol,
-                "subject": due.subject,
-                "block": due.step.block.number,
-            }
-            return [Notice("shadow decision", facts)]
-        track = self._tracks.setdefault((room.compiled.plan.hash, due.track), [])
-        if len(track) >= MAX_PROPOSALS or any(self._is_settled(key) for key in track):
-            return []
-        prepared = prepare(self.committee.network, room.compiled, decision)
-        key = (prepared.id, decision.key_epoch)
+        key = self._open(prepare(self.committee.network, room.compiled, decision), self.me)
         if key not in track:
             track.append(key)
-        self._open(prepared, self.me, room.compiled.plan.hash)
         return self._judge(key)
 
-    def _propose_link(self, parent: Parent, plan_hash: PlanHash, name: str) -> list[Effect]:
-        room = self.rooms[plan_hash]
+    def _shadow(self, room: Room, due: Due) -> list[Effect]:
+        """Tell once per slot what a plan that signs nothing would have decided."""
+        subject, slot, rung, tier = due.track
+        series = (room.compiled.plan.hash, subject, rung, tier)
+        if self._shadowed.get(series) == slot:
+            return []
+        self._shadowed[series] = slot
+        facts: Facts = {
+            "plan": room.compiled.plan.protocol,
+            "subject": due.subject,
+            "block": due.step.block.number,
+        }
+        return [Notice("shadow decision", facts)]
+
+    def _propose_link(self, waiting: WaitingLink) -> list[Effect]:
+        room, parent = self.rooms[waiting.plan_hash], waiting.parent
         anchor = room.link_anchor(parent)
         if anchor is Assessment.LATER:
             return []
-        self._links.remove((parent, plan_hash, name))
+        self.links.waiting.remove(waiting)
         if not isinstance(anchor, BlockRef):
             return []
-        link = room.compiled.plan.link[name]
+        link = room.compiled.plan.link[waiting.name]
         decision = Decision(
             op=Op.PROTECT,
-            plan_hash=plan_hash,
-            subject=f"link:{name}",
+            plan_hash=waiting.plan_hash,
+            subject=f"link:{waiting.name}",
             rung=0,
             tier=link.ladder[0].tier,
             anchor=anchor,
             key_epoch=self.committee.key_epoch,
             parent=parent.prepared.id,
         )
+        about: Facts = {"plan": room.compiled.plan.protocol, "link": waiting.name}
         # We propose only what we find right; a peer that finds otherwise proposes it itself.
         if room.assess(decision, parent) is Assessment.WRONG:
-            return [Notice("link not followed", {"plan": room.compiled.plan.protocol, "link": name})]
-        prepared = prepare(self.committee.network, room.compiled, decision)
-        self._open(prepared, self.me, plan_hash)
-        return self._judge((prepared.id, decision.key_epoch))
+            return [Notice("link not followed", about)]
+        if not room.is_armed:
+            return [Notice("shadow decision", about)]
+        return self._judge(self._open(prepare(self.committee.network, room.compiled, decision), self.me))
 
     # ---- hearing
 
     def hear(self, envelope: Envelope, attestation: Attestation) -> list[Effect]:
         """Take a member's word, ours included, on a decision that we may not know yet."""
-        decision = attestation.decision
-        if len(envelope.raw) > MAX_ATTESTATION_BYTES:
-            return [_dropped(envelope, "oversized attestation")]
-        room = self.rooms.get(decision.plan_hash)
-        if room is None:
-            return [_dropped(envelope, "unknown plan")]
         try:
-            prepared = prepare(self.committee.network, room.compiled, decision)
-            _check_time(room, prepared)
+            prepared = self._prepare(envelope, attestation.decision)
         except WireError as error:
             return [_dropped(envelope, error.reason)]
-        key = (prepared.id, decision.key_epoch)
+        about: SigningKey = (prepared.id, attestation.decision.key_epoch)
+        if self._convictions.holds(envelope.author, about):
+            return [_dropped(envelope, "convicted of two mandates")]
+        other = self._other_mandate(about, envelope.author, attestation)
+        if other is not None:
+            evidence = Equivocation(first=other.raw, second=envelope.raw)
+            return self._convict(envelope.author, about, [SignStatement(evidence)])
+        key = (*about, attestation.decision.anchor)
         if key not in self.entries:
             if self._alone(envelope.author) >= MAX_OPEN_ALONE or len(self.entries) >= MAX_OPEN:
                 return [_dropped(envelope, "too many open decisions")]
-            self._open(prepared, envelope.author, decision.plan_hash)
+            self._open(prepared, envelope.author)
         return self._count(key, envelope, attestation) + self._judge(key)
+
+    def _prepare(self, envelope: Envelope, decision: Decision) -> Prepared:
+        if len(envelope.raw) > MAX_ATTESTATION_BYTES:
+            raise WireError("oversized attestation", f"expected at most {MAX_ATTESTATION_BYTES} bytes")
+        room = self.rooms.get(decision.plan_hash)
+        if room is None:
+            raise WireError("unknown plan", decision.plan_hash.hex())
+        if decision.key_epoch != self.committee.key_epoch:
+            raise WireError(
+                "other key epoch", f"expected {self.committee.key_epoch}, got {decision.key_epoch}"
+            )
+        prepared = prepare(self.committee.network, room.compiled, decision)
+        room.check_time(prepared)
+        return prepared
 
     def _count(self, key: Key, envelope: Envelope, attestation: Attestation) -> list[Effect]:
         entry = self.entries[key]
         tally, taken = take(entry.tally, envelope, attestation, self.committee)
-        if taken is Taken.CONTRADICTS:
-            held = tally.slots[envelope.author]
-            return self._accuse(key, envelope.author, Equivocation(first=held.raw, second=envelope.raw))
         entry.tally = tally
         if taken is Taken.REPEATED:
             return []
@@ -183,35 +208,51 @@ class Book:
         logged = LogEntry(envelope.digest, envelope.raw)
         if taken is Taken.BAD_DIGEST:
             return [logged, _dropped(envelope, taken.value)]
-        if taken is Taken.CERTIFIED and tally.certificate is not None:
+        if taken is Taken.CERTIFIED and tally.certificate is not None and not entry.void:
             self.certified.append((tally.prepared, tally.certificate))
         return [logged, Changed(tally.prepared.id)]
 
-    def accused(self, evidence: Equivocation, first: Attestation, author: Identity) -> list[Effect]:
-        """Take evidence that a peer sent, and that `wire.open_equivocation` has checked."""
-        room = self.rooms.get(first.decision.plan_hash)
-        if room is None:
-            return []
-        try:
-            prepared = prepare(self.committee.network, room.compiled, first.decision)
-        except WireError:
-            return []
-        return self._accuse((prepared.id, first.decision.key_epoch), author, evidence)
+    # ---- contradictions
 
-    def _accuse(self, key: Key, author: Identity, evidence: Equivocation) -> list[Effect]:
-        if (author, key) in self._accused:
-            return []
-        self._accused.add((author, key))
-        entry = self.entries.get(key)
-        if entry is not None and entry.tally.certificate is None:
-            slots = {identity: slot for identity, slot in entry.tally.slots.items() if identity != author}
-            entry.tally = Tally(entry.tally.prepared, slots)
-        text = f"member {author.hex()[:16]} signed two mandates for decision {key[0].hex()[:16]}"
-        return [SignStatement(evidence), Page(PageKind.FORK_EVIDENCE, text)]
+    def accused(self, envelope: Envelope, first: Attestation, author: Identity) -> list[Effect]:
+        """Take evidence that `wire.open_equivocation` has checked; `first` and `author` are what it gave."""
+        about = (decision_id(self.committee.network, first.decision), first.decision.key_epoch)
+        record: list[Effect] = [
+            LogEntry(envelope.digest, envelope.raw),
+            Releasable((envelope.digest,)),
+        ]
+        if envelope.author == self.me and self._convictions.holds(author, about):
+            return record  # our own record of what we saw ourselves
+        return self._convict(author, about, record)
 
-    def is_accused(self, author: Identity, key: Key) -> bool:
+    def _convict(self, author: Identity, about: SigningKey, record: list[Effect]) -> list[Effect]:
+        is_worth_telling = self._convictions.add(author, about)
+        for key in self._by_id.get(about[0], ()):
+            entry = self.entries[key]
+            if key[1] == about[1] and entry.tally.certificate is None:
+                slots = {identity: slot for identity, slot in entry.tally.slots.items() if identity != author}
+                entry.tally = Tally(entry.tally.prepared, slots)
+        if not is_worth_telling:
+            return []
+        text = f"member {author.hex()[:16]} signed two mandates for decision {about[0].hex()[:16]}"
+        stop = [Stop(f"somebody else signs with our keys: {text}")] if author == self.me else []
+        return [*record, Page(PageKind.FORK_EVIDENCE, text), *stop]
+
+    def _other_mandate(self, about: SigningKey, author: Identity, attestation: Attestation) -> Slot | None:
+        """Give the author's word for another mandate under the same decision id and key epoch."""
+        if attestation.verdict is not Verdict.ATTEST:
+            return None
+        for key in self._by_id.get(about[0], ()):
+            slot = self.entries[key].tally.slots.get(author)
+            if slot is None or slot.verdict is not Verdict.ATTEST or key[1] != about[1]:
+                continue
+            if slot.mandate_digest != attestation.digest:
+                return slot
+        return None
+
+    def is_accused(self, author: Identity, about: SigningKey) -> bool:
         """Tell whether this member's word on this decision is void."""
-        return (author, key) in self._accused
+        return self._convictions.holds(author, about)
 
     # ---- judging
 
@@ -225,7 +266,7 @@ class Book:
         room = self.rooms[decision.plan_hash]
         if not room.is_armed:
             return []
-        parent = self._parents.get(decision.parent) if decision.parent is not None else None
+        parent = self.links.parent_of(entry.tally.prepared)
         assessment = room.assess(decision, parent)
         if assessment is Assessment.LATER:
             self._undecided[key] = None
@@ -257,40 +298,10 @@ class Book:
                 effects.append(SignAttestation(entry.tally.prepared, Verdict.ABSTAIN, self._trace(entry)))
         return effects
 
-    # ---- certificates and links
-
-    def follow(self, prepared: Prepared) -> None:
-        """Let the listening plans know of a certified protect decision."""
-        if prepared.decision.op is not Op.PROTECT:
-            return
-        plan = self.rooms[prepared.decision.plan_hash].compiled
-        entry = self.entries[(prepared.id, prepared.decision.key_epoch)]
-        parent = Parent(
-            prepared=prepared,
-            reference=plan.plan.clock.reference,
-            gateway=plan.gateways[plan.plan.clock.reference],
-            facts=tuple(
-                PeerFacts(
-                    verb=plan.plan.acts[name].verb,
-                    tier=prepared.decision.tier.name.lower(),
-                    chain=plan.plan.acts[name].text.chain,
-                    protocol=plan.plan.protocol,
-                    rule=prepared.decision.subject,
-                    hops=len(entry.visited),
-                )
-                for name in prepared.act_names
-            ),
-            visited=entry.visited,
-        )
-        self._parents[prepared.id] = parent
-        for plan_hash, room in self.rooms.items():
-            self._links += [(parent, plan_hash, link.name) for link in room.links_to(parent)]
-
     # ---- the chain goes back, time goes on
 
     def removed(self, blocks: Iterable[BlockRef], has_landed: set[DecisionId]) -> list[Effect]:
-        """Void the decisions anchored in blocks that left the chain (design: the log says what had landed).
-        """
+        """Void the decisions anchored in blocks that left the chain; what had landed is said with it."""
         gone = {block.hash for block in blocks}
         effects: list[Effect] = []
         for key, entry in self.entries.items():
@@ -302,45 +313,61 @@ class Book:
                 effects += [SignStatement(void), Changed(key[0])]
         return effects
 
-    def forget(self, now_s: Mapping[str, int]) -> list[Key]:
-        """Drop decisions whose mandate is over for a slot, and give their keys."""
+    def forget(self, now_s: Mapping[str, int]) -> None:
+        """Drop decisions whose mandate is over for a slot."""
         over = [
             key
             for key, entry in self.entries.items()
             if now_s.get(entry.tally.prepared.decision.anchor.chain, 0)
             > entry.tally.prepared.mandate.not_after + self._rearm_s(entry)
         ]
+        if not over:
+            return
         for key in over:
             del self.entries[key]
             self._undecided.pop(key, None)
-            self._parents.pop(key[0], None)
-        if over:
-            self._tracks = {
-                name: kept
-                for name, keys in self._tracks.items()
-                if (kept := [key for key in keys if key in self.entries])
-            }
-            self._accused = {(author, key) for author, key in self._accused if key in self.entries}
-        return over
-
-    def entry_of(self, decision_id: DecisionId) -> Entry | None:
-        """Give the entry of a decision under the key epoch in force."""
-        return self.entries.get((decision_id, self.committee.key_epoch))
+            self._by_id[key[0]].remove(key)
+        gone = [decision for decision, _, _ in over if not self._by_id.get(decision)]
+        for decision in gone:
+            self._by_id.pop(decision, None)
+        self.links.forget(gone)
+        self._tracks = {
+            name: kept
+            for name, keys in self._tracks.items()
+            if (kept := [key for key in keys if key in self.entries])
+        }
+        self._convictions.keep(self._by_id)
 
     # ---- small questions
 
-    def _open(self, prepared: Prepared, opener: Identity, plan_hash: PlanHash) -> None:
-        key = (prepared.id, prepared.decision.key_epoch)
-        if key in self.entries:
-            return
-        parent = self._parents.get(prepared.decision.parent) if prepared.decision.parent is not None else None
-        visited = (*parent.visited, plan_hash) if parent is not None else (plan_hash,)
-        self.entries[key] = Entry(tally=Tally(prepared), opener=opener, visited=visited)
+    def entry_of(self, decision: DecisionId) -> Entry | None:
+        """Give the entry of a decision; of several statements about its anchor, the one that stands best."""
+        stated = [self.entries[key] for key in self._by_id.get(decision, ())]
+        return max(stated, key=_standing, default=None)
+
+    def id_of_mandate(self, digest: Digest | None) -> DecisionId | None:
+        """Give the decision that an open mandate belongs to."""
+        found = (entry.tally.prepared for entry in self.entries.values())
+        return next((prepared.id for prepared in found if prepared.digest == digest), None)
+
+    def visible(self) -> Iterator[Entry]:
+        """Give what people are to see: what is certified, what we attest, what more than f members attest."""
+        for entry in self.entries.values():
+            if _standing(entry) > 0 or len(entry.tally.attesters()) > self.committee.f:
+                yield entry
+
+    def _open(self, prepared: Prepared, opener: Identity) -> Key:
+        key = (prepared.id, prepared.decision.key_epoch, prepared.decision.anchor)
+        if key not in self.entries:
+            self.entries[key] = Entry(tally=Tally(prepared), opener=opener)
+            self._by_id.setdefault(prepared.id, []).append(key)
+        return key
 
     def _trace(self, entry: Entry) -> Mapping[str, Value]:
-        decision = entry.tally.prepared.decision
-        parent = self._parents.get(decision.parent) if decision.parent is not None else None
-        return self.rooms[decision.plan_hash].trace(decision, parent)
+        prepared = entry.tally.prepared
+        return self.rooms[prepared.decision.plan_hash].trace(
+            prepared.decision, self.links.parent_of(prepared)
+        )
 
     def _is_settled(self, key: Key) -> bool:
         entry = self.entries.get(key)
@@ -351,27 +378,23 @@ class Book:
         return slot is not None and slot.verdict is entry.asked
 
     def _alone(self, author: Identity) -> int:
+        """Count the open decisions that this member brought up and that at most f members attest."""
+        if author == self.me:
+            return 0
         return sum(
             1
             for entry in self.entries.values()
-            if entry.opener == author and author != self.me and len(entry.tally.slots) <= 1
+            if entry.opener == author and len(entry.tally.attesters()) <= self.committee.f
         )
 
     def _rearm_s(self, entry: Entry) -> int:
         return self.rooms[entry.tally.prepared.decision.plan_hash].compiled.plan.clock.rearm_s
 
 
-def _check_time(room: Room, prepared: Prepared) -> None:
-    """Refuse what is over or far ahead (SPEC 6.5); relative to the decision's own time, not to arrival."""
-    head, anchor = room.reference_head(), prepared.decision.anchor
-    if head is None:
-        return
-    if head.timestamp > prepared.mandate.not_after:
-        raise WireError(
-            "stale attestation", f"over at {prepared.mandate.not_after}, head at {head.timestamp}"
-        )
-    if anchor.timestamp > head.timestamp + room.compiled.plan.clock.rearm_s:
-        raise WireError("early attestation", f"anchor at {anchor.timestamp}, head at {head.timestamp}")
+def _standing(entry: Entry) -> int:
+    if entry.tally.certificate is not None:
+        return 2
+    return 1 if entry.asked is Verdict.ATTEST else 0
 
 
 def _dropped(envelope: Envelope, reason: str) -> Notice:

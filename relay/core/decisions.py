@@ -95,7 +95,8 @@ def _acts_of(compiled: CompiledPlan, decision: Decision) -> tuple[str, ...]:
     linked = decision.subject.startswith(LINK_PREFIX)
     if linked == (decision.parent is None):
         raise WireError("unfit decision", "expected a parent exactly for a link")
-    if decision.tier is Tier.FAST and rung.tier is not Tier.FAST or linked and decision.tier is not Tier.FAST:
+    fits = decision.tier is Tier.FAST if linked else rung.tier is Tier.FAST or decision.tier is Tier.FULL
+    if not fits:
         raise WireError("unfit decision", f"expected another tier than {decision.tier.name.lower()}")
     return rung.acts
 

@@ -7,8 +7,7 @@ from typing import Final
 
 from proofs.canonical import Value, decode, encode
 from proofs.decision import BlockRef, block_value, parse_block
-from proofs.envelope import PayloadFields, UnverifiedEnvelope, parse_envelope
-from proofs.envelope import Envelope
+from proofs.envelope import Envelope, PayloadFields, UnverifiedEnvelope, parse_envelope
 from proofs.errors import ProofError
 from proofs.hashes import sha256
 from relay.core.errors import JournalError
@@ -71,7 +70,7 @@ def event_from_bytes(data: bytes) -> Event:
         raise JournalError(f"expected an event, got {data[:16].hex()}…: {error}") from error
 
 
-def _packed(event: Event) -> Value:
+def _packed(event: Event) -> Value:  # noqa: C901  one case per kind, closed
     match event:
         case Started(at_ms, boot, instance):
             return ["started", at_ms, boot, instance]
@@ -97,7 +96,7 @@ def _packed(event: Event) -> Value:
             raise AssertionError(f"{type(event).__name__} is not journalled")
 
 
-def _unpacked(value: Value) -> Event:
+def _unpacked(value: Value) -> Event:  # noqa: C901  one case per kind, closed
     match value:
         case ("started", int(at_ms), int(boot), bytes(instance)):
             return Started(Millis(at_ms), boot, instance)

@@ -43,7 +43,8 @@ class DecisionState:
 class Incident:
     """The run of one rule's decisions, with those that links have made of them; newest decision last.
 
-    `id` is the first decision's. `contained` tells that every act of the first certified decision took effect.
+    `id` is the first decision's. `contained` tells that every act of the first certified decision took
+    effect.
     """
 
     id: DecisionId
@@ -62,7 +63,7 @@ class Incident:
 
 def incidents(book: Book, landing: Landing) -> tuple[Incident, ...]:
     """Group the book's decisions into incidents, oldest first (SPEC 5.4; design section 5)."""
-    states = [_state(decision_id, entry, landing) for (decision_id, _), entry in book.entries.items()]
+    states = [_state(entry.tally.prepared.id, entry, landing) for entry in book.visible()]
     states.sort(key=lambda state: (_anchor(state).timestamp, state.id))
     children: dict[DecisionId, list[DecisionState]] = {}
     runs: list[list[DecisionState]] = []

@@ -1,4 +1,4 @@
-"""The last mile as the core sees it: what is to be sent, by whom first, and whether it is still needed (SPEC 6.6)."""
+"""The last mile as the core sees it: what is sent, by whom first, whether it is still needed (SPEC 6.6)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from proofs.hashes import tagged
 from proofs.mandate import ActLeaf, Op, leaf_proof
 from relay.core.compiled import CompiledPlan
 from relay.core.decisions import Prepared
-from relay.core.effects import Effect, Notice, Submit
-from relay.core.observations import GatewayEvent
+from relay.core.effects import Effect, Notice, Page, PageKind, Submit
+from relay.core.observations import GatewayEvent, GatewayEventKind
 from relay.core.ports import Execute, Expire, GatewayCall, Submission, SubmissionStatus
 from relay.core.submission import rank, stagger_ms
 from relay.core.types import BlockRef, Caip2, DecisionId, Identity, Millis
@@ -20,6 +20,8 @@ __all__ = ["Landing", "LandingSettings", "Pending"]
 
 MAX_PENDING = 4_096
 MAX_TRIES = 12
+NO_EFFECT_MS = 120_000
+"""How long a certified protection may be without any effect before somebody is woken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,13 @@ class Pending:
 
     key: bytes
     call: GatewayCall
+    since_ms: Millis
     due_ms: Millis
     lasts_s: int
     prepared: Prepared | None
     in_flight: bool = False
     tries: int = 0
+    has_paged: bool = False
 
 
 @dataclass(slots=True)
@@ -56,7 +60,7 @@ class Landing:
     _newest_release: dict[tuple[Caip2, bytes, bytes], int] = field(default_factory=dict)
     _newest_landed: dict[tuple[Caip2, bytes, bytes], int] = field(default_factory=dict)
 
-    # --- what is to be sent -------------------------------------------------------------------------------------
+    # ---- what is to be sent
 
     def certified(self, prepared: Prepared, certificate: bytes, at_ms: Millis) -> None:
         """Queue one call per act leaf of a decision that has its certificate."""
@@ -93,7 +97,7 @@ class Landing:
 
     def due(self, at_ms: Millis) -> list[Effect]:
         """Give the calls to send now, and drop those that nobody needs any more."""
-        effects: list[Effect] = []
+        effects = self._pages(at_ms)
         for pending in [
             item for item in self.pending.values() if item.due_ms <= at_ms and not item.in_flight
         ]:
@@ -120,7 +124,7 @@ class Landing:
         if submission.status is SubmissionStatus.LANDED:
             # The gateway's event ends it when we read it ourselves; a re-org before that makes it due again.
             wait *= 4
-        elif pending.tries >= MAX_TRIES:
+        if pending.tries >= MAX_TRIES:
             del self.pending[key]
             return
         self.pending[key] = replace(pending, in_flight=False, due_ms=Millis(at_ms + wait))
@@ -131,20 +135,29 @@ class Landing:
             due = max(pending.due_ms, at_ms) if not pending.in_flight else at_ms
             self.pending[key] = replace(pending, in_flight=False, due_ms=Millis(due))
 
-    # --- what took effect ---------------------------------------------------------------------------------------
+    # ---- what took effect
 
     def observed(self, event: GatewayEvent, block: BlockRef, prepared: Prepared | None) -> None:
-        """Take note of a gateway's event that carries a decision; `prepared` is that decision, if it is known."""
+        """Take note of a gateway's event that carries a decision; `prepared` is that decision, if it is
+        known.
+        """
         if event.decision_id is None:
             return
-        self.landed[(event.decision_id, block.chain, event.act_id)] = (event, block)
+        key = (event.decision_id, block.chain, event.act_id)
+        # A second submission of the same mandate changes nothing: what the first one did is what it did.
+        if key not in self.landed or event.kind is not GatewayEventKind.NOOP:
+            self.landed[key] = (event, block)
         if prepared is not None:
             act = (block.chain, event.gateway, event.act_id)
             self._newest_landed[act] = max(self._newest_landed.get(act, -1), prepared.mandate.not_before)
 
     def removed(self, blocks: Iterable[BlockRef]) -> None:
-        """Forget what happened in blocks that left the chain."""
+        """Forget what happened in blocks that left the chain, and the calls whose decisions were anchored
+        there.
+        """
         gone = {block.hash for block in blocks}
+        for call in [item for item in self.pending.values() if _anchor_hash(item) in gone]:
+            del self.pending[call.key]
         for key in [key for key, (_, block) in self.landed.items() if block.hash in gone]:
             del self.landed[key]
 
@@ -159,7 +172,7 @@ class Landing:
             for leaf in prepared.leaves
         )
 
-    # --- inside -------------------------------------------------------------------------------------------------
+    # ---- inside
 
     def _queue(
         self, subject: bytes, call: GatewayCall, *, lasts_s: int, prepared: Prepared | None, at_ms: Millis
@@ -169,7 +182,20 @@ class Landing:
             return
         place = rank(subject, call.chain, self.settings.members, self.settings.me)
         wait = place * stagger_ms(self.settings.block_time_ms[call.chain])
-        self.pending[key] = Pending(key, call, Millis(at_ms + wait), lasts_s, prepared)
+        self.pending[key] = Pending(key, call, at_ms, Millis(at_ms + wait), lasts_s, prepared)
+
+    def _pages(self, at_ms: Millis) -> list[Effect]:
+        """Wake somebody, once each, for protections that were certified long ago and have no effect."""
+        effects: list[Effect] = []
+        for pending in list(self.pending.values()):
+            mandate = pending.prepared.mandate if pending.prepared is not None else None
+            is_late = at_ms - pending.since_ms > NO_EFFECT_MS and not pending.has_paged
+            if mandate is None or mandate.op is not Op.PROTECT or not is_late or self._needless(pending):
+                continue
+            self.pending[pending.key] = replace(pending, has_paged=True)
+            text = f"decision {mandate.decision_id.hex()[:16]}: no effect on {pending.call.chain}"
+            effects.append(Page(PageKind.NO_EFFECT, f"{text} after {pending.tries} tries"))
+        return effects
 
     def _needless(self, pending: Pending) -> str:
         """Give why a call need not be sent (any more), or an empty string."""
@@ -184,6 +210,8 @@ class Landing:
         if view.head is not None and view.head.timestamp > mandate.not_after:
             return "out of time"
         act = (call.chain, call.gateway, call.act_id)
+        if mandate.op is Op.RELEASE and record is None:
+            return "nothing to release"
         if mandate.op is Op.RELEASE:
             return "protected since" if self._newest_protect.get(act, -1) >= mandate.not_before else ""
         if record is None or view.tip is None:
@@ -207,3 +235,7 @@ class Landing:
         if prepared.decision.op is not Op.EXTEND:
             act = (leaf.chain, leaf.gateway, leaf.act_id)
             table[act] = max(table.get(act, -1), prepared.mandate.not_before)
+
+
+def _anchor_hash(pending: Pending) -> bytes | None:
+    return None if pending.prepared is None else pending.prepared.decision.anchor.hash

@@ -40,7 +40,9 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attestation:
-    """One member's verdict on one decision; `digest` and `signature` (65 bytes) stand exactly when it attests."""
+    """One member's verdict on one decision; `digest` and `signature` (65 bytes) stand exactly when it
+    attests.
+    """
 
     decision: Decision
     verdict: Verdict
@@ -141,10 +143,10 @@ EFFECTS: Final = frozenset(
 )
 
 
-# --- writing -----------------------------------------------------------------------------------------------------
+# ---- writing
 
 
-def body_of(message: Message) -> dict[str, Value]:
+def body_of(message: Message) -> dict[str, Value]:  # noqa: C901  one case per kind, closed
     """Give the body of `message` (SPEC 3)."""
     match message:
         case Attestation():
@@ -208,7 +210,7 @@ def _outcome_value(outcome: Outcome) -> dict[str, Value]:
     }
 
 
-# --- reading -----------------------------------------------------------------------------------------------------
+# ---- reading
 
 
 def read_body(kind: str, body: Value) -> Message:

@@ -83,14 +83,20 @@ def _weight(metric: EventMetric, group: Group) -> Weight:
 
 
 def scaled(total: int, weight: Weight) -> int:
-    return total * weight.price // 10**weight.scale
+    return total * weight.price // _power_of_ten(weight.scale)
+
+
+def _power_of_ten(scale: int) -> int:
+    power: int = 10**scale
+    return power
 
 
 def _exact_sum(parts: Iterable[tuple[int, Weight]]) -> int:
     """Add amounts of different scales with one floor at the end."""
     listed = list(parts)
     finest = max((weight.scale for _, weight in listed), default=0)
-    return sum(total * weight.price * 10 ** (finest - weight.scale) for total, weight in listed) // 10**finest
+    exact = sum(total * weight.price * _power_of_ten(finest - weight.scale) for total, weight in listed)
+    return exact // _power_of_ten(finest)
 
 
 def saturated(value: int) -> Reading:

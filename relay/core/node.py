@@ -1,19 +1,17 @@
-"""The node: one event in, the effects out (SPEC 7.1). No clock, no chance, no I/O; the same events give the
-same state.
+"""The node: one event in, the effects out (SPEC 7.1). The same events give the same state.
 
 ```
-BlockObserved, ChainReorged, ChainFinalized   ▶ views ▶ rooms (evaluate, schedule) ▶ book: propose, judge ▶
-SignAttestation
+BlockObserved, ChainReorged, ChainFinalized   ▶ views ▶ rooms (evaluate, schedule) ▶ book ▶ SignAttestation
 Received, Signed                              ▶ book: count ▶ certificate ▶ landing, links
 Ticked, SubmissionEnded                       ▶ landing: Submit
-Started, Received(recall, recalled)           ▶ recall: UnlockSigner
+Started, Received(recall, recalled)           ▶ presence: UnlockSigner
 ```
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
 from proofs.committee import CommitteeDocument
@@ -25,14 +23,12 @@ from relay.core.effects import (
     Changed,
     Effect,
     Facts,
-    Forward,
     LogEntry,
     Notice,
     Page,
     PageKind,
     Releasable,
     SignStatement,
-    Stop,
     UnlockSigner,
 )
 from relay.core.events import (
@@ -67,19 +63,14 @@ from relay.core.messages import (
 )
 from relay.core.observations import EndedHow, GatewayEvent, GatewayEventKind
 from relay.core.ports import Submission
-from relay.core.recall import RecallState, answered, began, found
+from relay.core.presence import Beat, Presence
+from relay.core.recall import RecallState
 from relay.core.room import Room
 from relay.core.types import Caip2, Digest, Identity, Millis, PlanHash
 from relay.core.view import ChainView
 from relay.core.wire import open_equivocation
 
 __all__ = ["Node", "NodeSettings", "is_journalled"]
-
-HEARTBEAT_MS: Final = 15_000
-STALE_MS: Final = 60_000
-RECALL_PATIENCE_MS: Final = 60_000
-MAX_OWN: Final = 4_096
-"""Own attestations that a node remembers by digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +83,8 @@ class NodeSettings:
     block_time_ms: Mapping[Caip2, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """A member's newest heartbeat, when it came, and as it came."""
-
-    heartbeat: Heartbeat
-    at_ms: Millis
-    raw: bytes
+_KEPT: Final = (Outcome, Equivocation, Signal, Void)
+"""What we say beside attestations and that must not be lost."""
 
 
 def is_journalled(event: Event) -> bool:
@@ -129,70 +115,88 @@ class Node:
         self.book = Book(settings.me, settings.committee, self.rooms)
         members = tuple(member.identity for member in settings.committee.members)
         self.landing = Landing(LandingSettings(settings.me, members, settings.block_time_ms), self.views)
-        self.recall: RecallState | None = None
+        self.presence = Presence(settings.me, settings.committee)
         self.now_ms = Millis(0)
-        self.heartbeats: dict[Identity, Beat] = {}
         self.edges: dict[tuple[PlanHash, str], int] = {}
         """Edges seen per rule, also those that were over when they were seen."""
         self.log_size = 0
-        self._statements: dict[Identity, dict[Digest, Millis]] = {}
-        self._heartbeat_due_ms = Millis(0)
-        self._sequence = 0
-        self._outcomes: set[tuple[bytes, int]] = set()
-        self._paged_recall = False
+        self._outcomes: set[tuple[bytes, int, bytes]] = set()
+        self._unsaid: dict[Outcome | Equivocation | Signal | Void, None] = {}
+        """Statements that our signer was asked for and that are not signed: a restart asks again."""
 
     @property
     def is_released(self) -> bool:
         """Tell whether this node may sign attestations."""
-        return self.recall is not None and self.recall.is_released
+        return self.presence.is_released
+
+    @property
+    def recall(self) -> RecallState | None:
+        """What peers have told us of our own statements since the start."""
+        return self.presence.recall
+
+    @property
+    def heartbeats(self) -> Mapping[Identity, Beat]:
+        """The members' newest heartbeats."""
+        return self.presence.heartbeats
+
+    def live_members(self) -> int:
+        """Give how many members, ourselves included, were heard of lately."""
+        return self.presence.live_members(self.now_ms)
 
     def next_deadline_ms(self) -> Millis | None:
         """Give the time at which a `Ticked` is wanted."""
         if self.recall is None:
             return None
         due = self.landing.next_due_ms()
-        return self._heartbeat_due_ms if due is None else min(due, self._heartbeat_due_ms)
+        return self.presence.due_ms if due is None else min(due, self.presence.due_ms)
 
     def advance(self, event: Event) -> tuple[Effect, ...]:
         """Apply one event and give what is to be done (SPEC 7.1)."""
+        effects = tuple(self._apply(event))
+        for effect in effects:
+            if isinstance(effect, SignStatement) and isinstance(effect.message, _KEPT):
+                self._unsaid[effect.message] = None
+        return effects
+
+    def _apply(self, event: Event) -> Sequence[Effect]:  # noqa: C901  one case per event, closed
         match event:
             case Started():
-                return (*self._started(event),)
+                return self._started(event)
             case BlockObserved():
-                return (*self._observed(event),)
+                return self._observed(event)
             case ChainReorged(chain, ancestor):
-                return (*self._reorged(chain, ancestor),)
+                return self._reorged(chain, ancestor)
             case ChainFinalized(block):
                 self.views[block.chain].finalize(block)
-                return (*self._progress(),)
+                return self._progress()
             case Received(envelope, message, at_ms):
                 self._at(at_ms)
-                return (*self._received(envelope, message), *self._settle())
+                return [*self._received(envelope, message), *self._settle()]
             case Signed(envelope, message, at_ms):
                 self._at(at_ms)
-                return (*self._heard(envelope, message), *self._settle())
+                return [*self._signed(envelope, message), *self._settle()]
             case SubmissionEnded(key, submission):
                 self.landing.ended(key, submission, self.now_ms)
-                return (Notice("submission ended", _facts_of(submission)),)
+                return [Notice("submission ended", _facts_of(submission))]
             case SignalTold():
                 self._at(event.at_ms)
-                return (_told(event),)
+                return [_told(event)]
             case Ticked(at_ms):
                 self._at(at_ms)
-                return (*self._ticked(),)
+                return self._ticked()
             case SigningRefused(decision_id, _, reason):
-                text = f"decision {decision_id.hex()[:16]}: {reason}"
-                return (Page(PageKind.CANNOT_SIGN, text),)
-            case OwnStatementFound(digest, is_held):
-                return (*self._own_found(digest, is_held),)
+                return [Page(PageKind.CANNOT_SIGN, f"decision {decision_id.hex()[:16]}: {reason}")]
+            case OwnStatementFound():
+                was_released = self.is_released
+                return [*self.presence.own_found(event), *self._unlock(was_released)]
             case BlockUnread(chain, number, reason):
-                return (Notice("block unread", {"chain": chain, "number": number, "reason": reason}),)
+                return [Notice("block unread", {"chain": chain, "number": number, "reason": reason})]
             case EndpointDisagreed(chain, operators, number):
                 where: Facts = {"chain": chain, "operators": ", ".join(operators), "number": number}
-                return (Notice("endpoints disagree", where),)
+                return [Notice("endpoints disagree", where)]
             case PeersSeen(connected, at_ms):
                 self._at(at_ms)
-                return (*self._peers(connected),)
+                return self.presence.peers(connected)
             case _:
                 assert_never(event)
 
@@ -200,48 +204,20 @@ class Node:
 
     def _started(self, event: Started) -> list[Effect]:
         self._at(event.at_ms)
-        need = self.settings.committee.f + 1
-        self.recall = began(boot=event.boot, instance=event.instance, at_ms=event.at_ms, need=need)
-        self._heartbeat_due_ms = event.at_ms
-        self._paged_recall = False
         self.landing.rearm(event.at_ms)
-        return [SignStatement(Recall(event.boot, event.instance, self.recall.nonce))]
+        return [*self.presence.started(event), *(SignStatement(message) for message in self._unsaid)]
 
     def _ticked(self) -> list[Effect]:
-        effects: list[Effect] = []
-        if self.recall is not None and self.now_ms >= self._heartbeat_due_ms:
-            effects += self._beat(self.recall)
-        effects += self.landing.due(self.now_ms)
-        return effects
-
-    def _beat(self, recall: RecallState) -> list[Effect]:
-        self._heartbeat_due_ms = Millis(self.now_ms + HEARTBEAT_MS)
-        self._sequence += 1
+        was_released = self.is_released
         heads = {chain: view.tip for chain, view in self.views.items() if view.tip is not None}
-        beat = Heartbeat(recall.boot, self._sequence, recall.instance, self.log_size, heads)
-        effects: list[Effect] = [SignStatement(beat)]
-        if not recall.is_released:
-            # Peers that were not there at the start are asked again with every beat.
-            effects.append(SignStatement(Recall(recall.boot, recall.instance, recall.nonce)))
-            overdue = self.now_ms - recall.began_ms > RECALL_PATIENCE_MS
-            if overdue and not self._paged_recall:
-                self._paged_recall = True
-                text = f"{len(recall.answers)} of {recall.need} peers answered, {len(recall.missing)} statements missing"
-                effects.append(Page(PageKind.CANNOT_SIGN, text))
-        return effects
+        said = self.presence.tick(self.now_ms, heads, self.log_size)
+        return [*said, *self._unlock(was_released), *self.landing.due(self.now_ms)]
 
-    def _peers(self, connected: frozenset[Identity]) -> list[Effect]:
-        """Ask newly connected peers at once what they remember of us."""
-        recall = self.recall
-        if recall is None or recall.is_released or not connected - recall.answers:
+    def _unlock(self, was_released: bool) -> list[Effect]:  # noqa: FBT001  compared with the state after
+        """Let the signer sign once we are released, and ask it for what it has not signed before."""
+        if was_released or not self.is_released:
             return []
-        ask = Recall(recall.boot, recall.instance, recall.nonce)
-        return [SignStatement(ask, to=peer) for peer in sorted(connected - recall.answers)]
-
-    def live_members(self) -> int:
-        """Give how many members, ourselves included, were heard of lately."""
-        alive = [beat for beat in self.heartbeats.values() if self.now_ms - beat.at_ms <= STALE_MS]
-        return 1 + len(alive)
+        return [UnlockSigner(), *self.book.ask_again()]
 
     # ---- chains
 
@@ -257,12 +233,13 @@ class Node:
         return effects
 
     def _landed(self, event: GatewayEvent, block: BlockRef) -> list[Effect]:
-        entry = None
-        if event.decision_id is not None:
-            entry = self.book.entry_of(event.decision_id)
+        if event.decision_id is None:
+            # The end of a record names the mandate only.
+            event = replace(event, decision_id=self.book.id_of_mandate(event.mandate))
+        entry = self.book.entry_of(event.decision_id) if event.decision_id is not None else None
         self.landing.observed(event, block, entry.tally.prepared if entry is not None else None)
         outcome = self._outcome(event, block)
-        known = (event.tx, event.log_index)
+        known = (event.tx, event.log_index, block.hash)
         if outcome is None or known in self._outcomes:
             return []
         self._outcomes.add(known)
@@ -327,45 +304,36 @@ class Node:
     def _received(self, envelope: Envelope, message: Message) -> list[Effect]:
         if envelope.author == self.settings.me:
             # Our own word comes back as `OwnStatementFound`; only a heartbeat can tell of a twin.
-            return self._twin_seen(message) if isinstance(message, Heartbeat) else []
+            return self.presence.twin_seen(message) if isinstance(message, Heartbeat) else []
         match message:
             case Heartbeat():
-                return self._beaten(envelope, message)
+                return self.presence.beaten(envelope, message, self.now_ms)
             case Recall():
-                return [SignStatement(self._remembered(envelope.author, message), to=envelope.author)]
+                answer = self.presence.remembered(envelope.author, message)
+                return [SignStatement(answer, to=envelope.author)]
             case Recalled():
-                return self._recalled(envelope.author, message)
+                was_released = self.is_released
+                self.presence.recalled(envelope.author, message)
+                return self._unlock(was_released)
             case _:
                 return self._heard(envelope, message)
 
-    def _beaten(self, envelope: Envelope, beat: Heartbeat) -> list[Effect]:
-        """Take a member's heartbeat; a change of instance is told to that member, who may have a twin."""
-        before = self.heartbeats.get(envelope.author)
-        self.heartbeats[envelope.author] = Beat(beat, self.now_ms, envelope.raw)
-        if before is None or before.heartbeat.instance == beat.instance:
-            return []
-        return [Forward(before.raw, to=envelope.author)]
-
-    def _twin_seen(self, beat: Heartbeat) -> list[Effect]:
-        """Take a heartbeat under our own identity: another instance with our keys stops us both (SPEC 6.3).
-        """
-        recall = self.recall
-        if recall is None or beat.instance == recall.instance or beat.boot < recall.boot:
-            return []
-        return [Stop(f"another instance runs with our identity: {beat.instance.hex()}, boot {beat.boot}")]
+    def _signed(self, envelope: Envelope, message: Message) -> list[Effect]:
+        if isinstance(message, _KEPT):
+            self._unsaid.pop(message, None)
+        return self._heard(envelope, message)
 
     def _heard(self, envelope: Envelope, message: Message) -> list[Effect]:
         """Take a statement that enters the audit log, a member's or our own."""
         match message:
             case Attestation():
                 if message.verdict is Verdict.ATTEST:
-                    self._note_statement(envelope)
+                    self.presence.note_statement(envelope)
                 return self.book.hear(envelope, message)
             case Equivocation():
                 first, _, author = open_equivocation(message, self.settings.committee)
-                return [*self.book.accused(message, first, author), *_logged(envelope)]
+                return self.book.accused(envelope, first, author)
             case Outcome():
-                self.book.seen(envelope, message)
                 return [*_logged(envelope), Changed(message.decision_id)]
             case Signal() | Void():
                 return _logged(envelope)
@@ -380,55 +348,13 @@ class Node:
         certified, self.book.certified = self.book.certified, []
         for prepared, certificate in certified:
             self.landing.certified(prepared, certificate, self.now_ms)
-            self.book.follow(prepared)
+            self.book.links.follow(prepared)
             what: Facts = {"subject": prepared.decision.subject, "tier": prepared.decision.tier.name.lower()}
             effects += [Notice("certificate complete", what), Changed(prepared.id)]
         if certified:
             effects += self.book.propose_due()
             effects += self.landing.due(self.now_ms)
         return effects
-
-    # ---- what peers remember
-
-    def _remembered(self, about: Identity, question: Recall) -> Recalled:
-        statements = self._statements.get(about, {})
-        newest = sorted(statements, key=lambda digest: statements[digest])[-64:]
-        beat = self.heartbeats.get(about)
-        return Recalled(
-            about=about,
-            nonce=question.nonce,
-            boot=beat.heartbeat.boot if beat is not None else 0,
-            statements=len(statements),
-            newest_at_ms=max(statements.values(), default=Millis(0)),
-            newest=tuple(newest),
-        )
-
-    def _recalled(self, peer: Identity, answer: Recalled) -> list[Effect]:
-        if self.recall is None or answer.about != self.settings.me or self.recall.is_released:
-            return []
-        held = frozenset(self._statements.get(self.settings.me, {}))
-        self.recall = answered(self.recall, peer, answer, held=held)
-        return self._unlock()
-
-    def _own_found(self, digest: Digest, is_held: bool) -> list[Effect]:
-        if self.recall is None or digest not in self.recall.missing:
-            return []
-        if not is_held:
-            text = f"a peer holds our statement {digest.hex()[:16]}, which this disk never made: restored from an old copy?"
-            return [Page(PageKind.CANNOT_SIGN, text)]
-        self.recall = found(self.recall, digest)
-        return self._unlock()
-
-    def _unlock(self) -> list[Effect]:
-        if not self.is_released:
-            return []
-        return [UnlockSigner(), *self.book.ask_again()]
-
-    def _note_statement(self, envelope: Envelope) -> None:
-        statements = self._statements.setdefault(envelope.author, {})
-        statements[envelope.digest] = envelope.at_ms
-        if len(statements) > MAX_OWN:
-            del statements[min(statements, key=lambda digest: statements[digest])]
 
     # ---- the audit log's release
 

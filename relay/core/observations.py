@@ -1,6 +1,7 @@
 """What an adapter reads of one block, and how it is asked for (SPEC 5.1, 5.2).
 
-Queries are made by an adapter from a plan's text and compared by value: two plans that ask the same share one read.
+Queries are made by an adapter from a plan's text and compared by value: two plans that ask the same share
+one read.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ class EventQuery:
 
 @dataclass(frozen=True, slots=True)
 class CallQuery:
-    """One read-only call. `call` is `name(types) returns (types)`; `args` its arguments; `word` the result's index."""
+    """One read-only call. `call` is `name(types) returns (types)`; `args` its arguments; `word` the
+    result's index.
+    """
 
     chain: Caip2
     address: str
@@ -87,7 +90,8 @@ class EndedHow(StrEnum):
 class GatewayEvent:
     """One step of an act's record at a gateway.
 
-    `until` is set for started and extended; `how`, `ended_at`, `undone` for ended. `mandate` and `decision_id` are
+    `until` is set for started and extended; `how`, `ended_at`, `undone` for ended. `mandate` and
+    `decision_id` are
     None where the gateway names none (expire, adopt, dismiss, close). `gas_used` is the transaction's.
     """
 
@@ -108,7 +112,9 @@ class GatewayEvent:
 
 @dataclass(frozen=True, slots=True)
 class PlanRegistered:
-    """The gateway's owner set the plan hashes (SPEC 5.6); `following` is valid beside `current` until `overlap_until`."""
+    """The gateway's owner set the plan hashes (SPEC 5.6); `following` is valid beside `current` until
+    `overlap_until`.
+    """
 
     gateway: Gateway
     log_index: int
@@ -119,7 +125,7 @@ class PlanRegistered:
 
 @dataclass(frozen=True, slots=True)
 class BlockReads:
-    """All that was read of one block, in the order of log index and query; equal for every honest endpoint."""
+    """All that was read of one block, by log index and query; equal for every honest endpoint."""
 
     header: Header
     rows: tuple[EventRow, ...] = ()

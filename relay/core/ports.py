@@ -12,15 +12,15 @@ from proofs.mandate import Mandate
 from relay.core.observations import BlockReads, CallQuery, ChainQueries, EventQuery
 from relay.core.types import ActId, Address, BlockRef, Caip2, DecisionId, Gateway, Header, Identity
 
-
-# --- what a plan says of an act, and what an adapter makes of it -------------------------------------------------
+# ---- what a plan says of an act, and what an adapter makes of it
 
 
 @dataclass(frozen=True, slots=True)
 class ActText:
     """An act as a plan writes it (SPEC 5.5), before an adapter has read it.
 
-    `call`, `state` and `undo` are written `name(type literal, …)`, as `setEnabled(address 0x22…, bool false)`;
+    `call`, `state` and `undo` are written `name(type literal, …)`, as `setEnabled(address 0x22…, bool
+    false)`;
     `restore` likewise, with `_` in the place of the value that `state` read before, as `setCap(uint256 _)`.
     """
 
@@ -41,7 +41,9 @@ class ActText:
 
 @dataclass(frozen=True, slots=True)
 class EncodedAct:
-    """An act as its chain's gateway knows it; `registration` is what the owner registers, in the adapter's own form."""
+    """An act as its chain's gateway knows it; `registration` is what the owner registers, in the adapter's
+    own form.
+    """
 
     gateway: Gateway
     act_id: ActId
@@ -49,7 +51,7 @@ class EncodedAct:
     registration: tuple[object, ...]
 
 
-# --- calls to a gateway ------------------------------------------------------------------------------------------
+# ---- calls to a gateway
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,9 @@ class SubmissionStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What became of one call. `tx` is 32 bytes once something was sent; `reason` is the gateway's error by name."""
+    """What became of one call. `tx` is 32 bytes once something was sent; `reason` is the gateway's error by
+    name.
+    """
 
     status: SubmissionStatus
     tx: bytes | None = None
@@ -97,7 +101,7 @@ class Submission:
     reason: str = ""
 
 
-# --- chains ------------------------------------------------------------------------------------------------------
+# ---- chains
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,9 @@ class ChainSettings:
 
 
 class Endpoint(Protocol):
-    """One RPC endpoint. Every method raises `EndpointUnavailable` for anything but a full, well-formed answer."""
+    """One RPC endpoint. Every method raises `EndpointUnavailable` for anything but a full, well-formed
+    answer.
+    """
 
     operator: str
 
@@ -137,7 +143,9 @@ class Endpoint(Protocol):
     async def finalized(self) -> Header: ...
 
     async def headers(self, first: int, last: int) -> tuple[Header, ...]:
-        """The canonical headers from `first` to `last`, both included, in order, as few as the endpoint has."""
+        """The canonical headers from `first` to `last`, both included, in order, as few as the endpoint
+        has.
+        """
         ...
 
     async def observe(self, headers: Sequence[Header], queries: ChainQueries) -> tuple[BlockReads, ...]:
@@ -145,7 +153,9 @@ class Endpoint(Protocol):
         ...
 
     def heads(self) -> AsyncIterator[Header]:
-        """New heads as they come (WebSocket); raises `EndpointUnavailable` when the subscription ends or is not offered."""
+        """New heads as they come (WebSocket); raises `EndpointUnavailable` when the subscription ends or is
+        not offered.
+        """
         ...
 
 
@@ -154,7 +164,9 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Agreement(Generic[T_co]):
-    """An answer that `agreeing` of `asked` configured endpoints gave alike, at least as many as the chain needs."""
+    """An answer that `agreeing` of `asked` configured endpoints gave alike, at least as many as the chain
+    needs.
+    """
 
     value: T_co
     agreeing: int
@@ -162,7 +174,9 @@ class Agreement(Generic[T_co]):
 
 
 class AgreedChain(Protocol):
-    """A chain read through several endpoints at once. The reads raise `NoAgreement` where too few answer alike."""
+    """A chain read through several endpoints at once. The reads raise `NoAgreement` where too few answer
+    alike.
+    """
 
     @property
     def settings(self) -> ChainSettings: ...
@@ -193,7 +207,9 @@ class AgreedChain(Protocol):
         ...
 
     async def disagreement(self) -> tuple[tuple[str, ...], int]:
-        """The next block number for which operators answered otherwise than the quorum, and those operators."""
+        """The next block number for which operators answered otherwise than the quorum, and those
+        operators.
+        """
         ...
 
 
@@ -217,7 +233,8 @@ class Submitter(Protocol):
 
 
 class Adapter(Protocol):
-    """One kind of chain: a package and an entry point in the group `tocsin.adapters`, named by its CAIP-2 namespace.
+    """One kind of chain: a package and an entry point in the group `tocsin.adapters`, named by its CAIP-2
+    namespace.
 
     The first three methods are pure and raise `PlanError` with the offending text.
     """
@@ -245,11 +262,13 @@ class Adapter(Protocol):
     ) -> AbstractAsyncContextManager[Submitter]: ...
 
 
-# --- keys --------------------------------------------------------------------------------------------------------
+# ---- keys
 
 
 class Signer(TransactionSigner, Protocol):
-    """Private keys and the signing guard behind one boundary (SPEC 6.3): a key without its guard signs anything."""
+    """Private keys and the signing guard behind one boundary (SPEC 6.3): a key without its guard signs
+    anything.
+    """
 
     @property
     def identity(self) -> Identity: ...
@@ -271,15 +290,19 @@ class Signer(TransactionSigner, Protocol):
         mandate: Mandate,
         make_payload: Callable[[bytes], bytes],
     ) -> tuple[bytes, bytes]:
-        """Sign a mandate and the attestation that carries it, with one write to the guard; the usual way to attest.
+        """Sign a mandate and the attestation that carries it, with one write to the guard; the usual way to
+        attest.
 
-        `make_payload` gets the mandate's signature (as `sign_mandate` gives it) and gives the attestation's payload.
+        `make_payload` gets the mandate's signature (as `sign_mandate` gives it) and gives the attestation's
+        payload.
         Gives that payload and its Ed25519 signature. Raises `GuardRefusal`.
         """
         ...
 
     async def sign_envelope(self, payload: bytes) -> bytes:
-        """Ed25519 over an envelope's payload (SPEC 1.2). An attestation whose digest the guard does not hold is refused."""
+        """Ed25519 over an envelope's payload (SPEC 1.2). An attestation whose digest the guard does not
+        hold is refused.
+        """
         ...
 
     async def sign_checkpoint(self, body: bytes) -> bytes:

@@ -1,21 +1,27 @@
-"""What peers remember of us, before we sign anything (SPEC 6.3): an old disk must not contradict a newer self."""
+"""What peers remember of us (SPEC 6.3): an old disk must not contradict a newer self."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from proofs.hashes import tagged
 from relay.core.messages import Recalled
 from relay.core.types import Digest, Identity, Millis
 
-__all__ = ["RecallState", "answered", "began", "found"]
+__all__ = ["RecallState", "answered", "began", "disowned", "found", "overdue"]
 
 
 @dataclass(frozen=True, slots=True)
 class RecallState:
-    """Asking --f+1 answers, every named statement at hand--> released     (final until the next start)
+    """Whether this process may sign.
 
-    `need` is f+1. `missing` are statements of ours that a peer named and our disk does not hold.
+    ```
+    asking --f+1 answers, every named statement at hand--> released  (final)
+    asking --overdue, all but f peers name nothing that is missing--> released
+    asking --a statement came back that the guard does not hold--> disowned  (final)
+    ```
+    `need` is f+1, `enough` is n−1−f. `missing` are statements of ours that a peer named and our disk does
+    not hold; a name proves nothing, so that f liars delay a start but cannot prevent it.
     """
 
     boot: int
@@ -23,19 +29,37 @@ class RecallState:
     nonce: bytes
     began_ms: Millis
     need: int
+    enough: int
     answers: frozenset[Identity] = frozenset()
-    missing: frozenset[Digest] = field(default_factory=frozenset)
+    clean: frozenset[Identity] = frozenset()
+    """Those of `answers` that named only what we hold."""
+    missing: frozenset[Digest] = frozenset()
+    is_overdue: bool = False
+    is_disowned: bool = False
 
     @property
     def is_released(self) -> bool:
         """Tell whether signing may begin."""
-        return len(self.answers) >= self.need and not self.missing
+        if self.is_disowned:
+            return False
+        is_complete = len(self.answers) >= self.need and not self.missing
+        return is_complete or (self.is_overdue and len(self.clean) >= max(self.enough, self.need))
 
 
-def began(*, boot: int, instance: bytes, at_ms: Millis, need: int) -> RecallState:
-    """Give the state of a process that has just started; its nonce is no secret, it only tells answers apart."""
+def began(*, boot: int, instance: bytes, at_ms: Millis, members: int, malicious: int) -> RecallState:
+    """Give the state of a process that has just started, one of `members`, of whom `malicious` may lie.
+
+    Its nonce is no secret, it only tells answers apart.
+    """
     nonce = tagged("tocsin/recall/1", instance + boot.to_bytes(8, "big") + at_ms.to_bytes(8, "big"))[:16]
-    return RecallState(boot=boot, instance=instance, nonce=nonce, began_ms=at_ms, need=need)
+    return RecallState(
+        boot=boot,
+        instance=instance,
+        nonce=nonce,
+        began_ms=at_ms,
+        need=malicious + 1,
+        enough=members - 1 - malicious,
+    )
 
 
 def answered(state: RecallState, peer: Identity, answer: Recalled, *, held: frozenset[Digest]) -> RecallState:
@@ -43,9 +67,24 @@ def answered(state: RecallState, peer: Identity, answer: Recalled, *, held: froz
     if answer.nonce != state.nonce:
         return state
     unknown = frozenset(answer.newest) - held
-    return replace(state, answers=state.answers | {peer}, missing=state.missing | unknown)
+    return replace(
+        state,
+        answers=state.answers | {peer},
+        clean=state.clean - {peer} if unknown else state.clean | {peer},
+        missing=(state.missing | unknown) - held,
+    )
 
 
 def found(state: RecallState, digest: Digest) -> RecallState:
     """Take note that a missing statement came back and the guard holds what it says."""
     return replace(state, missing=state.missing - {digest})
+
+
+def disowned(state: RecallState) -> RecallState:
+    """Take note that a statement came back, under our signature, that our guard does not hold."""
+    return replace(state, is_disowned=True)
+
+
+def overdue(state: RecallState) -> RecallState:
+    """Take note that what peers name would have come back by now, if it existed."""
+    return replace(state, is_overdue=True)

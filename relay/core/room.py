@@ -1,4 +1,6 @@
-"""Everything a node holds of one plan: its evaluator, its schedule, and the judgement of decisions under it."""
+"""Everything a node holds of one plan: its evaluator, its schedule, and the judgement of decisions under
+it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from proofs.decision import BlockRef, Decision
 from proofs.mandate import Op
 from relay.core.compiled import CompiledPlan
 from relay.core.decisions import Prepared, link_of
-from relay.core.evaluate import RELEASE, Outcome, PeerFacts, PlanEvaluator, trace_of
+from relay.core.errors import WireError
+from relay.core.evaluate import RELEASE, Outcome, PeerFacts, PlanEvaluator, RuleOutcome, trace_of
 from relay.core.plan import Listen, Mode
 from relay.core.schedule import Assessment, Edge, Schedule
 from relay.core.types import Caip2, PlanHash
@@ -33,7 +36,9 @@ _NO_TRACE: Mapping[str, Value] = {
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """A certified decision that a link may follow: its plan's verbs, and the plans visited on the way to it."""
+    """A certified decision that a link may follow: its plan's verbs, and the plans visited on the way to
+    it.
+    """
 
     prepared: Prepared
     reference: Caip2
@@ -62,6 +67,22 @@ class Room:
     def reference_head(self) -> BlockRef | None:
         """Give the newest block of the reference chain that a quorum of endpoints had."""
         return self._reference.head
+
+    def check_time(self, prepared: Prepared) -> None:
+        """Refuse what is over or far ahead (SPEC 6.5), by the decision's own time, not that of its arrival.
+
+        Raises:
+            WireError: `stale attestation` or `early attestation`.
+        """
+        head, anchor = self.reference_head(), prepared.decision.anchor
+        if head is None:
+            return
+        if head.timestamp > prepared.mandate.not_after:
+            raise WireError(
+                "stale attestation", f"over at {prepared.mandate.not_after}, head at {head.timestamp}"
+            )
+        if anchor.timestamp > head.timestamp + self.compiled.plan.clock.rearm_s:
+            raise WireError("early attestation", f"anchor at {anchor.timestamp}, head at {head.timestamp}")
 
     def advance(self) -> tuple[Edge, ...]:
         """Evaluate what has become readable and give the new edges, in the order of the chain."""
@@ -112,7 +133,7 @@ class Room:
         )
 
     def link_anchor(self, parent: Parent) -> BlockRef | Assessment:
-        """Give the reference block pinned to the parent's time (SPEC 5.4), or that it cannot be told (yet)."""
+        """Give the reference block pinned to the parent's time (SPEC 5.4), or why it cannot be told."""
         limit = parent.prepared.decision.anchor.timestamp - self.compiled.plan.clock.lag_s
         if not self._reference.has_later_than(limit):
             return Assessment.LATER
@@ -125,8 +146,9 @@ class Room:
             return _NO_TRACE
         link = link_of(self.compiled, decision.subject)
         if link is not None and parent is not None:
-            outcome = self.evaluator.condition(link, decision.anchor, parent.facts[0])
-            return trace_of(evaluation, decision.subject, outcome)
+            outcomes = self._conditions(link, parent, decision.anchor)
+            telling = next((outcome for outcome in outcomes if outcome.effective), outcomes[0])
+            return trace_of(evaluation, decision.subject, telling)
         return trace_of(evaluation, decision.subject if decision.op is Op.PROTECT else RELEASE)
 
     def _assess_link(self, link: Listen, parent: Parent, anchor: BlockRef) -> Assessment:
@@ -135,8 +157,13 @@ class Room:
             return Assessment.WRONG
         if self.compiled.plan.hash not in self._reference.plan_in_force(gateway, anchor):
             return Assessment.WRONG
-        outcomes = [self.evaluator.condition(link, anchor, facts) for facts in parent.facts]
-        if any(outcome is not None and outcome.effective for outcome in outcomes):
+        outcomes = self._conditions(link, parent, anchor)
+        if any(outcome.effective for outcome in outcomes):
             return Assessment.RIGHT
-        blind = any(outcome is None or outcome.outcome is Outcome.ABSTAIN for outcome in outcomes)
-        return Assessment.LATER if blind else Assessment.WRONG
+        is_blind = any(outcome.outcome is Outcome.ABSTAIN for outcome in outcomes)
+        return Assessment.LATER if is_blind else Assessment.WRONG
+
+    def _conditions(self, link: Listen, parent: Parent, anchor: BlockRef) -> list[RuleOutcome]:
+        """Evaluate a link's condition for each act of the parent; `anchor` is on the chain."""
+        found = [self.evaluator.condition(link, anchor, facts) for facts in parent.facts]
+        return [outcome for outcome in found if outcome is not None]

@@ -1,6 +1,7 @@
 """When a plan decides: holds, slots, edges and rungs over the evaluations of one plan (SPEC 5.4).
 
-A `Schedule` holds the evaluations in order and answers two questions about them, always with the same answer for the
+A `Schedule` holds the evaluations in order and answers two questions about them, always with the same
+answer for the
 same chain: which decisions are due (`due`), and whether somebody's decision is right (`assess`).
 """
 
@@ -89,15 +90,17 @@ class Schedule:
     _fast: _Matured = field(default_factory=_Matured)
     _full: _Matured = field(default_factory=_Matured)
 
-    # --- the chain goes on, or back -----------------------------------------------------------------------------
+    # ---- the chain goes on, or back
 
     def extend(self, evaluations: Iterable[Evaluation]) -> tuple[Edge, ...]:
-        """Take the evaluations that follow and give the edges among them, whether or not they are still current."""
+        """Take the evaluations that follow and give the edges among them, whether or not they are still
+        current.
+        """
         edges: list[Edge] = []
         for evaluation in evaluations:
             previous = self.steps[-1] if self.steps else None
             self._index[evaluation.block.hash] = self._base + len(self.steps)
-            step = _step(self.compiled, previous, evaluation)
+            step = _step(previous, evaluation)
             self.steps.append(step)
             edges += self._edges_at(step)
         if self.steps:
@@ -112,7 +115,9 @@ class Schedule:
             matured.after = min(matured.after, number)
 
     def revise(self, evaluation: Evaluation) -> tuple[Edge, ...]:
-        """Put a later reading in the place of one that had to abstain, redo what follows, and give the new edges."""
+        """Put a later reading in the place of one that had to abstain, redo what follows, and give the new
+        edges.
+        """
         position = self._index.get(evaluation.block.hash)
         if position is None:
             return ()
@@ -138,7 +143,7 @@ class Schedule:
         position = self._index.get(block_hash)
         return None if position is None else self.steps[position - self._base]
 
-    # --- what is due --------------------------------------------------------------------------------------------
+    # ---- what is due
 
     def due(self) -> Iterator[Due]:
         """Give what has become ripe for proposing since the last call, in the order of the chain."""
@@ -155,21 +160,23 @@ class Schedule:
             yield step
 
     def _due_at(self, step: Step, tier: Tier) -> Iterator[Due]:
-        plan = self.compiled.plan
-        for rule in plan.rules.values():
+        for rule in self.compiled.plan.rules.values():
             for rung, content in enumerate(rule.ladder):
-                if tier is Tier.FAST and content.tier is not Tier.FAST:
-                    continue
-                for slot in self._slots_of(rule, rung, step):
-                    yield Due(Op.PROTECT, rule.name, rung, tier, step, (rule.name, slot, rung, int(tier)))
+                # A fast rung is decided fast and then in full, a full rung in full only.
+                if tier is Tier.FULL or content.tier is Tier.FAST:
+                    for slot in self._slots_of(rule, rung, step):
+                        yield Due(Op.PROTECT, rule.name, rung, tier, step, (rule.name, slot, rung, int(tier)))
         if tier is Tier.FULL and self._begins_slot(step):
-            for name in plan.acts:
-                slot = step.block.timestamp // plan.clock.rearm_s
-                for op in (Op.EXTEND, Op.RELEASE):
-                    if self._assess_act(op, name, step) is Assessment.RIGHT:
-                        yield Due(op, name, 0, tier, step, (f"{op.name}:{name}", slot, 0, int(tier)))
+            yield from self._acts_due_at(step)
 
-    # --- is a decision right? -----------------------------------------------------------------------------------
+    def _acts_due_at(self, step: Step) -> Iterator[Due]:
+        slot, tier = step.block.timestamp // self.compiled.plan.clock.rearm_s, Tier.FULL
+        for name in self.compiled.plan.acts:
+            for op in (Op.EXTEND, Op.RELEASE):
+                if self._assess_act(op, name, step) is Assessment.RIGHT:
+                    yield Due(op, name, 0, tier, step, (f"{op.name}:{name}", slot, 0, int(tier)))
+
+    # ---- is a decision right?
 
     def assess(self, decision: Decision) -> Assessment:
         """Tell whether the chain bears `decision` out (SPEC 5.4, 6.1); links are the node's to judge."""
@@ -229,7 +236,7 @@ class Schedule:
             if any(act in rung.acts for rung in rule.ladder)
         )
 
-    # --- slots and edges ----------------------------------------------------------------------------------------
+    # ---- slots and edges
 
     def _slots_of(self, rule: Rule, rung: int, step: Step) -> Iterator[int]:
         """Give the slots whose edge puts rung `rung` of `rule` at `step`, if the rule is held there."""
@@ -287,7 +294,7 @@ class Schedule:
             return age <= 1
         return age <= 0 or (age == 1 and newest.number - anchor.number < longest_hold)
 
-    # --- positions ----------------------------------------------------------------------------------------------
+    # ---- positions
 
     def _first_after(self, number: int) -> int:
         return bisect_right(self.steps, number, key=lambda step: step.block.number)
@@ -309,7 +316,7 @@ class Schedule:
         self._base += count
 
 
-def _step(compiled: CompiledPlan, previous: Step | None, evaluation: Evaluation) -> Step:
+def _step(previous: Step | None, evaluation: Evaluation) -> Step:
     streaks: dict[str, int] = {}
     unknown: dict[str, int] = {}
     for name, outcome in evaluation.rules.items():

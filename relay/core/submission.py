@@ -1,4 +1,4 @@
-"""Who submits, and when (SPEC 6.6): a deterministic order, so that one call is sent and all the others wait for it."""
+"""Who submits, and when (SPEC 6.6): in an order that all know, so that one sends and the others wait."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MIN_STAGGER_MS = 2_000
 
 
 def rank(subject: bytes, chain: Caip2, members: Iterable[Identity], me: Identity) -> int:
-    """Give the place of `me` in the order for `subject` (a decision id, or an act that is over) on `chain`."""
+    """Give the place of `me` in the order on `chain` for `subject`: a decision id, or an act that is over."""
     mine = _ticket(subject, chain, me)
     return sum(1 for identity in members if _ticket(subject, chain, identity) < mine)
 

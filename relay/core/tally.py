@@ -13,7 +13,7 @@ from relay.core.decisions import Prepared
 from relay.core.messages import Attestation, Verdict
 from relay.core.types import Address, Digest, Identity
 
-__all__ = ["Slot", "Tally", "Taken", "take"]
+__all__ = ["Slot", "Taken", "Tally", "take"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,6 @@ class Taken(StrEnum):
     COUNTED = "counted"
     CERTIFIED = "certified"
     REPEATED = "repeated"
-    CONTRADICTS = "contradicts"
     BAD_DIGEST = "bad mandate digest"
     BAD_SIGNATURE = "bad mandate signature"
 
@@ -65,13 +64,13 @@ def take(
 ) -> tuple[Tally, Taken]:
     """Put a member's word into its slot (SPEC 6.1, 6.2).
 
-    A slot is filled once by attest or dissent, and before that by at most one abstention. An attestation over another
-    digest than the plan gives, or with a signature that is not the member's, takes the slot's place for nothing.
+    A slot is filled once by attest or dissent, and before that by at most one abstention. An attestation
+    over another
+    digest than the plan gives, or with a signature that is not the member's, takes the slot's place for
+    nothing.
     """
     author = envelope.author
     held = tally.slots.get(author)
-    if held is not None and _contradicts(held, attestation):
-        return tally, Taken.CONTRADICTS
     if held is not None and (held.verdict is not Verdict.ABSTAIN or attestation.verdict is Verdict.ABSTAIN):
         return tally, Taken.REPEATED
     slot = Slot(
@@ -93,14 +92,6 @@ def take(
     if certificate is None:
         return tally, Taken.COUNTED
     return replace(tally, certificate=certificate), Taken.CERTIFIED
-
-
-def _contradicts(held: Slot, attestation: Attestation) -> bool:
-    return (
-        held.verdict is Verdict.ATTEST
-        and attestation.verdict is Verdict.ATTEST
-        and held.mandate_digest != attestation.digest
-    )
 
 
 def _is_signed_by(attestation: Attestation, author: Identity, committee: CommitteeDocument) -> bool:

@@ -1,4 +1,4 @@
-"""The one door by which a peer's bytes become a message (SPEC 1.2, 3): size, shape, signer, network, then signature."""
+"""The one door by which a peer's bytes become a message (SPEC 1.2, 3): form, then signer, then signature."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def open_message(raw: bytes, committee: CommitteeDocument) -> tuple[Envelope, Me
     """Open what a peer sent: a verified envelope of a member, and its message.
 
     Raises:
-        WireError: `malformed`, `other network`, `unknown signer`, `other epoch`, `bad signature` or `bad evidence`.
+        WireError: `malformed`, `other network`, `unknown signer`, `other epoch`, `bad signature` or `bad
+        evidence`.
     """
     try:
         unverified = parse_envelope(raw)

@@ -1,0 +1,82 @@
+"""Who follows whom: certified decisions of listened plans, and the links that wait to follow them (SPEC
+5.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from proofs.mandate import Op
+from relay.core.decisions import Prepared
+from relay.core.evaluate import PeerFacts
+from relay.core.room import Parent, Room
+from relay.core.types import DecisionId, PlanHash
+
+__all__ = ["Links", "WaitingLink"]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingLink:
+    """A link that is to be proposed once its anchor can be told."""
+
+    parent: Parent
+    plan_hash: PlanHash
+    name: str
+
+
+@dataclass(slots=True)
+class Links:
+    """Certified protect decisions by id, and what still waits for them; only certificates get in here."""
+
+    rooms: Mapping[PlanHash, Room]
+    waiting: list[WaitingLink] = field(default_factory=list)
+    _parents: dict[DecisionId, Parent] = field(default_factory=dict)
+    _orphans: dict[DecisionId, list[Prepared]] = field(default_factory=dict)
+    """Certified links by the parent whose certificate we do not have: how far they are down cannot be told
+    yet.
+    """
+
+    def parent_of(self, prepared: Prepared) -> Parent | None:
+        """Give the certified parent of a decision, if it has one that is known."""
+        parent = prepared.decision.parent
+        return None if parent is None else self._parents.get(parent)
+
+    def follow(self, prepared: Prepared) -> None:
+        """Let the listening plans know of a certified protect decision."""
+        decision = prepared.decision
+        if decision.op is not Op.PROTECT or prepared.id in self._parents:
+            return
+        above = self.parent_of(prepared)
+        if decision.parent is not None and above is None:
+            self._orphans.setdefault(decision.parent, []).append(prepared)
+            return
+        visited = (*(above.visited if above is not None else ()), decision.plan_hash)
+        parent = self._parents[prepared.id] = self._parent(prepared, visited)
+        for plan_hash, room in self.rooms.items():
+            self.waiting += [WaitingLink(parent, plan_hash, link.name) for link in room.links_to(parent)]
+        for orphan in self._orphans.pop(prepared.id, ()):
+            self.follow(orphan)
+
+    def forget(self, decision_ids: Iterable[DecisionId]) -> None:
+        """Drop decisions that are over."""
+        for decision_id in decision_ids:
+            self._parents.pop(decision_id, None)
+            self._orphans.pop(decision_id, None)
+
+    def _parent(self, prepared: Prepared, visited: tuple[PlanHash, ...]) -> Parent:
+        compiled = self.rooms[prepared.decision.plan_hash].compiled
+        plan = compiled.plan
+        facts = tuple(
+            PeerFacts(
+                verb=plan.acts[name].verb,
+                tier=prepared.decision.tier.name.lower(),
+                chain=plan.acts[name].text.chain,
+                protocol=plan.protocol,
+                rule=prepared.decision.subject,
+                hops=len(visited),
+            )
+            for name in prepared.act_names
+        )
+        reference = plan.clock.reference
+        return Parent(prepared, reference, compiled.gateways[reference], facts, visited)
