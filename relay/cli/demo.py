@@ -50,9 +50,10 @@ evidence was verified.
 @click.pass_obj
 def demo(settings: Settings, events: Path | None, quorum: str, seed: int, keep: bool, pace: float) -> int:
     """Two chains, four relays, one attack: watch it being contained."""
-    found = [entry for entry in entry_points(group=GROUP)]
+    found = list(entry_points(group=GROUP))
     if not found:
-        raise ConfigError("tocsin demo", "expected an installed demonstration, got none", remedy="run make demo")
+        problem = "expected an installed demonstration, got none"
+        raise ConfigError("tocsin demo", problem, remedy="run make demo")
     code: int = found[0].load()(
         events=events, quorum=quorum, seed=seed, keep=keep, as_json=settings.json, pace=pace
     )
