@@ -13,7 +13,9 @@ from multiaddr.exceptions import Error as MultiaddrFailure
 from relay.gossip.buckets import Rate
 from relay.gossip.errors import LaneConfigRefused
 
-__all__ = ["EnvelopeStore", "LaneConfig", "LanePeer", "Mail", "host_and_port"]
+__all__ = ["EnvelopeStore", "LaneConfig", "LanePeer", "Mail", "dial_target", "host_and_port"]
+
+_DIALLED = (["ip4"], ["ip6"], ["dns"], ["dns4"], ["dns6"])
 
 _MEBIBYTE = 1024 * 1024
 _MESSAGES = Rate(per_s=500, burst=2_000)
@@ -92,7 +94,7 @@ class LaneConfig:
         for peer in self.peers:
             _require("identity", len(peer.identity) == 32, "32 bytes", len(peer.identity))
             for address in peer.addresses:
-                _parse(address)
+                dial_target(address)
         identities = {peer.identity for peer in self.peers}
         _require("peers", len(identities) == len(self.peers), "each identity once", "one twice")
         most = self.max_frame_bytes // 32
@@ -117,6 +119,19 @@ def host_and_port(address: str) -> tuple[str, int]:
         raise LaneConfigRefused("listen", f"expected /ip4/<address>/tcp/<port>, got {address}")
     host, port = parsed.value_for_protocol(names[0]), parsed.value_for_protocol("tcp")
     return str(ip_address(str(host))), int(str(port))
+
+
+def dial_target(address: str) -> tuple[str, int]:
+    """Host or name, and TCP port, of a multiaddr to dial; a /p2p part is allowed and changes nothing.
+
+    Raises:
+        LaneConfigRefused: it is no multiaddr of an IP address or a name, and a TCP port.
+    """
+    parsed = _parse(address)
+    names = [protocol.name for protocol in parsed.protocols()]
+    if names[:1] not in _DIALLED or names[1:] not in (["tcp"], ["tcp", "p2p"]):
+        raise LaneConfigRefused("address", f"expected /ip4|ip6|dns.../<host>/tcp/<port>, got {address}")
+    return str(parsed.value_for_protocol(names[0])), int(str(parsed.value_for_protocol("tcp")))
 
 
 def _require(where: str, is_right: bool, expected: str, got: object) -> None:  # noqa: FBT001 - a check

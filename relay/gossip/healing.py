@@ -42,7 +42,8 @@ class HealingParts:
 class _Member:
     """What we know of one connected member; its HAVE may come before our own stream is up."""
 
-    every_s: float
+    repeat_every_s: float
+    repeat_at_s: float = 0.0
     is_up: bool = False
     have_at_s: float = 0.0
     last_have: frozenset[bytes] = frozenset()
@@ -113,20 +114,21 @@ class Healing:
         return min(member.have_at_s, member.asked_until_s) if member.asked else member.have_at_s
 
     async def _send_have(self, peer: bytes, member: _Member) -> None:
-        """Say what we hold; less and less often while it is the same and the member lacks nothing of it."""
+        """Say what we hold if there is news; the same again less and less often while nobody lacks it."""
         digests = await self._recent_digests()
         held = frozenset(digests)
-        is_quiet = held == member.last_have and not member.has_asked
-        member.every_s = (
-            min(member.every_s * 2, self._config.anti_entropy_max_s)
-            if is_quiet
-            else self._config.anti_entropy_every_s
-        )
+        now_s = self._parts.clock()
+        member.have_at_s = now_s + self._config.anti_entropy_every_s * self._parts.chance.uniform(0.75, 1.25)
+        has_news = member.has_asked or not held <= member.last_have
+        if not digests or (not has_news and now_s < member.repeat_at_s):
+            return
+        every_s = self._config.anti_entropy_every_s
+        longer_s = min(member.repeat_every_s * 2, self._config.anti_entropy_max_s)
+        member.repeat_every_s = every_s if has_news else longer_s
+        member.repeat_at_s = now_s + member.repeat_every_s
         member.last_have, member.has_asked = held, False
-        member.have_at_s = self._parts.clock() + member.every_s * self._parts.chance.uniform(0.75, 1.25)
-        if digests:
-            self._parts.outboxes[peer].put_control(encode(FrameKind.HAVE, b"".join(digests)))
-            self._parts.flush()
+        self._parts.outboxes[peer].put_control(encode(FrameKind.HAVE, b"".join(digests)))
+        self._parts.flush()
 
     async def _recent_digests(self) -> tuple[bytes, ...]:
         """What we hold, newest first, at most a second old: the store is not asked for each of 50 members."""

@@ -12,14 +12,10 @@ from dataclasses import dataclass
 from random import Random
 
 import trio
-from libp2p.io.trio import TrioTCPStream
-from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.peer.id import ID
-from libp2p.transport.tcp.tcp import TCP
-from multiaddr import Multiaddr
 
 from relay.gossip.buckets import Bucket
-from relay.gossip.config import LaneConfig, LanePeer, host_and_port
+from relay.gossip.config import LaneConfig, LanePeer, dial_target, host_and_port
 from relay.gossip.counters import Counters, Drop
 from relay.gossip.errors import ListenRefused
 from relay.gossip.link import Buckets, Link, Surroundings
@@ -146,7 +142,7 @@ class Host:
             await trio.sleep(self._penalty_left_s(peer.identity))
             began_s = trio.current_time()
             for address in peer.addresses:
-                await self._dial(peer.identity, Multiaddr(address))
+                await self._dial(peer.identity, address)
             if trio.current_time() - began_s > _GOOD_LINK_S + self._config.handshake_timeout_s * len(
                 peer.addresses
             ):
@@ -154,7 +150,7 @@ class Host:
             await trio.sleep(wait_s * self._parts.chance.uniform(0.75, 1.25))
             wait_s = min(wait_s * 2, self._config.redial_max_s)
 
-    async def _dial(self, identity: bytes, address: Multiaddr) -> None:
+    async def _dial(self, identity: bytes, address: str) -> None:
         """Dial one address, and stay until the link that came of it, if any, has ended."""
         sockets: list[trio.SocketStream] = []
         muxed: CappedYamux | None = None
@@ -171,10 +167,10 @@ class Host:
                 await trio.aclose_forcefully(tcp)
 
     async def _outbound(
-        self, identity: bytes, address: Multiaddr, sockets: list[trio.SocketStream]
+        self, identity: bytes, address: str, sockets: list[trio.SocketStream]
     ) -> CappedYamux | None:
         try:
-            tcp = await _open_tcp(address)
+            tcp = await trio.open_tcp_stream(*dial_target(address))
             sockets.append(tcp)
             return await self._upgrader.outbound(CappedTcp(tcp), self._peer_ids[identity])
         except PeerRefused as refused:
@@ -230,14 +226,6 @@ class Host:
 
     def _count(self, drop: Drop) -> None:
         self._parts.counters.count(drop)
-
-
-async def _open_tcp(address: Multiaddr) -> trio.SocketStream:
-    """Dial as py-libp2p does, names resolved; whatever it raises."""
-    raw = await TCP().dial(address)
-    if isinstance(raw, RawConnection) and isinstance(raw.stream, TrioTCPStream):
-        return raw.stream.stream
-    raise AssertionError(f"expected a TCP stream of trio, got {type(raw).__name__}")
 
 
 def _address_of(configured: str, listener: trio.SocketListener) -> str:

@@ -77,6 +77,8 @@ class Link:
         self._buckets = buckets
         self._around = around
         self._wake = trio.Event()
+        self._wake_pong = trio.Event()
+        self._ping_heard = b""
         self._scope = trio.CancelScope()
         self._has_ended = False
         self._streams = 0
@@ -176,15 +178,16 @@ class Link:
             stream = await self._muxed.accept_stream()
             if self._streams < _STREAMS_AT_ONCE:
                 self._streams += 1
-                nursery.start_soon(self._guard, self._answer, stream)
+                nursery.start_soon(self._guard, self._answer, nursery, stream)
             else:
                 await self._refuse(stream, Drop.STREAM_EXCESS)
 
-    async def _answer(self, stream: IMuxedStream) -> None:
+    async def _answer(self, nursery: trio.Nursery, stream: IMuxedStream) -> None:
         try:
             drop = await self._negotiate(stream)
             if drop is None:
                 self._has_inbound = True
+                nursery.start_soon(self._guard, self._pong, stream)
                 await self._hear(stream)
             else:
                 await self._refuse(stream, drop)
@@ -216,9 +219,16 @@ class Link:
                 reader.finish()
                 raise _LinkEnded(Drop.LINK_FAILED) from None
             for frame in reader.feed(received):
-                await self._take(frame, stream)
+                self._take(frame)
 
-    async def _take(self, frame: Frame, stream: IMuxedStream) -> None:
+    async def _pong(self, stream: IMuxedStream) -> None:
+        """Answer the newest ping. A task of its own: a peer that takes no pongs must not stop our reading."""
+        while True:
+            await self._wake_pong.wait()
+            self._wake_pong = trio.Event()
+            await stream.write(encode(FrameKind.PONG, self._ping_heard))
+
+    def _take(self, frame: Frame) -> None:
         """Bring one frame to where it belongs, if the peer's rates allow it."""
         digest = sha256(frame.payload).digest() if frame.kind is FrameKind.MAIL else b""
         if not self._is_within_rates(frame, digest):
@@ -236,7 +246,8 @@ class Link:
             case FrameKind.WANT if self._allows(self._buckets.wants, Drop.WANT_FLOOD):
                 inbox.put_control(Want(self.peer, parse_digests(frame.payload, config.want_digests)))
             case FrameKind.PING:
-                await stream.write(encode(FrameKind.PONG, frame.payload))
+                self._ping_heard = frame.payload
+                self._wake_pong.set()
             case FrameKind.PONG:
                 raise FrameRefused(Drop.UNKNOWN_KIND, "anything but a pong", "a pong")
             case _:

@@ -35,6 +35,8 @@ __all__ = ["CappedTcp", "CappedYamux", "PeerRefused", "Upgrader", "identity_of",
 # A handshake needs below 2 kB each way; more before the peer is known is abuse.
 _STRANGER_BYTES = 16_384
 _READ_BYTES = 65_536
+# More than an honest member's outbox holds.
+_WAITING_BYTES = 8 * 1024 * 1024
 
 Refuse = Callable[[bytes], Drop | None]
 """The reason, if any, to turn away a known member that dials us."""
@@ -95,10 +97,11 @@ class CappedTcp(TrioTCPStream):
 
 
 class CappedYamux(Yamux):
-    """Yamux that takes data in pieces of at most 64 KiB: a peer may announce 16 MiB, and would fill them."""
+    """Yamux with bounded memory: py-libp2p's takes 16 MiB at once, and only warns when a window is exceeded."""
 
     async def _read_data_body(self, length: int) -> bytes:
-        if length > MAX_MESSAGE_SIZE:
+        waiting = sum(len(buffer) for buffer in self.stream_buffers.values())
+        if length > MAX_MESSAGE_SIZE or waiting > _WAITING_BYTES:
             # The one exception for which Yamux closes the connection here.
             raise trio.TooSlowError
         return await super()._read_data_body(length)

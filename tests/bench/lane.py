@@ -1,7 +1,7 @@
 """The committee lane between processes: one-way time, CPU for each message, idle CPU, memory.
 
-`python -m tests.bench.lane` prints one JSON object. All processes are on one machine, so the times compare with
-each other (CLOCK_MONOTONIC is one clock there), and only ratios within one run mean much on another machine.
+`python -m tests.bench.lane` prints one JSON object. All processes are on one machine, so their times compare
+(CLOCK_MONOTONIC is one clock there), and only ratios within one run mean much on another machine.
 """
 
 from __future__ import annotations

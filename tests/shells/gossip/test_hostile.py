@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 import threading
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 
 import pytest
@@ -289,6 +290,31 @@ async def hang_up(lane: Lane, peer: bytes) -> None:
 
     token.run_sync_soon(end)
     assert await asyncio.to_thread(done.wait, PATIENCE_S)
+
+
+async def test_a_member_that_ignores_its_window_cannot_fill_our_memory(town: Town) -> None:
+    """A stream whose protocol is never agreed on is not read, and yamux itself would hold whatever comes."""
+    sent_bytes = [0]
+
+    async def script() -> None:
+        bob = peer_id_of(town.identities["bob"])
+        upgrader = Upgrader(town.seeds["alice"], {bob: town.identities["bob"]}, lambda _: None)
+        tcp = await trio.open_tcp_stream("127.0.0.1", town.ports["bob"])
+        muxed = await upgrader.outbound(CappedTcp(tcp), bob)
+        data = struct.pack("!BBHII", 0, 0, 0, 1, 65_536) + bytes(65_536)
+        with trio.move_on_after(PATIENCE_S), suppress(Exception):
+            await muxed.secured_conn.write(struct.pack("!BBHII", 0, 1, 1, 1, 0))
+            while sent_bytes[0] < 40_000_000:
+                await muxed.secured_conn.write(data)
+                sent_bytes[0] += len(data)
+        await trio.aclose_forcefully(tcp)
+
+    config = town.patient("bob", handshake_timeout_s=PATIENCE_S)
+    async with town.open("bob", config) as bob, asyncio.timeout(PATIENCE_S):
+        await in_trio(script)
+
+        await until(lambda: bob.statistics()[Drop.LINK_FAILED] > 0)
+    assert sent_bytes[0] < 40_000_000
 
 
 async def test_many_streams_of_a_member_end_its_link(town: Town) -> None:

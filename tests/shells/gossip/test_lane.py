@@ -121,6 +121,16 @@ async def test_port_0_gives_the_address_that_is_bound(town: Town) -> None:
             await alice.wait_connected(1)
 
 
+async def test_a_member_is_found_by_name_too(town: Town) -> None:
+    by_name = LanePeer(town.identities["bob"], (f"/dns4/localhost/tcp/{town.ports['bob']}",))
+    async with (
+        town.open("bob") as bob,
+        town.open("alice", replace(town.config("alice"), peers=(by_name,))),
+        asyncio.timeout(PATIENCE_S),
+    ):
+        await bob.wait_connected(1)
+
+
 async def test_who_slept_receives_what_it_missed_byte_for_byte_and_in_order(town: Town) -> None:
     missed = [b"envelope %d " % number + bytes(number) for number in range(700)]
     for envelope in missed:

@@ -179,6 +179,7 @@ def test_a_bucket_refills_up_to_its_burst() -> None:
         ({"listen": "/ip4/127.0.0.1/tcp/4001/ws"}, "listen"),
         ({"peers": (LanePeer(bytes(31), ()),)}, "identity"),
         ({"peers": (LanePeer(ALICE, ("nowhere",)),)}, "address"),
+        ({"peers": (LanePeer(ALICE, ("/ip4/127.0.0.1/udp/1/quic-v1",)),)}, "address"),
         ({"peers": (LanePeer(ALICE, ()), LanePeer(ALICE, ()))}, "peers"),
         ({"have_digests": 8_193}, "have_digests"),
         ({"want_digests": 4}, "want_digests"),
