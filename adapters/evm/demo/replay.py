@@ -19,6 +19,8 @@ __all__ = ["Attack", "Block", "Bridge", "quiet_blocks"]
 MESSAGE: Final = "(uint256,address,uint256,address)"
 BLOCK_S: Final = 12
 """Between two blocks of either chain while the attack runs."""
+CALM_BLOCKS: Final = 20
+"""Regular blocks before the first bad release."""
 BORROW_AFTER_S: Final = 36
 """So long after the first bad release the attacker borrows against the bridged token."""
 UPDATER_KEY: Final = bytes.fromhex("59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d")
@@ -34,6 +36,10 @@ class Bridge:
     _next_burn: int = 0
     _messages: dict[str, tuple[int, str, int, str]] = field(default_factory=dict)
     _unburned: int = 1 << 64
+
+    def copy(self) -> Bridge:
+        """The same bridge at the same point, for another run of what follows."""
+        return Bridge(self.world, self._next_burn, dict(self._messages), self._unburned)
 
     def burn(self, step: Step) -> Call:
         """The user burns the bridged token on the far chain."""
@@ -88,7 +94,8 @@ class Block:
 
 def quiet_blocks(scenario: Scenario, bridge: Bridge) -> Iterable[Block]:
     """Give a block on each chain for every time at which something happened before the attack."""
-    for timestamp, steps in groupby(scenario.quiet(), key=lambda step: step.timestamp):
+    calm_from = scenario.attack_at - CALM_BLOCKS * BLOCK_S
+    for timestamp, steps in groupby(scenario.quiet(), key=lambda step: min(step.timestamp, calm_from - 1)):
         near, far = [], []
         for step in steps:
             if step.kind is Kind.BURN:
@@ -96,6 +103,9 @@ def quiet_blocks(scenario: Scenario, bridge: Bridge) -> Iterable[Block]:
             else:
                 near.append(bridge.release(step))
         yield Block(timestamp, tuple(near), tuple(far))
+    # Chains make blocks also when nobody uses them; the months before are mined without these for time's sake.
+    for number in range(CALM_BLOCKS, 0, -1):
+        yield Block(scenario.attack_at - number * BLOCK_S, (), ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,96 @@
+"""What the demonstration has shown, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+__all__ = ["SCHEMA", "ActReport", "Report"]
+
+SCHEMA = "tocsin/demo/1"
+
+
+@dataclass(frozen=True, slots=True)
+class ActReport:
+    """One protective call that took effect; `tx` in hex."""
+
+    chain: str
+    act: str
+    tx: str
+    block: int
+    gas: int
+    effect: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The outcome. Blocks are counted from the first bad release; values in USD at the times of the recording.
+
+    `certificate_ms` is from the first member's edge to the last member's certificate, by the wall clock.
+    """
+
+    scenario: str
+    seed: int
+    contained: bool
+    verified: bool
+    failed_check: str
+    false_triggers: int
+    quiet_hours: float
+    certificate_kind: str
+    certificate_ms: float
+    containment_blocks: Mapping[str, int]
+    containment_chain_s: Mapping[str, int]
+    releases_out: int
+    releases_attempted: int
+    value_out_usd: float
+    value_out_without_usd: float
+    borrowed_usd: float
+    second_leg_reverted: bool
+    acts: tuple[ActReport, ...]
+    bundle: str
+    bundle_from: str
+    policy: str
+    log_dir: str
+    pace_s: float
+    attesters: int
+    members: int
+
+    @property
+    def value_saved_usd(self) -> float:
+        """Against the same run on the same chains with nobody watching."""
+        return self.value_out_without_usd - self.value_out_usd
+
+    def document(self) -> dict[str, object]:
+        """The JSON form."""
+        return {
+            "schema": SCHEMA,
+            **asdict(self),
+            "value_saved_usd": round(self.value_saved_usd, 2),
+            "value_out_usd": round(self.value_out_usd, 2),
+            "value_out_without_usd": round(self.value_out_without_usd, 2),
+        }
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The rows of the table for people."""
+        blocks = ", ".join(f"{count} on {chain}" for chain, count in sorted(self.containment_blocks.items()))
+        seconds = ", ".join(f"{count} s on {chain}" for chain, count in sorted(self.containment_chain_s.items()))
+        share = 100 * self.value_out_usd / self.value_out_without_usd if self.value_out_without_usd else 0.0
+        return [
+            ("contained", _mark(self.contained)),
+            ("false triggers", f"{self.false_triggers} in {self.quiet_hours:,.0f} quiet hours"),
+            ("edge → certificate", f"{self.certificate_ms:,.0f} ms, {self.attesters} of {self.members} attested"),
+            ("first bad release → effect", f"{blocks} blocks" if blocks else "no effect"),
+            ("… in chain time", seconds or "no effect"),
+            ("releases out", f"{self.releases_out} of {self.releases_attempted} attempted"),
+            ("value out", f"{self.value_out_usd:,.0f} USD ({share:.1f} % of {self.value_out_without_usd:,.0f})"),
+            ("value saved", f"{self.value_saved_usd:,.0f} USD against the same run without Tocsin"),
+            ("second leg (borrow)", "reverted" if self.second_leg_reverted else f"took {self.borrowed_usd:,.0f} USD"),
+            ("audit", _mark(self.verified) + (f" ({self.failed_check})" if self.failed_check else "")),
+            ("bundle", f"{self.bundle} (from {self.bundle_from}, who submitted nothing)"),
+            ("policy", self.policy),
+            ("audit log", self.log_dir),
+        ]
+
+
+def _mark(is_so: bool) -> str:  # noqa: FBT001 - a value to show
+    return "[green]yes[/green]" if is_so else "[red]no[/red]"

@@ -1,0 +1,303 @@
+"""The demonstration from beginning to end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from adapters.evm import shapes
+from adapters.evm.demo.network import MEMBERS, Member, Network, make_network, start_proxies, submitters_of
+from adapters.evm.demo.replay import Attack, Bridge, Progress, quiet_blocks
+from adapters.evm.demo.report import ActReport, Report
+from adapters.evm.demo.scenario import Scenario
+from adapters.evm.demo.show import Show
+from adapters.evm.demo.traffic import Driver
+from adapters.evm.demo.watch import Sighting, Watcher, edges_of
+from adapters.evm.demo.world import World, build_world
+from adapters.evm.devchain import Anvil, AnvilSettings, start_anvil
+from proofs.errors import ProofError
+from proofs.hashes import sha256
+from proofs.verify import verify_bundle
+from relay.core.errors import ChainError
+
+__all__ = ["Demonstration", "Options"]
+
+NEAR_ID: Final = 313_371
+FAR_ID: Final = 313_372
+BEFORE_S: Final = 3_600
+"""Deployment happens so long before the first step."""
+DENSE_BLOCKS: Final = 12
+"""So many blocks of the attack are mined one by one in any case, so that every member's reading is final."""
+GIVE_UP_BLOCKS: Final = 40
+CATCH_UP_S: Final = 600.0
+BUNDLE_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run; `pace_s` is the wall-clock time for a block of twelve seconds of chain time."""
+
+    home: Path
+    quorum: str
+    seed: int
+    keep: bool
+    pace_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """What the auditor got, from whom, and what came of it."""
+
+    path: Path
+    member: Member
+    verified: bool
+    failed_check: str
+
+
+class Demonstration:
+    """One run."""
+
+    def __init__(self, scenario: Scenario, options: Options, show: Show) -> None:
+        self._scenario = scenario
+        self._options = options
+        self._show = show
+
+    async def run(self) -> Report:
+        """Set everything up, let the attack run, and report; stops every process that it started."""
+        async with AsyncExitStack() as stack:
+            near, far = [await self._anvil(stack, chain_id) for chain_id in (NEAR_ID, FAR_ID)]
+            network = await stack.enter_async_context(
+                make_network(self._options.home, [near.chain, far.chain])
+            )
+            self._show.say(f"two chains: {near.chain} (tokens, bridge) and {far.chain} (bridged tokens, market)")
+            world = await build_world(
+                Driver(near), Driver(far), self._scenario, network.committee, submitters_of(network)
+            )
+            proxies = [await stack.enter_async_context(start_proxies(anvil)) for anvil in (near, far)]
+            network.prepare(world.plan_texts, proxies, max(1, round(self._options.pace_s * 1_000)))
+            stack.push_async_callback(network.stop)
+            await self._start(network)
+            bridge = Bridge(world)
+            await self._quiet(world, bridge)
+            await self._catch_up(world, network)
+            quiet_edges = await self._edges(network)
+            copies = await self._copies(world, stack)
+            unwatched = bridge.copy()
+            attack, watcher = await self._storm(world, network, bridge)
+            baseline = await self._baseline(copies, unwatched)
+            evidence = await self._audit(world, network, watcher)
+            report = await self._report(world, network, attack, baseline, watcher, evidence, quiet_edges)
+            self._show.table(report)
+            if self._options.keep:
+                await self._stay(network)
+            return report
+
+    # --- before the attack --------------------------------------------------------------------------------------
+
+    async def _anvil(self, stack: AsyncExitStack, chain_id: int) -> Anvil:
+        settings = AnvilSettings(chain_id=chain_id, timestamp=self._scenario.steps[0].timestamp - BEFORE_S)
+        return await stack.enter_async_context(start_anvil(settings))
+
+    async def _start(self, network: Network) -> None:
+        with self._show.progress("starting four relays", len(MEMBERS)) as progress:
+            for member in network.members:
+                await network.start(member)
+            for member in network.members:
+                await network.wait_ready(member)
+                progress.advance(progress.task_ids[0])
+
+    async def _quiet(self, world: World, bridge: Bridge) -> None:
+        blocks = list(quiet_blocks(self._scenario, bridge))
+        text = f"{self._scenario.quiet_hours:,.0f} quiet hours of bridge traffic"
+        with self._show.progress(text, len(blocks)) as progress:
+            for block in blocks:
+                near, far = await asyncio.gather(
+                    world.near.block(block.timestamp, block.near), world.far.block(block.timestamp, block.far)
+                )
+                done = await world.near.succeeded(near) + await world.far.succeeded(far)
+                if not all(done):
+                    raise ChainError(world.near.anvil.chain, f"a benign transfer at {block.timestamp} reverted")
+                progress.advance(progress.task_ids[0])
+
+    async def _catch_up(self, world: World, network: Network) -> None:
+        """Wait until every member has evaluated every quiet block."""
+        wanted = {world.near.anvil.chain: await world.near.number(), world.far.anvil.chain: await world.far.number()}
+        with self._show.progress("members read it, block by block", sum(wanted.values())) as progress:
+            async with asyncio.timeout(CATCH_UP_S):
+                done = -1
+                while done < sum(wanted.values()):
+                    done = min([await self._read(network, member, list(wanted)) for member in network.members])
+                    progress.update(progress.task_ids[0], completed=done)
+                    await asyncio.sleep(0.2)
+
+    async def _read(self, network: Network, member: Member, chains: Sequence[str]) -> int:
+        status = await network.ask(member, "/v1/status")
+        if not isinstance(status, dict):
+            return 0
+        tips = [shapes.mapping(shapes.mapping(status["chains"])[chain])["tip"] for chain in chains]
+        return sum(int(str(shapes.mapping(tip)["number"])) for tip in tips if tip is not None)
+
+    async def _edges(self, network: Network) -> int:
+        """How often a rule has triggered so far, on the member where it did so most."""
+        return max([edges_of(await network.ask(member, "/v1/status")) for member in network.members])
+
+    # --- the attack ---------------------------------------------------------------------------------------------
+
+    async def _storm(self, world: World, network: Network, bridge: Bridge) -> tuple[Attack, Watcher]:
+        attack = Attack(world.near, world.far, self._scenario, bridge)
+        watcher = Watcher(network, self._show)
+        self._show.say("the attack begins: unproven messages, copied by many", "bold red")
+        following = asyncio.ensure_future(watcher.follow())
+        try:
+            number = 0
+            async for step in attack.run(lambda: number < DENSE_BLOCKS):
+                number += 1
+                self._tell(step, number)
+                if number <= GIVE_UP_BLOCKS:
+                    await asyncio.sleep(self._options.pace_s if number <= DENSE_BLOCKS else 0)
+            await asyncio.sleep(1.0)
+        finally:
+            following.cancel()
+        return attack, watcher
+
+    def _tell(self, step: Progress, number: int) -> None:
+        if number > DENSE_BLOCKS and not step.stolen:
+            return
+        if step.stolen:
+            self._show.say(f"block {step.near_block}: {step.stolen} bad releases, {step.stolen_usd:,.0f} USD out", "red")
+        if step.stopped:
+            self._show.say(f"block {step.near_block}: {step.stopped} bad releases reverted", "green")
+        if step.borrowed is not None:
+            said = ("took the money", "red") if step.borrowed else ("reverted", "green")
+            self._show.say(f"block {step.far_block}: borrowing against the bridged token {said[0]}", said[1])
+
+    async def _copies(self, world: World, stack: AsyncExitStack) -> tuple[Driver, Driver]:
+        """Copies of both chains as they are now, that nobody watches."""
+        copies = []
+        for driver in (world.near, world.far):
+            anvil = driver.anvil
+            extra = ("--fork-url", anvil.url, "--fork-block-number", str(await driver.number()))
+            settings = AnvilSettings(chain_id=anvil.chain_id, extra=extra)
+            copies.append(Driver(await stack.enter_async_context(start_anvil(settings))))
+        return copies[0], copies[1]
+
+    async def _baseline(self, copies: tuple[Driver, Driver], bridge: Bridge) -> Attack:
+        """The same attack on the copies."""
+        attack = Attack(*copies, self._scenario, bridge)
+        with self._show.progress("the same attack without Tocsin", len(self._scenario.stormy())) as progress:
+            async for _ in attack.run(lambda: False):
+                progress.update(progress.task_ids[0], completed=attack.attempted)
+        return attack
+
+    # --- afterwards ---------------------------------------------------------------------------------------------
+
+    async def _audit(self, world: World, network: Network, watcher: Watcher) -> _Evidence:
+        """Take the bundle from a member that submitted nothing, and verify it offline under the pinned policy."""
+        member = await self._bystander(world, network, watcher)
+        policy = network.policy().encode()
+        (self._options.home / "policy.txt").write_bytes(policy)
+        path = self._options.home / "bundle.json"
+        decision = await self._first_certified(member, watcher)
+        try:
+            async with asyncio.timeout(BUNDLE_S):
+                while (bundle := await network.fetch(member, f"/v1/decisions/{decision}/bundle")) is None:
+                    await asyncio.sleep(0.2)
+        except TimeoutError:
+            return _Evidence(path, member, verified=False, failed_check="no bundle within a minute")
+        path.write_bytes(bundle)
+        try:
+            await asyncio.to_thread(verify_bundle, bundle, policy=policy, policy_hash=sha256(policy))
+        except ProofError as error:
+            return _Evidence(path, member, verified=False, failed_check=str(error))
+        return _Evidence(path, member, verified=True, failed_check="")
+
+    async def _first_certified(self, member: Member, watcher: Watcher) -> str:
+        sightings = await watcher.sightings(member)
+        return next((each.id for each in sightings if each.certified and each.parent is None), "0" * 64)
+
+    async def _bystander(self, world: World, network: Network, watcher: Watcher) -> Member:
+        senders: set[str] = set()
+        for sighting in await watcher.sightings(network.members[0]):
+            for act in sighting.acts:
+                driver = world.near if act.chain == world.near.anvil.chain else world.far
+                found = shapes.mapping(await driver.anvil.rpc("eth_getTransactionByHash", f"0x{act.tx}"))
+                senders.add(str(found["from"]).lower())
+        for member in network.members:
+            if "0x" + member.public.submitters["default"].hex() not in senders:
+                return member
+        return network.members[-1]
+
+    async def _report(  # noqa: PLR0913 - everything that was seen
+        self,
+        world: World,
+        network: Network,
+        attack: Attack,
+        baseline: Attack,
+        watcher: Watcher,
+        evidence: _Evidence,
+        quiet_edges: int,
+    ) -> Report:
+        views = [await watcher.sightings(member) for member in network.members]
+        first = _first_effects(views[0])
+        near, far = attack.first_block or (0, 0)
+        began: dict[str, int] = {world.near.anvil.chain: near, world.far.anvil.chain: far}
+        acts = {act.tx: act for sighting in views[0] for act in sighting.acts}
+        earliest = min((each for each in views[0] if each.certified), key=lambda each: each.opened_us, default=None)
+        contained = set(first) == set(began) and attack.borrowed_usd == 0
+        return Report(
+            scenario=self._scenario.name,
+            seed=self._options.seed,
+            contained=contained,
+            verified=evidence.verified,
+            failed_check=evidence.failed_check,
+            false_triggers=quiet_edges,
+            quiet_hours=round(self._scenario.quiet_hours, 1),
+            certificate_kind=self._options.quorum,
+            certificate_ms=_spread_ms(views, earliest),
+            containment_blocks={chain: act.block - began[chain] for chain, (act, _) in first.items()},
+            containment_chain_s={chain: at - self._scenario.attack_at for chain, (_, at) in first.items()},
+            releases_out=attack.stolen,
+            releases_attempted=attack.attempted,
+            value_out_usd=attack.stolen_usd + attack.borrowed_usd,
+            value_out_without_usd=baseline.stolen_usd + baseline.borrowed_usd,
+            borrowed_usd=attack.borrowed_usd,
+            second_leg_reverted=attack.borrowed_usd == 0,
+            acts=tuple(sorted(acts.values(), key=lambda act: (act.chain, act.block))),
+            bundle=str(evidence.path),
+            bundle_from=evidence.member.name,
+            policy=str(self._options.home / "policy.txt"),
+            log_dir=str(evidence.member.directory.log),
+            pace_s=self._options.pace_s,
+            attesters=sum(verdict == "attest" for verdict in earliest.verdicts.values()) if earliest else 0,
+            members=len(MEMBERS),
+        )
+
+    async def _stay(self, network: Network) -> None:
+        """Leave everything running until Ctrl-C, and say how to look at it."""
+        for member in network.members:
+            self._show.say(f"{member.name}: {member.url}/v1/incidents · log {member.log_file}")
+        home = network.members[0].directory.home
+        self._show.say(f"for example: tocsin --home {home} incident list · Ctrl-C ends it")
+        await asyncio.Event().wait()
+
+
+def _first_effects(view: Sequence[Sighting]) -> dict[str, tuple[ActReport, int]]:
+    """Give the first protective effect on each chain, with its chain time."""
+    first: dict[str, tuple[ActReport, int]] = {}
+    for sighting in view:
+        for act in sighting.acts:
+            if act.chain not in first or act.block < first[act.chain][0].block:
+                first[act.chain] = (act, sighting.act_times[act.tx])
+    return first
+
+
+def _spread_ms(views: Sequence[Sequence[Sighting]], earliest: Sighting | None) -> float:
+    """Give the time from the first member's edge to the last member's certificate of one decision."""
+    same = [each for view in views for each in view if earliest is not None and each.id == earliest.id]
+    if not same:
+        return 0.0
+    return (max(each.certified_us for each in same) - min(each.opened_us for each in same)) / 1_000

@@ -1,0 +1,48 @@
+"""What a person sees while the demonstration runs, and the table at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from adapters.evm.demo.report import Report
+
+__all__ = ["Show"]
+
+
+class Show:
+    """Speaks on a console (stderr, so that a machine's answer stands alone on stdout)."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def say(self, text: str, style: str = "") -> None:
+        """One line of the story."""
+        self.console.print(text, style=style or None, highlight=False)
+
+    @contextmanager
+    def progress(self, text: str, total: int) -> Iterator[Progress]:
+        """A bar for something long; call `advance` or `update` on task 0."""
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=self.console) as progress:
+            progress.add_task(text, total=total)
+            yield progress
+
+    def table(self, report: Report) -> None:
+        """The result."""
+        table = Table(title=f"Tocsin demonstration: {report.scenario}", title_justify="left", show_header=False)
+        table.add_column(style="bold")
+        table.add_column()
+        for name, value in report.rows():
+            table.add_row(name, value)
+        self.console.print(table)
+        acts = Table(title="Protective calls", title_justify="left")
+        for name in ("chain", "act", "effect", "block", "gas", "transaction"):
+            acts.add_column(name)
+        for act in report.acts:
+            acts.add_row(act.chain, act.act, act.effect, str(act.block), f"{act.gas:,}", f"0x{act.tx[:16]}…")
+        self.console.print(acts)
