@@ -109,7 +109,7 @@ class CumulativeSeries:
     _broken: tuple[int, Fault] | None = None
     """From this position on the sum cannot be told."""
     _newest: tuple[int, Reading] | None = None
-    """The reading after the change at a position: most blocks change nothing."""
+    """The reading after the change at a position: most blocks change nothing. `_add` makes it void."""
 
     def append(self, place: Place, rows: Sequence[EventRow], call: CallValue | None) -> None:  # noqa: ARG002
         """Add the block's events."""
@@ -136,7 +136,6 @@ class CumulativeSeries:
             self._broken = None
         if not self._changes or self._changes[-1] < position:
             return
-        self._newest = None
         del self._changes[bisect_left(self._changes, position) :]
         for group, steps in list(self._groups.items()):
             steps.cut(position)

@@ -179,6 +179,42 @@ def test_where_a_chain_has_no_block_before_the_lag_rules_abstain_for_good(world:
     assert not found.abstains
 
 
+def test_a_rule_follows_its_metrics_from_block_to_block(world: World) -> None:
+    world.see(AWAY, 900, amount(5))
+    world.see(AWAY, 945, amount(5))
+    world.see(AWAY, 2_000)
+    for timestamp, value in ((1_000, 5), (1_001, 1), (1_002, 0), (1_005, 4), (1_006, 1)):
+        world.see(HOME, timestamp, amount(value))
+
+    outcomes = [each.rules["unbacked"].outcome for each in world.evaluator.advance()]
+
+    assert outcomes == [Outcome.FALSE, Outcome.TRUE, Outcome.TRUE, Outcome.FALSE, Outcome.TRUE]
+
+
+def test_a_foreign_reorg_has_the_blocks_evaluated_anew_that_were_pinned_to_it(world: World) -> None:
+    for timestamp in (900, 940, 950, 990):
+        world.see(AWAY, timestamp, amount(1))
+    blocks = [world.see(HOME, timestamp) for timestamp in (999, 1_000, 1_009, 1_010, 1_020)]
+    assert [each.values["burned"] for each in world.evaluator.advance()] == [1, 2, 2, 3, 3]
+
+    ancestor = world.chains[AWAY].back_to(2, "other")
+    world.views[AWAY].rollback(ancestor)
+    world.evaluator.rollback(ancestor)
+
+    assert world.evaluator.evaluated_to == blocks[0].number
+    assert world.evaluator.advance() == ()
+    world.see(AWAY, 949, amount(7))
+    world.see(AWAY, 991)
+    again = world.evaluator.advance()
+    assert [(each.block, each.values["burned"]) for each in again] == [
+        (block, burned) for block, burned in zip(blocks[1:], [2, 9, 9, 9], strict=True)
+    ]
+    first = world.chains[AWAY].back_to(1, "third")
+    world.views[AWAY].rollback(first)
+    world.evaluator.rollback(first)
+    assert world.evaluator.evaluated_to == 0
+
+
 # --- faults
 
 
@@ -429,7 +465,7 @@ def test_a_node_that_followed_reorgs_reaches_the_bytes_of_one_that_joined_late(
             world.views[chain].rollback(ancestor)
             world.evaluator.rollback(ancestor)
             found = {number: each for number, each in found.items() if number <= world.evaluator.evaluated_to}
-        now[chain] += chance.randrange(1, 20)
+        now[chain] += chance.randrange(1, 24 if chain == HOME else 16)
         event = world.chains[chain].block(now[chain], [(0, amount(chance.randrange(40)))])
         kept[chain].append(event)
         world.views[chain].observe(event)
