@@ -150,14 +150,15 @@ def full_quorum(n: int) -> int:
     return (n + malicious_bound(n)) // 2 + 1
 
 
-def log_key(network: NetworkId, member: CommitteeMember) -> VerifierKey:
+def log_key(document: CommitteeDocument, member: CommitteeMember) -> VerifierKey:
     """Give the key under which a member's log signs; its name is the origin of the log."""
-    return verifier_key(_key_name(network, member), KeyKind.ED25519, member.log)
+    return verifier_key(f"{document.name}/{member.name}", KeyKind.ED25519, member.log)
 
 
-def cosigner_key(network: NetworkId, member: CommitteeMember) -> VerifierKey:
+def cosigner_key(document: CommitteeDocument, member: CommitteeMember) -> VerifierKey:
     """Give the key under which a member cosigns checkpoints."""
-    return verifier_key(_key_name(network, member) + "/cosigner", KeyKind.COSIGNATURE, member.cosigner)
+    name = f"{document.name}/{member.name}/cosigner"
+    return verifier_key(name, KeyKind.COSIGNATURE, member.cosigner)
 
 
 def committee_signing_bytes(document: bytes) -> bytes:
@@ -220,7 +221,7 @@ def parse_committee(raw: bytes) -> CommitteeDocument:
     return CommitteeDocument(
         raw=raw,
         network=NetworkId(tagged("tocsin/network/1", raw)) if genesis is None else genesis,
-        name=fields.text("name", max_bytes=MAX_NAME_BYTES),
+        name=_name(fields),
         committee_epoch=epoch,
         key_epoch=fields.integer("key_epoch", minimum=1, maximum=_U32),
         activates_at=fields.integer("activates_at", maximum=_U64),
@@ -304,12 +305,8 @@ def _check_succession(document: CommitteeDocument, previous: CommitteeDocument |
         )
 
 
-def _key_name(network: NetworkId, member: CommitteeMember) -> str:
-    return f"tocsin/{network.hex()[:16]}/{member.name}"
-
-
-def _member_name(fields: Fields) -> str:
-    """Give a name that a key name can end in: neither space nor plus."""
+def _name(fields: Fields) -> str:
+    """Give a name that can be part of a key's name: neither space nor plus."""
     name = fields.text("name", max_bytes=MAX_NAME_BYTES)
     if "+" in name or any(map(str.isspace, name)):
         raise FieldError(fields.path("name"), "a name without space and plus", repr(name))
@@ -323,7 +320,7 @@ def _member(value: Value, where: str) -> CommitteeMember:
         attester=Address(fields.binary("attester", length=20)),
         log=fields.binary("log", length=32),
         cosigner=fields.binary("cosigner", length=32),
-        name=_member_name(fields),
+        name=_name(fields),
         operator=fields.text("operator", max_bytes=MAX_NAME_BYTES),
         addresses=_texts(fields, "addresses", max_items=MAX_ADDRESSES, max_bytes=MAX_MULTIADDR_BYTES),
         providers=_providers(fields),

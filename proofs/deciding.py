@@ -19,7 +19,7 @@ from proofs.mandate import (
     split_certificate,
     verify_certificate,
 )
-from proofs.statements import AttestationStatement, OutcomeStatement, Stance, read_attestation, read_outcome
+from proofs.statements import OutcomeStatement, Stance, read_attestation, read_outcome
 from proofs.terms import PlanTerms, check_under_plan
 from proofs.verdict import ActVerdict, DecisionVerdict, SeenOutcome
 
@@ -74,9 +74,13 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class _Voices:
-    """What members said to a decision: names by stance, and the ECDSA signatures by attester."""
+    """What members said to a decision: names by stance, and the ECDSA signatures by attester.
+
+    `astray` attested to another mandate than the decision gives: a liar's word stops no honest bundle.
+    """
 
     names: Mapping[Stance, tuple[str, ...]]
+    astray: tuple[str, ...]
     signatures: Mapping[Address, bytes]
 
 
@@ -109,7 +113,7 @@ def check_decision(
                 f"expected the attestation of {attesters[signer].name} among the records, got none",
             )
     acts = _acts(entry, act_names, document, ground, [_record(envelopes, at) for at in entry.outcomes])
-    heard = {name for names in voices.names.values() for name in names}
+    heard = {name for names in voices.names.values() for name in names} | set(voices.astray)
     return DecisionVerdict(
         decision_id=entry.mandate.decision_id,
         decision=entry.decision,
@@ -120,6 +124,7 @@ def check_decision(
         attested=voices.names[Stance.ATTEST],
         dissented=voices.names[Stance.DISSENT],
         abstained=voices.names[Stance.ABSTAIN],
+        astray=voices.astray,
         silent=tuple(member.name for member in document.members if member.name not in heard),
         acts=acts,
     )
@@ -159,7 +164,8 @@ def _record(envelopes: Sequence[Envelope], number: int) -> Envelope:
 def _voices(entry: BundleDecision, digest: Digest, ground: Ground, envelopes: Sequence[Envelope]) -> _Voices:
     attesters = ground.of_key_epoch(entry.decision.key_epoch).attesters()
     final: dict[Identity, tuple[str, Stance]] = {}
-    abstained: dict[Identity, str] = {}
+    abstained: dict[Identity, tuple[str, Stance]] = {}
+    astray: set[Identity] = set()
     signatures: dict[Address, bytes] = {}
     for envelope in envelopes:
         statement, name = read_attestation(envelope), ground.name_of(envelope)
@@ -168,35 +174,29 @@ def _voices(entry: BundleDecision, digest: Digest, ground: Ground, envelopes: Se
         said = abstained if statement.stance is Stance.ABSTAIN else final
         if envelope.author in said:
             raise DecidingError("attestation-twice", f"expected one verdict of {name}, got two")
-        if statement.stance is Stance.ABSTAIN:
-            abstained[envelope.author] = name
-            continue
-        final[envelope.author] = (name, statement.stance)
-        if statement.stance is Stance.ATTEST:
-            signer, signature = _signer(statement, envelope, digest, attesters)
-            signatures[signer] = signature
+        said[envelope.author] = (name, statement.stance)
+        if statement.signature is not None and statement.digest == digest:
+            signer = _signer(statement.signature, envelope.author, digest, attesters)
+            signatures[signer] = statement.signature
+        elif statement.stance is Stance.ATTEST:
+            astray.add(envelope.author)
+    spoken = {author: word for author, word in {**abstained, **final}.items() if author not in astray}
     names = {
-        stance: tuple(name for name, said_stance in final.values() if said_stance is stance)
-        for stance in (Stance.ATTEST, Stance.DISSENT)
+        stance: tuple(name for name, said_stance in spoken.values() if said_stance is stance)
+        for stance in Stance
     }
-    names[Stance.ABSTAIN] = tuple(name for author, name in abstained.items() if author not in final)
-    return _Voices(names, signatures)
+    return _Voices(names, tuple(final[author][0] for author in final if author in astray), signatures)
 
 
 def _signer(
-    statement: AttestationStatement,
-    envelope: Envelope,
-    digest: Digest,
-    attesters: Mapping[Address, CommitteeMember],
-) -> tuple[Address, bytes]:
-    """Check that the ECDSA signature in an attestation is the author's, over this mandate."""
-    if statement.signature is None or statement.digest != digest:
-        raise DecidingError("attestation-digest", f"expected mandate {digest.hex()}, got another")
-    signer = recover_address(digest, statement.signature)
+    signature: bytes, author: Identity, digest: Digest, attesters: Mapping[Address, CommitteeMember]
+) -> Address:
+    """Give the address of an attestation's ECDSA signature, which must be its author's."""
+    signer = recover_address(digest, signature)
     member = attesters.get(signer)
-    if member is None or member.identity != envelope.author:
+    if member is None or member.identity != author:
         raise DecidingError("attestation-signer", f"expected the author's attester key, got 0x{signer.hex()}")
-    return signer, statement.signature
+    return signer
 
 
 def _acts(
@@ -212,8 +212,6 @@ def _acts(
         outcome, name = read_outcome(envelope), ground.name_of(envelope)
         _check_outcome(entry, outcome)
         voices = seen.setdefault(outcome, {})
-        if name in voices:
-            raise DecidingError("outcome-twice", f"expected one word of {name} on an event, got two")
         voices[name] = None
     return tuple(_act(leaf, by_id[leaf.act_id], document, seen) for leaf in entry.leaves)
 

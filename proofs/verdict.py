@@ -71,7 +71,10 @@ class ActVerdict:
 
 @dataclass(frozen=True, slots=True)
 class DecisionVerdict:
-    """A decision with a valid certificate, and who said what to it; `silent` said nothing in this bundle."""
+    """A decision with a valid certificate, and who said what to it.
+
+    `astray` attested to another mandate than the decision gives; `silent` said nothing in this bundle.
+    """
 
     decision_id: DecisionId
     decision: Decision
@@ -82,6 +85,7 @@ class DecisionVerdict:
     attested: tuple[str, ...]
     dissented: tuple[str, ...]
     abstained: tuple[str, ...]
+    astray: tuple[str, ...]
     silent: tuple[str, ...]
     acts: tuple[ActVerdict, ...]
 
@@ -158,6 +162,7 @@ def _decision_value(verdict: DecisionVerdict) -> dict[str, Value]:
         "attested": list(verdict.attested),
         "dissented": list(verdict.dissented),
         "abstained": list(verdict.abstained),
+        "astray": list(verdict.astray),
         "silent": list(verdict.silent),
         "acts": [_act_value(act) for act in verdict.acts],
     }

@@ -156,6 +156,8 @@ def _records(
         envelopes.append(envelope)
     if not opened:
         raise VerifyError("record-none", "expected records, got none")
+    if len({envelope.digest for envelope in envelopes}) != len(envelopes):
+        raise VerifyError("record-twice", "expected each envelope once, got one twice")
     newest = max(opened.values(), key=lambda signed: (signed.checkpoint.size, len(signed.cosigned)))
     return _Newest(newest, is_only=len(roots) == 1), tuple(envelopes)
 

@@ -138,6 +138,8 @@ def _decision(verdict: DecisionVerdict) -> Table:
     table.add_row("attested", Text(_names(verdict.attested)))
     table.add_row("dissented", Text(_names(verdict.dissented), style="red" if verdict.dissented else ""))
     table.add_row("abstained", Text(_names(verdict.abstained)))
+    if verdict.astray:
+        table.add_row("astray", Text(f"{_names(verdict.astray)} attested to another mandate", style="red"))
     table.add_row("not heard", Text(_names(verdict.silent)))
     for act in verdict.acts:
         table.add_row(Text(act.name, style="bold"), _act(act))

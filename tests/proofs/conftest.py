@@ -107,7 +107,7 @@ class Town:
         self.network = self.genesis.network
         self.plan = encode(plan_value())
         self.plan_hash = hash_of_plan(self.plan)
-        self.log = log_key(self.network, self.towers["alice"].member())
+        self.log = log_key(self.genesis, self.towers["alice"].member())
 
     def decide(self, **changes: object) -> Decision:
         fields: dict[str, object] = {

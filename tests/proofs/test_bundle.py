@@ -193,7 +193,7 @@ TAMPERED: dict[str, list[Callable[["Town", Bundle], Bundle]]] = {
     ],
     "note-key": [lambda town, b: replace(b, log="tower+00000000+AAAA")],
     "note-unsigned": [
-        lambda town, b: with_checkpoints(b, town.checkpoint().replace("— tocsin", "— toxsin")),
+        lambda town, b: with_checkpoints(b, town.checkpoint().replace("— town/", "— tawn/")),
     ],
     "note-signature": [
         lambda town, b: with_checkpoints(b, town.checkpoint(by="bob")),
@@ -210,12 +210,14 @@ TAMPERED: dict[str, list[Callable[["Town", Bundle], Bundle]]] = {
         lambda town, b: with_checkpoints(b, town.checkpoint(12)),
     ],
     "record-twice": [
+        lambda town, b: with_decision(b, 0, outcomes=(10, 10, 11, 12)),
+        lambda town, b: replace(b, records=(*b.records, b.records[0])),
         lambda town, b: replace(b, decisions=(*b.decisions, b.decisions[1])),
     ],
     "record-unused": [
         lambda town, b: with_decision(b, 0, attestations=(0, 1, 2)),
         lambda town, b: with_decision(b, 0, outcomes=(10, 11)),
-        lambda town, b: replace(b, records=(*b.records, b.records[0])),
+        lambda town, b: replace(b, decisions=b.decisions[:2]),
     ],
     "record-missing": [
         lambda town, b: replace(b, records=b.records[:-1]),
@@ -269,7 +271,6 @@ TAMPERED: dict[str, list[Callable[["Town", Bundle], Bundle]]] = {
         lambda town, b: with_decision(b, 0, attestations=(0, 1, 2, 3, 7)),
         lambda town, b: with_anchor(b, 0, number=101),
     ],
-    "outcome-twice": [lambda town, b: with_decision(b, 0, outcomes=(10, 10, 11, 12))],
     "outcome-mandate": [lambda town, b: with_decision(b, 1, outcomes=(10,))],
 }
 
@@ -339,10 +340,6 @@ def outcome_with(town: "Town", entry: BundleDecision, **changes: object) -> dict
 STATEMENTS = [
     ("attestation-signer", says("attestation", lambda town, entry: attestation_of(town, 0))),
     (
-        "attestation-digest",
-        says("attestation", lambda town, entry: {**attestation_of(town, 0), "digest": bytes(32)}),
-    ),
-    (
         "signature-form",
         says("attestation", lambda town, entry: {**attestation_of(town, 0), "signature": bytes(65)}),
     ),
@@ -375,6 +372,26 @@ def test_a_record_that_says_something_else_is_refused_by_name(town: "Town", chec
     town.entries.clear()
 
     assert check_of(one_alarm(town, extra=extra)) == check
+
+
+def test_a_liar_that_attests_to_another_mandate_is_named_and_stops_nothing(town: "Town") -> None:
+    extra = says("attestation", lambda here, entry: {**attestation_of(here, 0), "digest": bytes(32)})
+
+    (verdict,) = verify_bundle(encode_bundle(one_alarm(town, extra=extra))).decisions
+
+    assert (verdict.attested, verdict.astray, verdict.silent) == (("alice", "bob"), ("carol",), ("dave",))
+
+
+def test_a_member_that_repeats_an_outcome_counts_once(town: "Town") -> None:
+    def extra(here: "Town", entry: BundleDecision) -> tuple[list[int], list[int]]:
+        for name in ("carol", "carol", "dave"):
+            here.see(name, entry.mandate, here.leaf("halt"))
+        return [], [2, 3, 4]
+
+    (verdict,) = verify_bundle(encode_bundle(one_alarm(town, extra=extra))).decisions
+
+    (outcome,) = next(act for act in verdict.acts if act.name == "halt").outcomes
+    assert outcome.seen_by == ("carol", "dave")
 
 
 def test_a_stranger_has_no_voice(town: "Town", other_town: "Town") -> None:

@@ -112,12 +112,10 @@ def test_a_document_comes_back_with_its_network() -> None:
     assert (GENESIS.f, GENESIS.threshold(Tier.FAST), GENESIS.threshold(Tier.FULL)) == (1, 2, 3)
 
 
-def test_keys_of_logs_and_cosigners_are_named_after_network_and_member() -> None:
-    prefix = f"tocsin/{GENESIS.network.hex()[:16]}/alice"
-
-    assert log_key(GENESIS.network, member("alice")).name == prefix
-    assert cosigner_key(GENESIS.network, member("alice")).name == f"{prefix}/cosigner"
-    assert cosigner_key(GENESIS.network, member("alice")).kind is KeyKind.COSIGNATURE
+def test_keys_of_logs_and_cosigners_are_named_after_committee_and_member() -> None:
+    assert log_key(GENESIS, member("alice")).name == "towers/alice"
+    assert cosigner_key(GENESIS, member("alice")).name == "towers/alice/cosigner"
+    assert cosigner_key(GENESIS, member("alice")).kind is KeyKind.COSIGNATURE
 
 
 @pytest.mark.parametrize(
@@ -134,6 +132,7 @@ def test_keys_of_logs_and_cosigners_are_named_after_network_and_member() -> None
         (altered(key_epoch=0), "shape"),
         (altered(demo=1), "shape"),
         (altered(name=""), "shape"),
+        (altered(name="two towers"), "shape"),
         (altered(activates_at=-1), "shape"),
         (GENESIS.raw[:-1], "canonical-truncated"),
         (bytes(262_145), "canonical-size"),
