@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from relay.api import Api, ApiOptions, ApiPorts, SignalRefused, SignalRequest
@@ -100,7 +101,8 @@ async def _run(
     node = make_node(config, committee, plans, signer.identity)
     member = committee.member(signer.identity)
     assert member is not None, "make_node has checked it"
-    events, entries, releasable = await replay_journal(node, journal)
+    bundles = Bundles(node, load_committee_chain(directory.committee))
+    events, entries, releasable = await replay_journal(node, journal, bundles.heard)
     audit = await AuditLog.open(
         journal, directory.log, origin=f"{committee.name}/{member.name}", log_key=signer.log_key
     )
@@ -127,14 +129,13 @@ async def _run(
     }
     group = await stack.enter_async_context(asyncio.TaskGroup())
     watch = Watch(node, timeline)
-    tools = Tools(committee, signer, lane, audit, submitters, telemetry, clock, watch.changed)
+    tools = Tools(committee, signer, lane, audit, submitters, telemetry, clock, watch.judged, watch.changed)
     deeds = Deeds(tools, group, put=_unset)
-    pump = Pump(node, journal, deeds.perform, clock)
+    pump = Pump(node, journal, deeds.perform, bundles.heard, clock)
     deeds.put = pump.put
     await pump.restore(entries)
     await audit.release(releasable)
     reports = Reports(node, lane, timeline.at_us)
-    bundles = Bundles(node, audit, load_committee_chain(directory.committee))
 
     async def tell(request: SignalRequest) -> str:
         return await _tell(node, pump, request, clock())
@@ -143,7 +144,7 @@ async def _run(
         status=reports.status,
         incidents=reports.incidents,
         incident=reports.incident,
-        bundle=bundles.make,
+        bundle=partial(bundles.make, audit),
         readiness=reports.readiness,
         health=lambda: "",
         tell_signal=tell,
@@ -175,11 +176,14 @@ class Watch:
         self._timeline = timeline
         self.publish: Callable[[str], None] = lambda name: None
 
+    def judged(self, decision_id: bytes) -> None:
+        """Take note that our own verdict on a decision is known: the edge was seen."""
+        self._timeline.note(decision_id, "judged")
+
     def changed(self, decision_id: bytes) -> None:
         """Take note that a decision's state has changed."""
         entry = self._node.book.entry_of(DecisionId(decision_id))
         if entry is not None:
-            self._timeline.note(decision_id, "opened")
             if entry.tally.certificate is not None:
                 self._timeline.note(decision_id, "certified")
         self.publish(decision_id.hex())

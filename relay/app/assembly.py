@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +12,7 @@ from relay.core.committee_check import committee_refusals
 from relay.core.compiled import CompiledPlan, PlanCompiler, compile_plan, first_blocks
 from relay.core.effects import Effect, LogEntry, Releasable
 from relay.core.errors import ConfigError
+from relay.core.events import Event
 from relay.core.history import event_from_bytes
 from relay.core.node import Node, NodeSettings
 from relay.core.plan_file import parse_plan
@@ -96,7 +97,9 @@ def make_node(
     return Node(NodeSettings(me, committee, plans, block_time_ms))
 
 
-async def replay_journal(node: Node, journal: Journal) -> tuple[int, list[Effect], list[Digest]]:
+async def replay_journal(
+    node: Node, journal: Journal, heard: Callable[[Event], None]
+) -> tuple[int, list[Effect], list[Digest]]:
     """Feed a new node its journal. Gives the number of events, and what must be on disk because of them:
 
     the log entries named, and the entries that may be published (core SPEC 6.7 INV-E, 7.1).
@@ -105,7 +108,9 @@ async def replay_journal(node: Node, journal: Journal) -> tuple[int, list[Effect
     entries: list[Effect] = []
     releasable: list[Digest] = []
     async for _, data in journal.replay():
-        for effect in node.advance(event_from_bytes(data)):
+        event = event_from_bytes(data)
+        heard(event)
+        for effect in node.advance(event):
             if isinstance(effect, LogEntry):
                 entries.append(effect)
             elif isinstance(effect, Releasable):

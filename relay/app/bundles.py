@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from proofs.bundle import (
     Bundle,
@@ -15,25 +16,40 @@ from proofs.bundle import (
 from proofs.committee import SignedCommittee
 from proofs.errors import ProofError
 from relay.core.book import Entry
+from relay.core.events import Event, Received, Signed
 from relay.core.incidents import incidents
+from relay.core.messages import Outcome
 from relay.core.node import Node
-from relay.core.types import Digest
+from relay.core.types import DecisionId, Digest
 from relay.journal import AuditLog
 
 __all__ = ["Bundles"]
+
+MAX_DECISIONS: Final = 4_096
+MAX_OUTCOMES: Final = 1_024
+"""Words of members on effects that are kept for one decision."""
 
 
 class Bundles:
     """Makes bundles from the node's book and its published log."""
 
-    def __init__(self, node: Node, audit: AuditLog, committees: Sequence[SignedCommittee]) -> None:
+    def __init__(self, node: Node, committees: Sequence[SignedCommittee]) -> None:
         self._node = node
-        self._audit = audit
+        self._outcomes: dict[DecisionId, dict[Digest, bytes]] = {}
         self._committees = tuple(
             BundleCommittee(signed.document.raw, signed.signatures) for signed in committees
         )
 
-    async def make(self, decision_id: bytes) -> bytes | None:
+    def heard(self, event: Event) -> None:
+        """Keep what members say they saw of a decision; called with every event, also of a replay."""
+        if isinstance(event, Received | Signed) and isinstance(event.message, Outcome):
+            kept = self._outcomes.setdefault(event.message.decision_id, {})
+            if len(kept) < MAX_OUTCOMES:
+                kept[event.envelope.digest] = event.envelope.raw
+            if len(self._outcomes) > MAX_DECISIONS:
+                del self._outcomes[next(iter(self._outcomes))]
+
+    async def make(self, audit: AuditLog, decision_id: bytes) -> bytes | None:
         """Give the bundle of the whole incident that a decision belongs to.
 
         Only certified decisions enter, with those records of them that the log has published. None for an unknown
@@ -45,15 +61,15 @@ class Bundles:
         decisions: list[BundleDecision] = []
         for entry in entries:
             attestations = [(slot.digest, slot.raw) for _, slot in sorted(entry.tally.slots.items())]
-            outcomes = sorted(entry.outcomes.items())
+            outcomes = self._seen(entry)
             for digest, raw in (*attestations, *outcomes):
                 try:
-                    proof = await self._audit.tlog_proof(digest)
+                    proof = await audit.tlog_proof(digest)
                 except KeyError:
                     continue
                 numbers[digest] = len(records)
                 records.append(BundleRecord(raw, proof))
-            decisions.append(_decision(entry, numbers))
+            decisions.append(self._decision(entry, numbers))
         if not decisions or not all(self._stands(entry, numbers) for entry in entries):
             return None
         plans = {entry.tally.prepared.decision.plan_hash for entry in entries}
@@ -66,7 +82,7 @@ class Bundles:
             ),
             decisions=tuple(decisions),
             records=tuple(records),
-            log=self._audit.vkey,
+            log=audit.vkey,
         )
         try:
             return encode_bundle(bundle)
@@ -89,10 +105,10 @@ class Bundles:
                 and not state.entry.void
                 and (state.id == decision_id or self._node.landing.is_spent(state.entry.tally.prepared))
             ]
-            known = {entry.tally.prepared.id for entry in spent}
+            known = {entry.tally.prepared.id: entry for entry in spent}
             return [
                 entry
-                for entry in sorted(spent, key=lambda entry: len(entry.visited))
+                for entry in sorted(spent, key=lambda entry: self._depth(entry, known))
                 if entry.tally.prepared.decision.parent is None
                 or entry.tally.prepared.decision.parent in known
             ]
@@ -104,16 +120,22 @@ class Bundles:
         published = sum(1 for identity in tally.attesters() if tally.slots[identity].digest in numbers)
         return published >= self._node.settings.committee.threshold(tally.prepared.decision.tier)
 
+    def _seen(self, entry: Entry) -> list[tuple[Digest, bytes]]:
+        return sorted(self._outcomes.get(entry.tally.prepared.id, {}).items())
 
-def _decision(entry: Entry, numbers: dict[Digest, int]) -> BundleDecision:
-    prepared, certificate = entry.tally.prepared, entry.tally.certificate
-    assert certificate is not None, "only certified decisions enter a bundle"
-    slots = [slot for _, slot in sorted(entry.tally.slots.items())]
-    return BundleDecision(
-        decision=prepared.decision,
-        mandate=prepared.mandate,
-        leaves=prepared.leaves,
-        certificate=certificate,
-        attestations=tuple(numbers[slot.digest] for slot in slots if slot.digest in numbers),
-        outcomes=tuple(numbers[digest] for digest in sorted(entry.outcomes) if digest in numbers),
-    )
+    def _depth(self, entry: Entry, known: Mapping[DecisionId, Entry]) -> int:
+        parent = entry.tally.prepared.decision.parent
+        return 1 + self._depth(known[parent], known) if parent in known else 0
+
+    def _decision(self, entry: Entry, numbers: Mapping[Digest, int]) -> BundleDecision:
+        prepared, certificate = entry.tally.prepared, entry.tally.certificate
+        assert certificate is not None, "only certified decisions enter a bundle"
+        slots = [slot for _, slot in sorted(entry.tally.slots.items())]
+        return BundleDecision(
+            decision=prepared.decision,
+            mandate=prepared.mandate,
+            leaves=prepared.leaves,
+            certificate=certificate,
+            attestations=tuple(numbers[slot.digest] for slot in slots if slot.digest in numbers),
+            outcomes=tuple(numbers[digest] for digest, _ in self._seen(entry) if digest in numbers),
+        )

@@ -53,6 +53,8 @@ class Tools:
     submitters: Mapping[Caip2, Submitter]
     telemetry: Telemetry
     clock: Callable[[], Millis]
+    judged: Callable[[bytes], None]
+    """Told when our own verdict on a decision is known."""
     changed: Callable[[bytes], None]
 
 
@@ -96,6 +98,7 @@ class Deeds:
         match effect:
             case SignAttestation():
                 # Before the peers have answered the guard is locked; the node asks again when it opens.
+                self.tools.judged(effect.prepared.id)
                 key = (effect.prepared.id, effect.verdict)
                 if self.unlocked and key not in self._signing:
                     self._signing.add(key)

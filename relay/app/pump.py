@@ -31,11 +31,13 @@ class Pump:
         node: Node,
         journal: Journal,
         perform: Callable[[Sequence[Effect]], Awaitable[None]],
+        heard: Callable[[Event], None],
         clock: Callable[[], Millis],
     ) -> None:
         self.node = node
         self._journal = journal
         self._perform = perform
+        self._heard = heard
         self._clock = clock
         self._inputs: asyncio.Queue[Event] = asyncio.Queue(MAX_WAITING)
 
@@ -72,6 +74,7 @@ class Pump:
         effects: list[Effect] = []
         for event in batch:
             effects += self.node.advance(event)
+            self._heard(event)
         kept = [event for event in batch if is_journalled(event)]
         envelopes = self._envelopes(kept, effects)
         # DURABLE: events and log entries in one commit, and nothing leaves before it.

@@ -158,7 +158,9 @@ class Attack:
         far_calls = [self.bridge.burn(step) for step in steps if step.kind is Kind.BURN]
         far_calls += [self.bridge.borrow()] if borrow else []
         releases = [step for step in steps if step.kind is Kind.RELEASE]
-        near_calls = [self.bridge.steal(step) if step.is_attack else self.bridge.release(step) for step in releases]
+        near_calls = [
+            self.bridge.steal(step) if step.is_attack else self.bridge.release(step) for step in releases
+        ]
         near_txs = await self.near.block(at, near_calls)
         far_txs = await self.far.block(at, far_calls)
         done = await self.near.succeeded(near_txs)

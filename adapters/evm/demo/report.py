@@ -73,18 +73,29 @@ class Report:
     def rows(self) -> list[tuple[str, str]]:
         """The rows of the table for people."""
         blocks = ", ".join(f"{count} on {chain}" for chain, count in sorted(self.containment_blocks.items()))
-        seconds = ", ".join(f"{count} s on {chain}" for chain, count in sorted(self.containment_chain_s.items()))
+        seconds = ", ".join(
+            f"{count} s on {chain}" for chain, count in sorted(self.containment_chain_s.items())
+        )
         share = 100 * self.value_out_usd / self.value_out_without_usd if self.value_out_without_usd else 0.0
         return [
             ("contained", _mark(self.contained)),
             ("false triggers", f"{self.false_triggers} in {self.quiet_hours:,.0f} quiet hours"),
-            ("edge → certificate", f"{self.certificate_ms:,.0f} ms, {self.attesters} of {self.members} attested"),
+            (
+                "edge → certificate",
+                f"{self.certificate_ms:,.0f} ms, {self.attesters} of {self.members} attested",
+            ),
             ("first bad release → effect", f"{blocks} blocks" if blocks else "no effect"),
             ("… in chain time", seconds or "no effect"),
             ("releases out", f"{self.releases_out} of {self.releases_attempted} attempted"),
-            ("value out", f"{self.value_out_usd:,.0f} USD ({share:.1f} % of {self.value_out_without_usd:,.0f})"),
+            (
+                "value out",
+                f"{self.value_out_usd:,.0f} USD ({share:.1f} % of {self.value_out_without_usd:,.0f})",
+            ),
             ("value saved", f"{self.value_saved_usd:,.0f} USD against the same run without Tocsin"),
-            ("second leg (borrow)", "reverted" if self.second_leg_reverted else f"took {self.borrowed_usd:,.0f} USD"),
+            (
+                "second leg (borrow)",
+                "reverted" if self.second_leg_reverted else f"took {self.borrowed_usd:,.0f} USD",
+            ),
             ("audit", _mark(self.verified) + (f" ({self.failed_check})" if self.failed_check else "")),
             ("bundle", f"{self.bundle} (from {self.bundle_from}, who submitted nothing)"),
             ("policy", self.policy),

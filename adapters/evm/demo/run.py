@@ -32,7 +32,6 @@ BEFORE_S: Final = 3_600
 """Deployment happens so long before the first step."""
 DENSE_BLOCKS: Final = 12
 """So many blocks of the attack are mined one by one in any case, so that every member's reading is final."""
-GIVE_UP_BLOCKS: Final = 40
 CATCH_UP_S: Final = 600.0
 BUNDLE_S: Final = 60.0
 
@@ -73,7 +72,9 @@ class Demonstration:
             network = await stack.enter_async_context(
                 make_network(self._options.home, [near.chain, far.chain])
             )
-            self._show.say(f"two chains: {near.chain} (tokens, bridge) and {far.chain} (bridged tokens, market)")
+            self._show.say(
+                f"two chains: {near.chain} (tokens, bridge) and {far.chain} (bridged tokens, market)"
+            )
             world = await build_world(
                 Driver(near), Driver(far), self._scenario, network.committee, submitters_of(network)
             )
@@ -120,17 +121,24 @@ class Demonstration:
                 )
                 done = await world.near.succeeded(near) + await world.far.succeeded(far)
                 if not all(done):
-                    raise ChainError(world.near.anvil.chain, f"a benign transfer at {block.timestamp} reverted")
+                    raise ChainError(
+                        world.near.anvil.chain, f"a benign transfer at {block.timestamp} reverted"
+                    )
                 progress.advance(progress.task_ids[0])
 
     async def _catch_up(self, world: World, network: Network) -> None:
         """Wait until every member has evaluated every quiet block."""
-        wanted = {world.near.anvil.chain: await world.near.number(), world.far.anvil.chain: await world.far.number()}
+        wanted = {
+            world.near.anvil.chain: await world.near.number(),
+            world.far.anvil.chain: await world.far.number(),
+        }
         with self._show.progress("members read it, block by block", sum(wanted.values())) as progress:
             async with asyncio.timeout(CATCH_UP_S):
                 done = -1
                 while done < sum(wanted.values()):
-                    done = min([await self._read(network, member, list(wanted)) for member in network.members])
+                    done = min(
+                        [await self._read(network, member, list(wanted)) for member in network.members]
+                    )
                     progress.update(progress.task_ids[0], completed=done)
                     await asyncio.sleep(0.2)
 
@@ -157,9 +165,11 @@ class Demonstration:
             async for step in attack.run(lambda: number < DENSE_BLOCKS):
                 number += 1
                 self._tell(step, number)
-                if number <= GIVE_UP_BLOCKS:
-                    await asyncio.sleep(self._options.pace_s if number <= DENSE_BLOCKS else 0)
-            await asyncio.sleep(1.0)
+                if number <= DENSE_BLOCKS:
+                    await asyncio.sleep(self._options.pace_s)
+                elif number == DENSE_BLOCKS + 1:
+                    # From here on time runs fast: the crowd goes on trying.
+                    following.cancel()
         finally:
             following.cancel()
         return attack, watcher
@@ -168,7 +178,9 @@ class Demonstration:
         if number > DENSE_BLOCKS and not step.stolen:
             return
         if step.stolen:
-            self._show.say(f"block {step.near_block}: {step.stolen} bad releases, {step.stolen_usd:,.0f} USD out", "red")
+            self._show.say(
+                f"block {step.near_block}: {step.stolen} bad releases, {step.stolen_usd:,.0f} USD out", "red"
+            )
         if step.stopped:
             self._show.say(f"block {step.near_block}: {step.stopped} bad releases reverted", "green")
         if step.borrowed is not None:
@@ -246,7 +258,9 @@ class Demonstration:
         near, far = attack.first_block or (0, 0)
         began: dict[str, int] = {world.near.anvil.chain: near, world.far.anvil.chain: far}
         acts = {act.tx: act for sighting in views[0] for act in sighting.acts}
-        earliest = min((each for each in views[0] if each.certified), key=lambda each: each.opened_us, default=None)
+        earliest = min(
+            (each for each in views[0] if each.certified), key=lambda each: each.judged_us, default=None
+        )
         contained = set(first) == set(began) and attack.borrowed_usd == 0
         return Report(
             scenario=self._scenario.name,
@@ -300,4 +314,4 @@ def _spread_ms(views: Sequence[Sequence[Sighting]], earliest: Sighting | None) -
     same = [each for view in views for each in view if earliest is not None and each.id == earliest.id]
     if not same:
         return 0.0
-    return (max(each.certified_us for each in same) - min(each.opened_us for each in same)) / 1_000
+    return (max(each.certified_us for each in same) - min(each.judged_us for each in same)) / 1_000

@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 from adapters.evm.demo.report import Report
@@ -27,14 +34,22 @@ class Show:
     @contextmanager
     def progress(self, text: str, total: int) -> Iterator[Progress]:
         """A bar for something long; call `advance` or `update` on task 0."""
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
         with Progress(*columns, console=self.console) as progress:
             progress.add_task(text, total=total)
             yield progress
 
     def table(self, report: Report) -> None:
         """The result."""
-        table = Table(title=f"Tocsin demonstration: {report.scenario}", title_justify="left", show_header=False)
+        table = Table(
+            title=f"Tocsin demonstration: {report.scenario}", title_justify="left", show_header=False
+        )
         table.add_column(style="bold")
         table.add_column()
         for name, value in report.rows():

@@ -30,7 +30,7 @@ class Sighting:
     anchor_number: int
     verdicts: Mapping[str, str]
     acts: tuple[ActReport, ...]
-    opened_us: int
+    judged_us: int
     certified_us: int
     act_times: Mapping[str, int] = field(default_factory=dict)
     """Chain time of each act's effect, by transaction."""
@@ -71,8 +71,9 @@ class Watcher:
         for member, verdict in sorted(sighting.verdicts.items()):
             if self._is_new(sighting.id, f"{member} {verdict}"):
                 self._show.say(f"      {member}: {verdict}s")
-        if sighting.certified and self._is_new(sighting.id, "certified"):
-            wait_ms = (sighting.certified_us - sighting.opened_us) / 1_000
+        timed = sighting.judged_us and sighting.certified_us
+        if sighting.certified and timed and self._is_new(sighting.id, "certified"):
+            wait_ms = (sighting.certified_us - sighting.judged_us) / 1_000
             self._show.say(f"  ✔ {name}: certificate after {wait_ms:,.1f} ms", "bold green")
         for act in sighting.acts:
             if self._is_new(sighting.id, act.tx):
@@ -109,7 +110,7 @@ def _sighting(decision: Mapping[str, object]) -> Sighting:
         anchor_number=_number(_mapping(decision["anchor"])["number"]),
         verdicts={name: str(verdict) for name, verdict in _mapping(decision["verdicts"]).items()},
         acts=tuple(_act(act) for act in acts),
-        opened_us=_number(times.get("opened", 0)),
+        judged_us=_number(times.get("judged", 0)),
         certified_us=_number(times.get("certified", 0)),
         act_times={str(act["tx"]): _number(_mapping(act["block"])["timestamp"]) for act in acts},
     )
