@@ -38,6 +38,7 @@ __all__ = [
 BUNDLE_SCHEMA = "tocsin/bundle/1"
 MAX_BUNDLE_BYTES = 16 << 20
 MAX_JSON_DEPTH = 8
+MAX_JSON_TOKENS = 1_000_000
 MAX_COMMITTEES = 256
 MAX_PLANS = 64
 MAX_DECISIONS = 1_024
@@ -181,7 +182,7 @@ _LEAF_KEYS = frozenset({"chain", "gateway", "act_id", "act_hash", "duration_s"})
 
 
 def _parse_json(data: bytes) -> Value:
-    _check_depth(data)
+    _check_nesting(data)
     try:
         value: Value = json.loads(
             data, object_pairs_hook=_object, parse_float=_refuse_number, parse_constant=_refuse_number
@@ -191,10 +192,10 @@ def _parse_json(data: bytes) -> Value:
     return value
 
 
-def _check_depth(data: bytes) -> None:
-    """Count brackets outside strings: a deep nesting can end the interpreter before it raises."""
+def _check_nesting(data: bytes) -> None:
+    """Count strings and brackets before anything is built: a deep nesting can end the interpreter itself."""
     depth = 0
-    for match in _TOKENS.finditer(data):
+    for number, match in enumerate(_TOKENS.finditer(data)):
         token = match[0]
         if token == b'"':
             raise BundleError("bundle-json", "expected JSON, got a string without end")
@@ -202,8 +203,9 @@ def _check_depth(data: bytes) -> None:
             depth += 1
         elif token in (b"]", b"}"):
             depth -= 1
-        if depth > MAX_JSON_DEPTH:
-            raise BundleError("bundle-json", f"expected nesting of at most {MAX_JSON_DEPTH}, got more")
+        if depth > MAX_JSON_DEPTH or number > MAX_JSON_TOKENS:
+            limits = f"nesting of {MAX_JSON_DEPTH} and {MAX_JSON_TOKENS} strings and brackets"
+            raise BundleError("bundle-json", f"expected at most {limits}, got more")
 
 
 def _object(pairs: Sequence[tuple[str, Value]]) -> dict[str, Value]:

@@ -595,6 +595,7 @@ def test_no_truncated_file_passes(town: "Town") -> None:
         (b'{"a":' * 1_000_000, "bundle-json"),
         (b"[]" * 8 + b"[" * 9, "bundle-json"),
         (b'"' + b'\\"' * 1_000_000, "bundle-json"),
+        (b"[" + b"[]," * 600_000, "bundle-json"),
         (b"[1.5]", "bundle-json"),
         (b"[NaN]", "bundle-json"),
         (b'{"schema": 1, "schema": 1}', "bundle-json"),
