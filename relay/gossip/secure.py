@@ -97,7 +97,7 @@ class CappedTcp(TrioTCPStream):
 
 
 class CappedYamux(Yamux):
-    """Yamux with bounded memory: py-libp2p's takes 16 MiB at once, and only warns when a window is exceeded."""
+    """Yamux with bounded memory: py-libp2p's takes 16 MiB at once, and merely warns of a full window."""
 
     async def _read_data_body(self, length: int) -> bytes:
         waiting = sum(len(buffer) for buffer in self.stream_buffers.values())

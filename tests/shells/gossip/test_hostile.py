@@ -202,32 +202,66 @@ async def test_garbage_instead_of_a_handshake_is_counted(town: Town) -> None:
 
 
 async def test_three_hundred_silent_connections_do_not_keep_a_member_out(town: Town) -> None:
-    config = town.patient("bob", pending_connections=16)
-    with AsyncExitStackOfSockets() as idle:
+    config = town.patient("bob", pending_connections=16, handshake_timeout_s=2 * PATIENCE_S)
+    with Silence() as silence:
         async with town.open("bob", config) as bob, asyncio.timeout(PATIENCE_S):
-            idle.connect(300, town.ports["bob"])
+            silence.connect(300, town.ports["bob"])
+            await until(lambda: silence.hung_up_on() >= 284)
+
             async with town.open("alice") as alice:
                 await alice.wait_connected(1)
+                await bob.wait_connected(1)
+            assert bob.statistics()[Drop.PENDING_FULL] >= 284
 
-            await until(lambda: bob.statistics()[Drop.PENDING_FULL] >= 284)
-            await until(lambda: bob.statistics()[Drop.HANDSHAKE_LATE] > 0)
+
+async def test_a_silent_connection_is_ended_in_time(town: Town) -> None:
+    with Silence() as silence:
+        config = town.patient("bob", handshake_timeout_s=0.05)
+        async with town.open("bob", config) as bob, asyncio.timeout(PATIENCE_S):
+            silence.connect(1, town.ports["bob"])
+            await until(lambda: silence.hung_up_on() == 1)
+
+            assert bob.statistics()[Drop.HANDSHAKE_LATE] == 1
 
 
-class AsyncExitStackOfSockets:
+class Silence:
     """Sockets that say nothing."""
 
     def __init__(self) -> None:
-        self._sockets: list[socket.socket] = []
+        self._open: list[socket.socket] = []
+        self._ended = 0
 
-    def __enter__(self) -> AsyncExitStackOfSockets:
+    def __enter__(self) -> Silence:
         return self
 
     def connect(self, count: int, port: int) -> None:
-        self._sockets += [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
+        for _ in range(count):
+            silent = socket.create_connection(("127.0.0.1", port))
+            silent.setblocking(False)
+            self._open.append(silent)
+
+    def hung_up_on(self) -> int:
+        """How many of them the other side has closed so far."""
+        for silent in tuple(self._open):
+            if self._is_ended(silent):
+                silent.close()
+                self._open.remove(silent)
+                self._ended += 1
+        return self._ended
+
+    def _is_ended(self, silent: socket.socket) -> bool:
+        try:
+            while silent.recv(65_536):
+                pass
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
 
     def __exit__(self, *_: object) -> None:
-        for open_socket in self._sockets:
-            open_socket.close()
+        for silent in self._open:
+            silent.close()
 
 
 async def test_a_flood_by_a_member_is_cut_and_starves_nobody(town: Town, mallory: type[Mallory]) -> None:
