@@ -35,7 +35,7 @@ class Bundles:
 
     def __init__(self, node: Node, committees: Sequence[SignedCommittee]) -> None:
         self._node = node
-        self._outcomes: dict[DecisionId, dict[Digest, bytes]] = {}
+        self._outcomes: dict[DecisionId, dict[Digest, tuple[bytes, Outcome]]] = {}
         self._committees = tuple(
             BundleCommittee(signed.document.raw, signed.signatures) for signed in committees
         )
@@ -45,7 +45,7 @@ class Bundles:
         if isinstance(event, Received | Signed) and isinstance(event.message, Outcome):
             kept = self._outcomes.setdefault(event.message.decision_id, {})
             if len(kept) < MAX_OUTCOMES:
-                kept[event.envelope.digest] = event.envelope.raw
+                kept[event.envelope.digest] = (event.envelope.raw, event.message)
             if len(self._outcomes) > MAX_DECISIONS:
                 del self._outcomes[next(iter(self._outcomes))]
 
@@ -121,11 +121,20 @@ class Bundles:
         return published >= self._node.settings.committee.threshold(tally.prepared.decision.tier)
 
     def _seen(self, entry: Entry) -> list[tuple[Digest, bytes]]:
-        return sorted(self._outcomes.get(entry.tally.prepared.id, {}).items())
+        """Give the words on effects of this very mandate; a liar's about another stay outside."""
+        prepared = entry.tally.prepared
+        acts = {(leaf.chain, leaf.gateway, leaf.act_id) for leaf in prepared.leaves}
+        kept = self._outcomes.get(prepared.id, {})
+        return sorted(
+            (digest, raw)
+            for digest, (raw, outcome) in kept.items()
+            if outcome.mandate_digest == prepared.digest
+            and (outcome.chain, outcome.gateway, outcome.act_id) in acts
+        )
 
     def _depth(self, entry: Entry, known: Mapping[DecisionId, Entry]) -> int:
         parent = entry.tally.prepared.decision.parent
-        return 1 + self._depth(known[parent], known) if parent in known else 0
+        return 0 if parent is None or parent not in known else 1 + self._depth(known[parent], known)
 
     def _decision(self, entry: Entry, numbers: Mapping[Digest, int]) -> BundleDecision:
         prepared, certificate = entry.tally.prepared, entry.tally.certificate
