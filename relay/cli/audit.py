@@ -11,7 +11,7 @@ Example:
 
 audit = LazyGroup(
     "audit",
-    {"verify": Lazy("relay.audit:verify", "Verify a bundle: every signature, proof and receipt in it.")},
+    {"verify": Lazy("relay.cli.verify:verify", "Verify a bundle: every signature and proof in it.")},
     help="Verify evidence, offline.",
     epilog=_EPILOG,
 )
