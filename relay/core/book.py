@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 from proofs.canonical import Value
@@ -25,6 +24,7 @@ from relay.core.effects import (
     SignStatement,
     Stop,
 )
+from relay.core.entries import Entry, Key, standing
 from relay.core.errors import WireError
 from relay.core.evidence import Convictions, SigningKey
 from relay.core.links import Links, WaitingLink
@@ -39,31 +39,10 @@ __all__ = ["Book", "Entry", "Key"]
 MAX_OPEN: Final = 4_096
 MAX_OPEN_ALONE: Final = 64
 """Open decisions that at most f members attest, for the member that brought them up (SPEC 6.5)."""
+KEEP_CERTIFIED_S: Final = 30 * 86_400
+"""For how long a certified decision can still be asked for, in the reference chain's time."""
 MAX_ATTESTATION_BYTES: Final = 32_000
 """Two of them fit into the evidence of an equivocation."""
-
-Key = tuple[DecisionId, int, BlockRef]
-"""A decision as it was stated: id, key epoch and anchor.
-
-The id holds the anchor's hash alone: who states another number or time for it makes an entry of his own,
-and does not
-stand in the way of the true one.
-"""
-
-
-@dataclass(slots=True)
-class Entry:
-    """A decision in the book.
-
-    `asked` is the verdict that our signer was asked for, `opener` who brought it up.
-    """
-
-    tally: Tally
-    opener: Identity
-    asked: Verdict | None = None
-    void: bool = False
-    logged: set[Digest] = field(default_factory=set)
-    """Entries of the audit log about it that are not released yet."""
 
 
 class Book:
@@ -177,7 +156,7 @@ class Book:
             return self._convict(envelope.author, about, [SignStatement(evidence)])
         key = (*about, attestation.decision.anchor)
         if key not in self.entries:
-            if self._alone(envelope.author) >= MAX_OPEN_ALONE or len(self.entries) >= MAX_OPEN:
+            if self._alone(envelope.author) >= MAX_OPEN_ALONE or self._open_count() >= MAX_OPEN:
                 return [_dropped(envelope, "too many open decisions")]
             self._open(prepared, envelope.author)
         return self._count(key, envelope, attestation) + self._judge(key)
@@ -314,13 +293,11 @@ class Book:
         return effects
 
     def forget(self, now_s: Mapping[str, int]) -> None:
-        """Drop decisions whose mandate is over for a slot."""
-        over = [
-            key
-            for key, entry in self.entries.items()
-            if now_s.get(entry.tally.prepared.decision.anchor.chain, 0)
-            > entry.tally.prepared.mandate.not_after + self._rearm_s(entry)
-        ]
+        """Drop decisions whose mandate is over for a slot.
+
+        What was certified stays for `KEEP_CERTIFIED_S`: people ask for an incident's evidence later.
+        """
+        over = [key for key, entry in self.entries.items() if self._is_over(entry, now_s)]
         if not over:
             return
         for key in over:
@@ -340,10 +317,15 @@ class Book:
 
     # ---- small questions
 
+    def _is_over(self, entry: Entry, now_s: Mapping[str, int]) -> bool:
+        prepared = entry.tally.prepared
+        keep_s = KEEP_CERTIFIED_S if entry.tally.certificate is not None else self._rearm_s(entry)
+        return now_s.get(prepared.decision.anchor.chain, 0) > prepared.mandate.not_after + keep_s
+
     def entry_of(self, decision: DecisionId) -> Entry | None:
         """Give the entry of a decision; of several statements about its anchor, the one that stands best."""
         stated = [self.entries[key] for key in self._by_id.get(decision, ())]
-        return max(stated, key=_standing, default=None)
+        return max(stated, key=standing, default=None)
 
     def id_of_mandate(self, digest: Digest | None) -> DecisionId | None:
         """Give the decision that an open mandate belongs to."""
@@ -353,7 +335,7 @@ class Book:
     def visible(self) -> Iterator[Entry]:
         """Give what people are to see: what is certified, what we attest, what more than f members attest."""
         for entry in self.entries.values():
-            if _standing(entry) > 0 or len(entry.tally.attesters()) > self.committee.f:
+            if standing(entry) > 0 or len(entry.tally.attesters()) > self.committee.f:
                 yield entry
 
     def _open(self, prepared: Prepared, opener: Identity) -> Key:
@@ -377,6 +359,9 @@ class Book:
         slot = entry.tally.slots.get(self.me)
         return slot is not None and slot.verdict is entry.asked
 
+    def _open_count(self) -> int:
+        return sum(1 for entry in self.entries.values() if entry.tally.certificate is None)
+
     def _alone(self, author: Identity) -> int:
         """Count the open decisions that this member brought up and that at most f members attest."""
         if author == self.me:
@@ -389,12 +374,6 @@ class Book:
 
     def _rearm_s(self, entry: Entry) -> int:
         return self.rooms[entry.tally.prepared.decision.plan_hash].compiled.plan.clock.rearm_s
-
-
-def _standing(entry: Entry) -> int:
-    if entry.tally.certificate is not None:
-        return 2
-    return 1 if entry.asked is Verdict.ATTEST else 0
 
 
 def _dropped(envelope: Envelope, reason: str) -> Notice:

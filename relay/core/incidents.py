@@ -9,8 +9,8 @@ from proofs.mandate import Op
 from relay.core.book import Book, Entry
 from relay.core.landing import Landing
 from relay.core.messages import Verdict
-from relay.core.observations import GatewayEvent
-from relay.core.types import BlockRef, Caip2, DecisionId, Identity
+from relay.core.observations import GatewayEvent, GatewayEventKind
+from relay.core.types import BlockRef, Caip2, DecisionId, Identity, PlanHash
 
 __all__ = ["ActState", "DecisionState", "Incident", "incidents"]
 
@@ -54,11 +54,19 @@ class Incident:
 
     @property
     def is_contained(self) -> bool:
-        """Tell whether every act that was certified first has taken effect."""
-        first = next((decision for decision in self.decisions if decision.is_certified), None)
-        linked = [item for item in self.decisions if item.entry.tally.prepared.decision.parent is not None]
-        wanted = ([first] if first is not None else []) + linked[:1]
-        return bool(wanted) and all(act.event is not None for decision in wanted for act in decision.acts)
+        """Tell whether every act that was certified first, here and by each link, has taken effect.
+
+        By whichever decision: the full copy of a fast one does nothing where that did its work.
+        """
+        firsts: dict[tuple[PlanHash, str], DecisionState] = {}
+        effective: set[tuple[PlanHash, str]] = set()
+        for state in self.decisions:
+            decision = state.entry.tally.prepared.decision
+            effective.update((decision.plan_hash, act.name) for act in state.acts if _took_effect(act))
+            if state.is_certified and decision.op is Op.PROTECT:
+                firsts.setdefault((decision.plan_hash, decision.subject), state)
+        wanted = {(plan_hash, act.name) for (plan_hash, _), state in firsts.items() for act in state.acts}
+        return bool(wanted) and wanted <= effective
 
 
 def incidents(book: Book, landing: Landing) -> tuple[Incident, ...]:
@@ -81,6 +89,10 @@ def incidents(book: Book, landing: Landing) -> tuple[Incident, ...]:
                 newest[(decision.plan_hash, rule)] = run
             run.append(state)
     return tuple(_incident(book, run, children) for run in runs)
+
+
+def _took_effect(act: ActState) -> bool:
+    return act.event is not None and act.event.kind is not GatewayEventKind.ENDED
 
 
 def _incident(

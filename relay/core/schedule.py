@@ -220,6 +220,8 @@ class Schedule:
             return Assessment.WRONG
         released = self._release_holds(step)
         if op is Op.EXTEND:
+            if self.compiled.plan.release is None:
+                return Assessment.WRONG  # nothing could ever end it
             short = (record.until - step.block.timestamp) * 2 < act.lasts_s
             return Assessment.RIGHT if short and not released else Assessment.WRONG
         return Assessment.RIGHT if released and not self._threatens(name, step) else Assessment.WRONG

@@ -1,0 +1,125 @@
+"""A committee with fixed keys, and honest signers: the guard of a real one, on a disk that may fail (SPEC 6.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import coincurve
+from nacl.signing import SigningKey
+
+from proofs.canonical import Value
+from proofs.committee import CommitteeDocument, CommitteeMember, CommitteeStatement, build_committee
+from proofs.envelope import Envelope, signing_bytes
+from proofs.hashes import keccak256, sha256
+from proofs.kinds import Address, Digest, Identity, Millis
+from relay.core.decisions import Prepared
+from relay.core.errors import GuardRefusal
+from relay.core.messages import Attestation, Message, Verdict
+from relay.core.wire import payload_of, seal
+
+NAMES = ("alice", "bob", "carol", "dave", "erin", "frank", "grace")
+
+
+@dataclass(frozen=True)
+class Keys:
+    """A member's secrets, from its name."""
+
+    name: str
+
+    @property
+    def identity_key(self) -> SigningKey:
+        return SigningKey(sha256(f"sim/identity/{self.name}".encode()))
+
+    @property
+    def attester_key(self) -> coincurve.PrivateKey:
+        return coincurve.PrivateKey(sha256(f"sim/attester/{self.name}".encode()))
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(bytes(self.identity_key.verify_key))
+
+    @property
+    def attester(self) -> Address:
+        public = self.attester_key.public_key.format(compressed=False)
+        return Address(keccak256(public[1:])[12:])
+
+    def sign_mandate(self, digest: bytes) -> bytes:
+        """Sign without any guard; 65 bytes with v 27 or 28."""
+        signature = self.attester_key.sign_recoverable(digest, hasher=None)
+        return signature[:64] + bytes([27 + signature[64]])
+
+    def say(
+        self, message: Message, committee: CommitteeDocument, at_ms: int
+    ) -> tuple[Envelope, Message]:
+        """Sign any statement as it stands, true or not."""
+        payload = payload_of(message, committee=committee, author=self.identity, at_ms=Millis(at_ms))
+        return seal(payload, bytes(self.identity_key.sign(signing_bytes(payload)).signature))
+
+    def attest(
+        self, prepared: Prepared, committee: CommitteeDocument, at_ms: int, *, digest: bytes | None = None
+    ) -> tuple[Envelope, Message]:
+        """Attest to a decision, or to another digest under its name."""
+        signed = prepared.digest if digest is None else Digest(digest)
+        message = Attestation(
+            decision=prepared.decision,
+            verdict=Verdict.ATTEST,
+            trace=EMPTY_TRACE,
+            digest=signed,
+            signature=self.sign_mandate(signed),
+        )
+        return self.say(message, committee, at_ms)
+
+
+EMPTY_TRACE: dict[str, Value] = {"agreement": {}, "faulted": (), "pins": {}, "result": None, "rule": "", "values": {}}
+
+
+def committee_of(size: int) -> tuple[CommitteeDocument, dict[str, Keys]]:
+    """Make a committee of the first `size` names."""
+    keys = {name: Keys(name) for name in NAMES[:size]}
+    members = tuple(
+        CommitteeMember(
+            identity=each.identity,
+            attester=each.attester,
+            log=sha256(b"log" + each.identity),
+            cosigner=sha256(b"cosigner" + each.identity),
+            name=name,
+            operator=f"operator of {name}",
+            addresses=(),
+            providers={},
+        )
+        for name, each in keys.items()
+    )
+    statement = CommitteeStatement(
+        name="sim",
+        committee_epoch=1,
+        key_epoch=1,
+        activates_at=0,
+        demo=False,
+        genesis=None,
+        members=members,
+    )
+    return build_committee(statement), keys
+
+
+class Crashed(Exception):
+    """The process ended at a durable write."""
+
+
+@dataclass
+class Guard:
+    """The durable map of SPEC 6.3; `write` is called around each write, and may end the process."""
+
+    held: dict[tuple[bytes, int], bytes] = field(default_factory=dict)
+
+    def admit(self, key: tuple[bytes, int], digest: bytes, write: Callable[[Callable[[], None]], None]) -> None:
+        """Hold `digest` for `key` before a signature leaves.
+
+        Raises:
+            GuardRefusal: another digest is held.
+        """
+        held = self.held.get(key)
+        if held is not None and held != digest:
+            raise GuardRefusal("conflicting digest", f"expected {held.hex()}, got {digest.hex()}")
+        if held is None:
+            write(lambda: self.held.__setitem__(key, digest))
