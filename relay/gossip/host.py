@@ -1,6 +1,10 @@
 """The trio side: a listener, a dialling task for each member that is ours to dial, a link for each member.
 
 Only the member with the lower identity dials: both dialling would make two connections for each pair.
+
+Of py-libp2p the handshakes, yamux and the stream negotiation are used, and not its `Host`: there one exception
+in one peer's stream ends the whole run, a failed dial bars a peer for a minute, identify and the auto-connector
+dial on their own, and the listener shares its port. Here a connection is a task on which nothing else depends.
 """
 
 from __future__ import annotations
@@ -8,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 import trio
@@ -34,7 +38,7 @@ _GOOD_LINK_S = 2.0
 class HostParts:
     """What a host is made of."""
 
-    seed: bytes
+    seed: bytes = field(repr=False)
     config: LaneConfig
     inbox: Inbox
     outboxes: dict[bytes, Outbox]

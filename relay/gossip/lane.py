@@ -27,9 +27,13 @@ class Lane:
     """Direct mail and anti-entropy between the members of one committee. Made by `Lane.open`."""
 
     def __init__(
-        self, identity_seed: bytes, config: LaneConfig, store: EnvelopeStore, chance: Random
+        self,
+        identity_seed: bytes,
+        config: LaneConfig,
+        store: EnvelopeStore,
+        chance: Random,
+        clock: Callable[[], float],
     ) -> None:
-        clock: Callable[[], float] = time.monotonic
         me = identity_of(identity_seed)
         config = replace(config, peers=tuple(peer for peer in config.peers if peer.identity != me))
         self._config = config
@@ -57,18 +61,26 @@ class Lane:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, *, identity_seed: bytes, config: LaneConfig, store: EnvelopeStore, chance: Random | None = None
+        cls,
+        *,
+        identity_seed: bytes,
+        config: LaneConfig,
+        store: EnvelopeStore,
+        chance: Random | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> AsyncIterator[Self]:
         """Run a lane for as long as the context lasts.
 
         `identity_seed` is the 32-byte Ed25519 seed of the member's identity key. `chance` spreads the times
-        of pings, redials and anti-entropy; nothing secret comes from it.
+        of pings, redials and anti-entropy; nothing secret comes from it. `clock` gives seconds that never go
+        back, for rates and anti-entropy; it is read in two threads.
 
         Raises:
             ListenRefused: the address to listen on cannot be taken.
             LaneError: the lane ended by itself, now or at any time within the context: exit and start anew.
         """
-        lane = cls(identity_seed, config, store, chance or Random())
+        lane = cls(identity_seed, config, store, chance or Random(), clock)
+        failure: BaseException | None = None
         async with lane._bridge:
             try:
                 async with asyncio.TaskGroup() as group:
@@ -83,7 +95,10 @@ class Lane:
                         for task in tasks:
                             task.cancel()
             except BaseExceptionGroup as failures:
-                raise _alone(failures) from None
+                failure = _alone(failures)
+        # Raised here, outside of `except`, so that it keeps the cause that it came with.
+        if failure is not None:
+            raise failure
 
     @property
     def address(self) -> str:

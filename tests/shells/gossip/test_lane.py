@@ -262,9 +262,11 @@ async def test_the_end_of_the_trio_thread_ends_the_context(
 
     monkeypatch.setattr(Host, "_dial", break_down)
     never = asyncio.Event()
-    with pytest.raises(LaneError, match="something nobody thought of"):
+    with pytest.raises(LaneError, match="something nobody thought of") as ended:
         async with town.open("alice"), asyncio.timeout(PATIENCE_S):
             await never.wait()
+
+    assert "something nobody thought of" in repr(ended.value.__cause__)
 
 
 async def test_the_end_of_the_trio_thread_ends_receive(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
