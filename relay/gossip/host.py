@@ -2,9 +2,10 @@
 
 Only the member with the lower identity dials: both dialling would make two connections for each pair.
 
-Of py-libp2p the handshakes, yamux and the stream negotiation are used, and not its `Host`: there one exception
-in one peer's stream ends the whole run, a failed dial bars a peer for a minute, identify and the auto-connector
-dial on their own, and the listener shares its port. Here a connection is a task on which nothing else depends.
+Of py-libp2p the handshakes, yamux and the stream negotiation are used, and not its `Host`: there one
+exception in one peer's stream ends the whole run, a failed dial bars a peer for a minute, identify and the
+auto-connector dial on their own, and the listener shares its port. Here a connection is a task on which
+nothing else depends.
 """
 
 from __future__ import annotations
