@@ -8,34 +8,23 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 from relay.api import Api, ApiOptions, ApiPorts, SignalRefused, SignalRequest
-from relay.app.assembly import (
-    detector_settings,
-    lane_config,
-    load_committee,
-    load_plans,
-    make_node,
-    replay_journal,
-)
-from relay.app.bundles import Bundles
+from relay.app.assembly import detector_settings
 from relay.app.deeds import Deeds, NodeStopped, Tools
 from relay.app.inbox import Inbox
 from relay.app.pump import Pump
 from relay.app.reports import Reports
-from relay.chains import load_adapters, open_chain
-from relay.config import NodeConfig, load_committee_chain
+from relay.app.shells import Shells, open_shells
+from relay.app.watch import Timeline, Watch, set_gauges
+from relay.config import NodeConfig
 from relay.core.errors import TocsinError
 from relay.core.events import PeersSeen, SignalTold, Started
-from relay.core.node import Node
-from relay.core.types import DecisionId, Identity, Millis, PlanHash
+from relay.core.types import Identity, Millis, PlanHash
 from relay.detectors import Detector
-from relay.gossip import Lane
-from relay.journal import AuditLog, DiskLimits, Journal, count_boot
-from relay.keys import LocalSigner, Secret, open_identity, open_signer
+from relay.keys import Secret
 from relay.telemetry import Log, Telemetry, style_for
 
 __all__ = ["NodeStopped", "run"]
@@ -47,16 +36,19 @@ async def run(config: NodeConfig, *, passphrase: Secret, ready: Callable[[str], 
     """Run a node until it is cancelled. `ready` is told the address of its interface once it serves.
 
     Raises:
-        TocsinError: by who is at fault; the process is to end, and may be started again unless it is `NodeStopped`.
+        TocsinError: by who is at fault; the process is to end, and may be started again unless it is
+            `NodeStopped`.
     """
+    telemetry = Telemetry(Log(sys.stderr, clock=_wall_clock_ms, style=style_for(sys.stderr, os.environ)))
     async with AsyncExitStack() as stack:
         try:
-            await _run(config, passphrase, stack, ready)
+            shells = await open_shells(stack, config, passphrase, telemetry, _wall_clock_ms)
+            await _serve(config, shells, telemetry, ready)
         except BaseExceptionGroup as failures:
             raise _first(failures) from failures
 
 
-def wall_clock_ms() -> Millis:
+def _wall_clock_ms() -> Millis:
     """Give the wall clock in milliseconds: what members say of themselves, never what they decide by."""
     return Millis(_wall_clock_us() // 1_000)
 
@@ -65,165 +57,92 @@ def _wall_clock_us() -> int:
     return time.time_ns() // 1_000  # noqa: TID251 - the one clock of the process, handed to everybody else
 
 
-@dataclass(slots=True)
-class Timeline:
-    """When a decision was first judged and when its certificate was complete, in microseconds of our clock."""
-
-    at_us: dict[bytes, dict[str, int]] = field(default_factory=dict)
-
-    def note(self, decision_id: bytes, step: str) -> None:
-        """Keep the first time of a step."""
-        if len(self.at_us) < _MAX_TIMELINE or decision_id in self.at_us:
-            self.at_us.setdefault(decision_id, {}).setdefault(step, _wall_clock_us())
-
-
-_MAX_TIMELINE: Final = 4_096
-
-
-async def _run(
-    config: NodeConfig, passphrase: Secret, stack: AsyncExitStack, ready: Callable[[str], None] | None
+async def _serve(
+    config: NodeConfig, shells: Shells, telemetry: Telemetry, ready: Callable[[str], None] | None
 ) -> None:
-    clock = wall_clock_ms
-    telemetry = Telemetry(Log(sys.stderr, clock=clock, style=style_for(sys.stderr, os.environ)))
-    committee = load_committee(config, telemetry)
-    adapters = load_adapters()
-    plans = load_plans(config, adapters)
-    limits = DiskLimits(
-        min_free_bytes=config.journal.min_free_bytes, ballast_bytes=config.journal.ballast_bytes
-    )
-    directory = config.directory
-    journal = await stack.enter_async_context(
-        Journal.open(directory.journal_file, clock=clock, limits=limits)
-    )
-    signer = await stack.enter_async_context(
-        open_signer(directory.keys, guard_path=directory.guard_file, passphrase=passphrase)
-    )
-    node = make_node(config, committee, plans, signer.identity)
-    member = committee.member(signer.identity)
-    assert member is not None, "make_node has checked it"
-    bundles = Bundles(node, load_committee_chain(directory.committee))
-    events, entries, releasable = await replay_journal(node, journal, bundles.heard)
-    audit = await AuditLog.open(
-        journal, directory.log, origin=f"{committee.name}/{member.name}", log_key=signer.log_key
-    )
-    boot = await count_boot(journal, directory.instance_file)
-    telemetry.notice("journal replayed", events=events, boot=boot.number)
-    timeline = Timeline()
-    seed = open_identity(directory.keys, passphrase)
-    lane = await stack.enter_async_context(
-        Lane.open(
-            identity_seed=seed.reveal(), config=lane_config(config, committee, signer.identity), store=journal
+    """Connect the shells to the node, and feed it."""
+    node = shells.node
+    timeline = Timeline(_wall_clock_us)
+    async with AsyncExitStack() as stack:
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        inputs = Pump(node, shells.journal, shells.bundles.heard, _wall_clock_ms)
+        api = await stack.enter_async_context(_api(config, shells, telemetry, timeline, inputs))
+        watch = Watch(node, timeline, lambda name: api.publish("incident", {"id": name}))
+        tools = Tools(
+            committee=shells.committee,
+            signer=shells.signer,
+            lane=shells.lane,
+            audit=shells.audit,
+            submitters=shells.submitters,
+            telemetry=telemetry,
+            clock=_wall_clock_ms,
+            judged=watch.judged,
+            changed=watch.changed,
         )
-    )
-    chains = {
-        settings.chain: await stack.enter_async_context(open_chain(settings, adapters))
-        for settings in config.chains
-        if settings.chain in node.views
-    }
-    submitters = {
-        settings.chain: await stack.enter_async_context(
-            chains[settings.chain].adapter.submitter(settings, signer)
-        )
-        for settings in config.chains
-        if settings.chain in chains
-    }
-    group = await stack.enter_async_context(asyncio.TaskGroup())
-    watch = Watch(node, timeline)
-    tools = Tools(committee, signer, lane, audit, submitters, telemetry, clock, watch.judged, watch.changed)
-    deeds = Deeds(tools, group, put=_unset)
-    pump = Pump(node, journal, deeds.perform, bundles.heard, clock)
-    deeds.put = pump.put
-    await pump.restore(entries)
-    await audit.release(releasable)
-    reports = Reports(node, lane, timeline.at_us)
+        await inputs.restore(shells.replayed.entries)
+        await shells.audit.release(shells.replayed.releasable)
+        for chain, opened in shells.chains.items():
+            detector = Detector(opened.quorum, detector_settings(chain, node), inputs.put)
+            group.create_task(detector.run(), name=f"detector {chain}")
+        inbox = Inbox(shells.committee, shells.journal, shells.signer, telemetry, _wall_clock_ms)
+        group.create_task(inbox.run(shells.lane, inputs.put), name="inbox")
+        group.create_task(_watch_peers(shells, inputs), name="peers")
+        group.create_task(_keep_books(config, shells, telemetry), name="books")
+        telemetry.notice("serving", api=api.url, lane=shells.lane.address)
+        if ready is not None:
+            ready(api.url)
+        deeds = Deeds(tools, group, inputs.put)
+        await inputs.run(Started(_wall_clock_ms(), shells.boot.number, shells.boot.instance), deeds.perform)
 
-    async def tell(request: SignalRequest) -> str:
-        return await _tell(node, pump, request, clock())
 
+def _api(config: NodeConfig, shells: Shells, telemetry: Telemetry, timeline: Timeline, inputs: Pump) -> Api:
+    reports = Reports(shells.node, shells.lane, timeline.at_us)
     ports = ApiPorts(
         status=reports.status,
         incidents=reports.incidents,
         incident=reports.incident,
-        bundle=partial(bundles.make, audit),
+        bundle=partial(shells.bundles.make, shells.audit),
         readiness=reports.readiness,
-        health=lambda: "",
-        tell_signal=tell,
+        health=lambda: "",  # a node that cannot journal ends, and then nobody answers here
+        tell_signal=partial(_tell, shells, inputs),
         metrics=telemetry.metrics.text,
     )
     options = ApiOptions(
-        log_directory=directory.log, host=config.api.host, port=config.api.port, token=config.api.token()
+        log_directory=config.directory.log,
+        host=config.api.host,
+        port=config.api.port,
+        token=config.api.token(),
     )
-    api = await stack.enter_async_context(Api(options, ports))
-    watch.publish = lambda name: api.publish("incident", reports.incident(name) or {})
-    for chain, opened in chains.items():
-        detector = Detector(opened.quorum, detector_settings(chain, node), pump.put)
-        group.create_task(detector.run(), name=f"detector {chain}")
-    inbox = Inbox(committee, journal, signer, telemetry, clock)
-    group.create_task(inbox.run(lane, pump.put), name="inbox")
-    group.create_task(_watch_peers(lane, node, pump, clock), name="peers")
-    group.create_task(_publish(config, audit, signer, node, journal, clock), name="publish")
-    telemetry.notice("serving", api=api.url, lane=lane.address)
-    if ready is not None:
-        ready(api.url)
-    await pump.run(Started(clock(), boot.number, boot.instance))
+    return Api(options, ports)
 
 
-class Watch:
-    """Turns the node's `Changed` into updates for watchers, and notes the times of a decision's steps."""
-
-    def __init__(self, node: Node, timeline: Timeline) -> None:
-        self._node = node
-        self._timeline = timeline
-        self.publish: Callable[[str], None] = lambda name: None
-
-    def judged(self, decision_id: bytes) -> None:
-        """Take note that our own verdict on a decision is known: the edge was seen."""
-        self._timeline.note(decision_id, "judged")
-
-    def changed(self, decision_id: bytes) -> None:
-        """Take note that a decision's state has changed."""
-        entry = self._node.book.entry_of(DecisionId(decision_id))
-        if entry is not None:
-            if entry.tally.certificate is not None:
-                self._timeline.note(decision_id, "certified")
-        self.publish(decision_id.hex())
-
-
-async def _watch_peers(lane: Lane, node: Node, pump: Pump, clock: Callable[[], Millis]) -> None:
-    """Tell the node about connections while it still waits for its peers' memory."""
+async def _watch_peers(shells: Shells, inputs: Pump) -> None:
+    """Tell the node about connections, and again while it still waits for its peers' memory."""
     seen: frozenset[bytes] = frozenset()
     while True:
-        connected = lane.connected()
-        if connected != seen or not node.is_released:
+        connected = shells.lane.connected()
+        if connected != seen or not shells.node.is_released:
             seen = connected
-            await pump.put(PeersSeen(frozenset(Identity(peer) for peer in connected), clock()))
+            peers = frozenset(Identity(peer) for peer in connected)
+            await inputs.put(PeersSeen(peers, _wall_clock_ms()))
         await asyncio.sleep(PEERS_EVERY_S)
 
 
-async def _publish(
-    config: NodeConfig,
-    audit: AuditLog,
-    signer: LocalSigner,
-    node: Node,
-    journal: Journal,
-    clock: Callable[[], Millis],
-) -> None:
-    """Publish the audit log as far as it is releasable."""
+async def _keep_books(config: NodeConfig, shells: Shells, telemetry: Telemetry) -> None:
+    """Publish the audit log as far as it is releasable, and keep the gauges."""
     while True:
-        await audit.publish(signer.sign_checkpoint, clock())
-        node.log_size = journal.log_size
+        await shells.audit.publish(shells.signer.sign_checkpoint, _wall_clock_ms())
+        shells.node.log_size = shells.journal.log_size
+        set_gauges(telemetry.metrics, shells.node, shells.journal)
         await asyncio.sleep(config.intervals.checkpoint_ms / 1_000)
 
 
-async def _tell(node: Node, pump: Pump, request: SignalRequest, at_ms: Millis) -> str:
-    if PlanHash(request.plan_hash) not in node.rooms:
+async def _tell(shells: Shells, inputs: Pump, request: SignalRequest) -> str:
+    if PlanHash(request.plan_hash) not in shells.node.rooms:
         raise SignalRefused(f"expected a plan of this network, got {request.plan_hash.hex()}")
-    await pump.put(SignalTold(request.plan_hash, request.subject, request.reporter, request.note, at_ms))
+    at_ms = _wall_clock_ms()
+    await inputs.put(SignalTold(request.plan_hash, request.subject, request.reporter, request.note, at_ms))
     return f"{request.plan_hash.hex()[:16]}-{at_ms}"
-
-
-async def _unset(event: object) -> None:
-    raise AssertionError(f"{event}: the pump is not there yet")
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:

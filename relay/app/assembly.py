@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +25,7 @@ from relay.journal import Journal
 from relay.telemetry import Telemetry
 
 __all__ = [
+    "Replayed",
     "detector_settings",
     "lane_config",
     "load_committee",
@@ -97,13 +100,17 @@ def make_node(
     return Node(NodeSettings(me, committee, plans, block_time_ms))
 
 
-async def replay_journal(
-    node: Node, journal: Journal, heard: Callable[[Event], None]
-) -> tuple[int, list[Effect], list[Digest]]:
-    """Feed a new node its journal. Gives the number of events, and what must be on disk because of them:
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay says must be on disk: the log entries named, and those that may be published."""
 
-    the log entries named, and the entries that may be published (core SPEC 6.7 INV-E, 7.1).
-    """
+    events: int
+    entries: tuple[Effect, ...]
+    releasable: tuple[Digest, ...]
+
+
+async def replay_journal(node: Node, journal: Journal, heard: Callable[[Event], None]) -> Replayed:
+    """Feed a new node its journal; nothing is done again (core SPEC 6.7 INV-E, 7.1)."""
     count = 0
     entries: list[Effect] = []
     releasable: list[Digest] = []
@@ -116,7 +123,7 @@ async def replay_journal(
             elif isinstance(effect, Releasable):
                 releasable += effect.digests
         count += 1
-    return count, entries, releasable
+    return Replayed(count, tuple(entries), tuple(releasable))
 
 
 def lane_config(config: NodeConfig, committee: CommitteeDocument, me: Identity) -> LaneConfig:
@@ -135,9 +142,7 @@ def detector_settings(chain: Caip2, node: Node) -> DetectorSettings:
         return DetectorSettings(start=first_blocks(node.settings.plans)[chain], queries=lambda: queries)
     blocks = view.after(tip.number - RECENT_HEADERS)
     recent = [
-        Header(block, before.hash)
-        for before, block in zip(blocks, blocks[1:], strict=False)
-        if block.number == before.number + 1
+        Header(block, before.hash) for before, block in pairwise(blocks) if block.number == before.number + 1
     ]
     return DetectorSettings(start=tip, queries=lambda: queries, recent=recent)
 

@@ -52,8 +52,8 @@ class Bundles:
     async def make(self, audit: AuditLog, decision_id: bytes) -> bytes | None:
         """Give the bundle of the whole incident that a decision belongs to.
 
-        Only certified decisions enter, with those records of them that the log has published. None for an unknown
-        decision, and while not even the certificate's own attestations are published.
+        Only certified decisions enter, with those records of them that the log has published. None for an
+        unknown decision, and while not even the certificate's own attestations are published.
         """
         entries = self._incident(decision_id)
         records: list[BundleRecord] = []
@@ -92,8 +92,8 @@ class Bundles:
     def _incident(self, decision_id: bytes) -> list[Entry]:
         """Give the certified decisions of the incident, parents before their children.
 
-        A later slot's decision whose acts this incident's first ones made needless may never be published; it is
-        left out unless it was asked for.
+        A later slot's decision whose acts this incident's first ones made needless may never be published;
+        it is left out unless it was asked for.
         """
         for incident in incidents(self._node.book, self._node.landing):
             if decision_id not in {state.id for state in incident.decisions}:

@@ -68,52 +68,42 @@ class Deeds:
     unlocked: bool = False
     _signing: set[tuple[bytes, Verdict]] = field(default_factory=set)
 
-    async def perform(self, effects: Sequence[Effect]) -> None:
-        """Do all of `effects`; what takes time goes on in the background."""
+    async def perform(self, effects: Sequence[Effect]) -> None:  # noqa: C901 - one dispatch
+        """Do all of `effects`, in order; what takes time goes on in the background."""
         releasable: list[Digest] = []
         for effect in effects:
             match effect:
-                case SignAttestation() | SignStatement() | Submit() | UnlockSigner():
-                    self._begin(effect)
+                case UnlockSigner():
+                    await self.tools.signer.release_guard()
+                    self.unlocked = True
+                case SignAttestation():
+                    self._begin_attestation(effect)
+                case SignStatement(message, to):
+                    self.group.create_task(self._state(message, to), name="state")
                 case Forward(raw, to):
                     await self.tools.lane.send(to, raw)
+                case Submit():
+                    self.group.create_task(self._submit(effect), name="submit")
                 case Releasable(digests):
                     releasable += digests
                 case LogEntry():
                     pass  # the pump has put it into the commit
-                case Page(kind, text):
-                    self.tools.telemetry.page(kind, text)
-                case Notice(name, facts):
-                    self._notice(name, facts)
-                case Changed(decision_id):
-                    self.tools.changed(decision_id)
-                case Stop(reason):
-                    raise NodeStopped(reason)
+                case Page() | Notice() | Changed() | Stop():
+                    self._tell(effect)
                 case _:
                     assert_never(effect)
         if releasable:
             self.group.create_task(self.tools.audit.release(releasable), name="release")
 
-    def _begin(self, effect: SignAttestation | SignStatement | Submit | UnlockSigner) -> None:
-        match effect:
-            case SignAttestation():
-                # Before the peers have answered the guard is locked; the node asks again when it opens.
-                self.tools.judged(effect.prepared.id)
-                key = (effect.prepared.id, effect.verdict)
-                if self.unlocked and key not in self._signing:
-                    self._signing.add(key)
-                    self.group.create_task(self._attest(effect), name="attest")
-            case SignStatement(message, to):
-                self.group.create_task(self._state(message, to), name="state")
-            case Submit():
-                self.group.create_task(self._submit(effect), name="submit")
-            case UnlockSigner():
-                self.unlocked = True
-                self.group.create_task(self.tools.signer.release_guard(), name="unlock")
-            case _:
-                assert_never(effect)
+    # --- signing
 
-    # --- signing ------------------------------------------------------------------------------------------------
+    def _begin_attestation(self, effect: SignAttestation) -> None:
+        # Before the peers have answered the guard is locked; the node asks again when it opens.
+        self.tools.judged(effect.prepared.id)
+        key = (effect.prepared.id, effect.verdict)
+        if self.unlocked and key not in self._signing:
+            self._signing.add(key)
+            self.group.create_task(self._attest(effect), name="attest")
 
     async def _attest(self, effect: SignAttestation) -> None:
         prepared, signer = effect.prepared, self.tools.signer
@@ -166,7 +156,7 @@ class Deeds:
             message, committee=tools.committee, author=tools.signer.identity, at_ms=tools.clock()
         )
 
-    # --- submitting ---------------------------------------------------------------------------------------------
+    # --- submitting
 
     async def _submit(self, effect: Submit) -> None:
         submitter = self.tools.submitters.get(effect.call.chain)
@@ -183,7 +173,20 @@ class Deeds:
         )
         await self.put(SubmissionEnded(effect.key, submission))
 
-    # --- telling ------------------------------------------------------------------------------------------------
+    # --- telling
+
+    def _tell(self, effect: Page | Notice | Changed | Stop) -> None:
+        match effect:
+            case Page(kind, text):
+                self.tools.telemetry.page(kind, text)
+            case Notice(name, facts):
+                self._notice(name, facts)
+            case Changed(decision_id):
+                self.tools.changed(decision_id)
+            case Stop(reason):
+                raise NodeStopped(reason)
+            case _:
+                assert_never(effect)
 
     def _notice(self, name: str, facts: Mapping[str, str | int]) -> None:
         telemetry = self.tools.telemetry

@@ -53,7 +53,7 @@ class Inbox:
     async def _own(
         self, envelope: Envelope, message: Message, put: Callable[[Event], Awaitable[None]]
     ) -> None:
-        """Take our own word back from a peer, if this disk does not hold it and the guard bears it out (SPEC 6.3)."""
+        """Take our own word back, if this disk does not hold it and the guard bears it out (SPEC 6.3)."""
         if await self._journal.has(envelope.digest):
             return
         is_held = True

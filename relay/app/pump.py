@@ -23,6 +23,9 @@ KEEP_MS: Final = 24 * 3_600 * 1_000
 """For how long anti-entropy offers an envelope; the longest mandate lives a quarter of that."""
 
 
+Perform = Callable[[Sequence[Effect]], Awaitable[None]]
+
+
 class Pump:
     """Feeds one node. Inputs wait in a bounded queue: whoever puts waits while it is full."""
 
@@ -30,13 +33,11 @@ class Pump:
         self,
         node: Node,
         journal: Journal,
-        perform: Callable[[Sequence[Effect]], Awaitable[None]],
         heard: Callable[[Event], None],
         clock: Callable[[], Millis],
     ) -> None:
         self.node = node
         self._journal = journal
-        self._perform = perform
         self._heard = heard
         self._clock = clock
         self._inputs: asyncio.Queue[Event] = asyncio.Queue(MAX_WAITING)
@@ -45,15 +46,15 @@ class Pump:
         """Hand an event to the node; waits while too many are waiting."""
         await self._inputs.put(event)
 
-    async def run(self, started: Started) -> None:
-        """Feed the node for ever, beginning with `started`.
+    async def run(self, started: Started, perform: Perform) -> None:
+        """Feed the node for ever, beginning with `started`; `perform` does the effects.
 
         Raises:
             JournalError: the disk does not take an event; the process must end.
         """
-        await self._turn([started])
+        await perform(await self._turn([started]))
         while True:
-            await self._turn(await self._batch())
+            await perform(await self._turn(await self._batch()))
 
     async def _batch(self) -> list[Event]:
         """Take what is waiting, or the tick that the node wants, whichever comes first."""
@@ -70,7 +71,8 @@ class Pump:
             batch.append(Ticked(self._clock()))
         return batch
 
-    async def _turn(self, batch: Sequence[Event]) -> None:
+    async def _turn(self, batch: Sequence[Event]) -> Sequence[Effect]:
+        """Apply a batch, and give its effects once it is on disk."""
         effects: list[Effect] = []
         for event in batch:
             effects += self.node.advance(event)
@@ -80,7 +82,7 @@ class Pump:
         # DURABLE: events and log entries in one commit, and nothing leaves before it.
         if kept or envelopes:
             await self._journal.append([event_to_bytes(event) for event in kept], envelopes)
-        await self._perform(effects)
+        return effects
 
     def _envelopes(self, kept: Sequence[Event], effects: Sequence[Effect]) -> list[StoredEnvelope]:
         """Give what the journal is to keep by digest: log entries, and what peers may ask for."""

@@ -18,9 +18,7 @@ from adapters.evm.demo.show import Show
 __all__ = ["main"]
 
 
-def main(  # noqa: PLR0913 - the options of a command
-    *, events: Path | None, quorum: str, seed: int, keep: bool, as_json: bool, pace: float
-) -> int:
+def main(*, events: Path | None, quorum: str, seed: int, keep: bool, as_json: bool, pace: float) -> int:
     """Run it; the exit code is 0 only if the attack was contained and the evidence verified.
 
     Raises:

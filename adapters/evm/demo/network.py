@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import secrets
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -45,10 +44,11 @@ __all__ = ["MEMBERS", "Member", "Network", "Proxies", "make_network", "start_pro
 MEMBERS: Final = ("alice", "bob", "carol", "dave")
 NETWORK: Final = "demo"
 OPERATORS: Final = ("north", "east", "south", "west")
-"""One RPC proxy each before every chain, declared as separate operators; each node reads from three of them."""
+"""One RPC proxy each before every chain, declared as separate operators; each node reads three of them."""
 READS_FROM: Final = 3
 FINALITY: Final = "depth:6"
 START_TIMEOUT_S: Final = 60.0
+POLL_S: Final = 0.2
 CHEAP: Final = KdfCost(passes=1, memory_bytes=8 * 1024 * 1024)
 """Four nodes unseal their keys at once; the passphrase is random and lives as long as the demonstration."""
 
@@ -130,8 +130,10 @@ class Network:
 
     async def stop(self) -> None:
         """End every process that is still running."""
-        running = [member.process for member in self.members if member.process is not None]
-        await asyncio.gather(*(stop_process(process) for process in running))
+        async with asyncio.TaskGroup() as group:
+            for member in self.members:
+                if member.process is not None:
+                    group.create_task(stop_process(member.process), name=f"stop {member.name}")
 
     async def ask(self, member: Member, path: str) -> object:
         """GET from a member's interface; None while it does not answer, or says no."""
@@ -145,9 +147,15 @@ class Network:
         """GET the bytes of a document; None while there is none."""
         try:
             async with self.session.get(member.url + path) as response:
-                return await response.read() if response.status == 200 else None  # noqa: PLR2004
+                return await response.read() if response.ok else None
         except (aiohttp.ClientError, TimeoutError):
             return None
+
+    async def bundle(self, member: Member, decision: str) -> bytes:
+        """Wait for a decision's bundle; the timeout is the caller's."""
+        while (found := await self.fetch(member, f"/v1/decisions/{decision}/bundle")) is None:
+            await asyncio.sleep(POLL_S)
+        return found
 
     async def wait_ready(self, member: Member) -> None:
         """Wait until a member says that it is ready.
@@ -181,7 +189,7 @@ class Network:
 @asynccontextmanager
 async def make_network(home: Path, chains: Sequence[Caip2]) -> AsyncIterator[Network]:
     """Make keys, committee and directories of the members under `home`."""
-    passphrase = secrets.token_hex(16)
+    passphrase = os.urandom(16).hex()
     ports = _free_ports(2 * len(MEMBERS))
     members: list[Member] = []
     for number, name in enumerate(MEMBERS):
@@ -265,7 +273,7 @@ def _seat(member: Member, chains: Sequence[Caip2]) -> CommitteeMember:
         name=member.name,
         operator=f"{member.name}-org",
         addresses=(f"/ip4/127.0.0.1/tcp/{member.lane_port}",),
-        providers={chain: member.operators for chain in chains},
+        providers=dict.fromkeys(chains, member.operators),
     )
 
 

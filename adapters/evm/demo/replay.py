@@ -1,8 +1,8 @@
-"""Playing a scenario on two chains: the quiet months first, then the attack, with or without anybody watching."""
+"""Playing a scenario on two chains: the quiet months, then the attack, with or without anybody watching."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final
@@ -103,16 +103,16 @@ def quiet_blocks(scenario: Scenario, bridge: Bridge) -> Iterable[Block]:
             else:
                 near.append(bridge.release(step))
         yield Block(timestamp, tuple(near), tuple(far))
-    # Chains make blocks also when nobody uses them; the months before are mined without these for time's sake.
+    # Chains make blocks also when nobody uses them; the months before go without these, for time's sake.
     for number in range(CALM_BLOCKS, 0, -1):
         yield Block(scenario.attack_at - number * BLOCK_S, (), ())
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One block pair of the attack, mined. `stolen` and `stopped` are attack releases in it, with their value in USD."""
+    """Block pair `number` of the attack, mined; `stolen` and `stopped` count its attack releases."""
 
-    timestamp: int
+    number: int
     near_block: int
     far_block: int
     stolen: int
@@ -136,13 +136,14 @@ class Attack:
     stolen: int = 0
     attempted: int = 0
     borrowed_usd: float = 0.0
+    mined: int = 0
     first_block: tuple[int, int] | None = None
 
-    async def run(self, is_dense: Callable[[], bool]) -> AsyncIterator[Progress]:
-        """Mine the attack. While `is_dense()` every block is mined; later only those in which something happens."""
+    async def run(self, dense: int) -> AsyncIterator[Progress]:
+        """Mine the attack: the first `dense` blocks all, later only those in which something happens."""
         steps = list(self.scenario.stormy())
         at, position, tried_borrow = self.scenario.attack_at, 0, False
-        while position < len(steps) or not tried_borrow or is_dense():
+        while position < len(steps) or not tried_borrow or self.mined < dense:
             now: list[Step] = []
             while position < len(steps) and steps[position].timestamp <= at:
                 now.append(steps[position])
@@ -151,7 +152,7 @@ class Attack:
             tried_borrow = tried_borrow or borrow
             yield await self._block(at, now, borrow=borrow)
             at += BLOCK_S
-            if not is_dense() and tried_borrow and position < len(steps):
+            if self.mined >= dense and tried_borrow and position < len(steps):
                 at = max(at, steps[position].timestamp)
 
     async def _block(self, at: int, steps: Sequence[Step], *, borrow: bool) -> Progress:
@@ -171,10 +172,19 @@ class Attack:
         self.stolen_usd += sum(took)
         borrowed = (await self.far.succeeded(far_txs[-1:]))[0] if borrow else None
         self.borrowed_usd += BORROW_USD if borrowed else 0
+        self.mined += 1
         near_number, far_number = await self.near.number(), await self.far.number()
         if self.first_block is None and took:
             self.first_block = (near_number, far_number)
-        return Progress(at, near_number, far_number, len(took), sum(took), len(attacks) - len(took), borrowed)
+        return Progress(
+            number=self.mined,
+            near_block=near_number,
+            far_block=far_number,
+            stolen=len(took),
+            stolen_usd=sum(took),
+            stopped=len(attacks) - len(took),
+            borrowed=borrowed,
+        )
 
 
 def _hash(message: tuple[int, str, int, str]) -> bytes:

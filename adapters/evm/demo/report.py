@@ -24,7 +24,7 @@ class ActReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The outcome. Blocks are counted from the first bad release; values in USD at the times of the recording.
+    """The outcome. Blocks count from the first bad release; values are USD at the times of the recording.
 
     `certificate_ms` is from the first member's edge to the last member's certificate, by the wall clock.
     """

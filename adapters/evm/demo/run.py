@@ -15,7 +15,7 @@ from adapters.evm.demo.replay import Attack, Bridge, Progress, quiet_blocks
 from adapters.evm.demo.report import ActReport, Report
 from adapters.evm.demo.scenario import Scenario
 from adapters.evm.demo.show import Show
-from adapters.evm.demo.traffic import Driver
+from adapters.evm.demo.traffic import Call, Driver
 from adapters.evm.demo.watch import Sighting, Watcher, edges_of
 from adapters.evm.demo.world import World, build_world
 from adapters.evm.devchain import Anvil, AnvilSettings, start_anvil
@@ -97,7 +97,7 @@ class Demonstration:
                 await self._stay(network)
             return report
 
-    # --- before the attack --------------------------------------------------------------------------------------
+    # --- before the attack
 
     async def _anvil(self, stack: AsyncExitStack, chain_id: int) -> Anvil:
         settings = AnvilSettings(chain_id=chain_id, timestamp=self._scenario.steps[0].timestamp - BEFORE_S)
@@ -116,11 +116,10 @@ class Demonstration:
         text = f"{self._scenario.quiet_hours:,.0f} quiet hours of bridge traffic"
         with self._show.progress(text, len(blocks)) as progress:
             for block in blocks:
-                near, far = await asyncio.gather(
-                    world.near.block(block.timestamp, block.near), world.far.block(block.timestamp, block.far)
-                )
-                done = await world.near.succeeded(near) + await world.far.succeeded(far)
-                if not all(done):
+                async with asyncio.TaskGroup() as group:
+                    near = group.create_task(_mine(world.near, block.timestamp, block.near))
+                    far = group.create_task(_mine(world.far, block.timestamp, block.far))
+                if not (near.result() and far.result()):
                     raise ChainError(
                         world.near.anvil.chain, f"a benign transfer at {block.timestamp} reverted"
                     )
@@ -153,29 +152,26 @@ class Demonstration:
         """How often a rule has triggered so far, on the member where it did so most."""
         return max([edges_of(await network.ask(member, "/v1/status")) for member in network.members])
 
-    # --- the attack ---------------------------------------------------------------------------------------------
+    # --- the attack
 
     async def _storm(self, world: World, network: Network, bridge: Bridge) -> tuple[Attack, Watcher]:
         attack = Attack(world.near, world.far, self._scenario, bridge)
         watcher = Watcher(network, self._show)
         self._show.say("the attack begins: unproven messages, copied by many", "bold red")
-        following = asyncio.ensure_future(watcher.follow())
-        try:
-            number = 0
-            async for step in attack.run(lambda: number < DENSE_BLOCKS):
-                number += 1
-                self._tell(step, number)
-                if number <= DENSE_BLOCKS:
+        async with asyncio.TaskGroup() as group:
+            following = group.create_task(watcher.follow(), name="follow")
+            async for step in attack.run(DENSE_BLOCKS):
+                self._tell(step)
+                if step.number <= DENSE_BLOCKS:
                     await asyncio.sleep(self._options.pace_s)
-                elif number == DENSE_BLOCKS + 1:
+                else:
                     # From here on time runs fast: the crowd goes on trying.
                     following.cancel()
-        finally:
             following.cancel()
         return attack, watcher
 
-    def _tell(self, step: Progress, number: int) -> None:
-        if number > DENSE_BLOCKS and not step.stolen:
+    def _tell(self, step: Progress) -> None:
+        if step.number > DENSE_BLOCKS and not step.stolen:
             return
         if step.stolen:
             self._show.say(
@@ -201,14 +197,14 @@ class Demonstration:
         """The same attack on the copies."""
         attack = Attack(*copies, self._scenario, bridge)
         with self._show.progress("the same attack without Tocsin", len(self._scenario.stormy())) as progress:
-            async for _ in attack.run(lambda: False):
+            async for _ in attack.run(0):
                 progress.update(progress.task_ids[0], completed=attack.attempted)
         return attack
 
-    # --- afterwards ---------------------------------------------------------------------------------------------
+    # --- afterwards
 
     async def _audit(self, world: World, network: Network, watcher: Watcher) -> _Evidence:
-        """Take the bundle from a member that submitted nothing, and verify it offline under the pinned policy."""
+        """Take the bundle from a member that submitted nothing, and verify it offline, policy pinned."""
         member = await self._bystander(world, network, watcher)
         policy = network.policy().encode()
         (self._options.home / "policy.txt").write_bytes(policy)
@@ -216,8 +212,7 @@ class Demonstration:
         decision = await self._first_certified(member, watcher)
         try:
             async with asyncio.timeout(BUNDLE_S):
-                while (bundle := await network.fetch(member, f"/v1/decisions/{decision}/bundle")) is None:
-                    await asyncio.sleep(0.2)
+                bundle = await network.bundle(member, decision)
         except TimeoutError:
             return _Evidence(path, member, verified=False, failed_check="no bundle within a minute")
         path.write_bytes(bundle)
@@ -297,6 +292,11 @@ class Demonstration:
         home = network.members[0].directory.home
         self._show.say(f"for example: tocsin --home {home} incident list · Ctrl-C ends it")
         await asyncio.Event().wait()
+
+
+async def _mine(driver: Driver, timestamp: int, calls: Sequence[Call]) -> bool:
+    """Mine a block of benign calls, and tell whether all of them took effect."""
+    return all(await driver.succeeded(await driver.block(timestamp, calls)))
 
 
 def _first_effects(view: Sequence[Sighting]) -> dict[str, tuple[ActReport, int]]:

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -31,7 +32,7 @@ KNOWN_TOKENS: Final = {
     "0x3432b6a60d23ca0dfca7761b7ab56459d9c964d0": ("FXS", 18),
     "0xba8d75baccc4d5c4bd814fde69267213052ea663": ("GLMR", 18),
 }
-"""Decimals of well-known tokens by their Ethereum address; a token not listed here is replayed, but not watched."""
+"""Symbol and decimals by Ethereum address; a token not listed here is replayed, but not watched."""
 
 
 class Kind(StrEnum):
@@ -41,7 +42,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token of the scenario. `price_cents` is US cents for one whole token, at least 1; `is_mapped`: the plan knows it."""
+    """A token. `price_cents` is US cents for a whole one, at least 1; `is_mapped`: the plan knows it."""
 
     address: str
     symbol: str
@@ -52,7 +53,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One burn or release. `amount` in base units, `value_usd` at its time; an attack's release has no burn."""
+    """A burn or release. `amount` in base units, `value_usd` at its time; an attack's release has no burn."""
 
     timestamp: int
     kind: Kind
@@ -107,7 +108,7 @@ def load_events(path: Path) -> Scenario:
             steps = [_step(path, number, row) for number, row in enumerate(reader, 2)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(str(path), f"expected a CSV file in UTF-8, got: {error}") from error
-    if any(later.timestamp < earlier.timestamp for earlier, later in zip(steps, steps[1:], strict=False)):
+    if any(later.timestamp < earlier.timestamp for earlier, later in pairwise(steps)):
         raise ConfigError(str(path), "expected rows in order of time, got one earlier than the row before")
     if not any(step.is_attack for step in steps) or steps[0].is_attack:
         raise ConfigError(str(path), "expected benign rows and then rows labelled attack")
@@ -142,7 +143,7 @@ def built_in(seed: int) -> Scenario:
 def _drain(
     chance: Random, at: int, tokens: Sequence[tuple[str, str, int]], prices: dict[str, float]
 ) -> list[Step]:
-    """The first copies come within seconds; the crowd follows within minutes, and empties one token after another."""
+    """The first copies come within seconds; the crowd follows, and empties one token after another."""
     steps: list[Step] = []
     copies = {"WBTC": (100.0, 9), "WETH": (120.0, 20), "USDC": (200_000.0, 14), "DAI": (150_000.0, 8)}
     sizes = {symbol: (address, decimals) for address, symbol, decimals in tokens}
@@ -168,7 +169,7 @@ def _drain(
 
 
 def _tokens(path: Path, steps: Iterable[Step]) -> tuple[Token, ...]:
-    """Give the tokens that the steps move, with the newest price each before the attack (or the first after it)."""
+    """Give the tokens that the steps move, each with its newest price before the attack (or first in it)."""
     prices: dict[str, float] = {}
     order: dict[str, None] = {}
     for step in steps:

@@ -1,4 +1,4 @@
-"""The demonstration's two chains: tokens, a bridge with the flaw of 2022, a market, and the gateways before them."""
+"""The demonstration's two chains: tokens, a bridge with the flaw of 2022, a market, and their gateways."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ COLLATERAL: Final = "WBTC"
 """The bridged token that the market takes: what the attack takes first."""
 STABLE_UNIT: Final = 10**18
 ROOM: Final = 2
-"""The replica holds so many times what the scenario ever releases: emptying it is not what stops the drain."""
+"""The replica holds so many times what the scenario ever moves: emptying it does not stop the drain."""
 ATTACKER_COLLATERAL: Final = 50
-"""Whole bridged tokens that the attacker brings to the market: bought for little once their backing is gone."""
+"""Whole bridged tokens that the attacker brings to the market: cheap once their backing is gone."""
 
 
 @dataclass(slots=True)
 class World:
-    """Addresses and accounts. `near` is the chain where the tokens are at home, `far` where they are bridged to."""
+    """Addresses and accounts. The tokens are at home on the chain `near`, and bridged to the chain `far`."""
 
     near: Driver
     far: Driver
@@ -180,7 +180,7 @@ async def _deploy_gateway(world: World, driver: Driver, committee: CommitteeDocu
 
 
 async def _grant_and_register(world: World) -> None:
-    """Give each gateway just the role its acts need, register the acts, then the plans: from then on they are in force."""
+    """Give each gateway just the role its acts need, register the acts, then put the plans in force."""
     bridge, market = world.plans
     await _grant(world, world.near, world.replica, "PAUSER_ROLE()", world.gateway_near)
     await _grant(world, world.far, world.market, "RISK_ADMIN_ROLE()", world.gateway_far)
@@ -225,7 +225,8 @@ def _write_plans(world: World) -> None:
         "bridged_token": world.bridged[world.collateral.address],
         "collateral_scale": world.collateral.decimals,
         "micro_keys": "\n".join(
-            f'{world.original[token.address]} = {{ name = "{token.symbol}", scale = {max(0, token.decimals - 6)} }}'
+            f'{world.original[token.address]} = {{ name = "{token.symbol}",'
+            f" scale = {max(0, token.decimals - 6)} }}"
             for token in mapped
         ),
         "cent_keys": "\n".join(

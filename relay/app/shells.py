@@ -1,0 +1,120 @@
+"""Opening a node's shells in order: disk, keys, the node from its journal, lane, chains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from proofs.committee import CommitteeDocument
+from relay.app.assembly import Replayed, lane_config, load_committee, load_plans, make_node, replay_journal
+from relay.app.bundles import Bundles
+from relay.chains import Chain, load_adapters, open_chain
+from relay.config import NodeConfig, load_committee_chain
+from relay.core.node import Node
+from relay.core.ports import Adapter, Submitter
+from relay.core.types import Caip2, Millis
+from relay.gossip import Lane
+from relay.journal import AuditLog, Boot, DiskLimits, Journal, count_boot
+from relay.keys import LocalSigner, Secret, open_identity, open_signer
+from relay.telemetry import Telemetry
+
+__all__ = ["Shells", "open_shells"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shells:
+    """All that a running node consists of."""
+
+    committee: CommitteeDocument
+    journal: Journal
+    signer: LocalSigner
+    node: Node
+    bundles: Bundles
+    replayed: Replayed
+    audit: AuditLog
+    boot: Boot
+    lane: Lane
+    chains: Mapping[Caip2, Chain]
+    submitters: Mapping[Caip2, Submitter]
+
+
+async def open_shells(
+    stack: AsyncExitStack,
+    config: NodeConfig,
+    passphrase: Secret,
+    telemetry: Telemetry,
+    clock: Callable[[], Millis],
+) -> Shells:
+    """Open everything, in the order in which one needs the other; `stack` closes it.
+
+    Raises:
+        TocsinError: a file, a key, the disk, an address or an endpoint is not as it must be.
+    """
+    directory = config.directory
+    committee = load_committee(config, telemetry)
+    adapters = load_adapters()
+    plans = load_plans(config, adapters)
+    limits = DiskLimits(
+        min_free_bytes=config.journal.min_free_bytes, ballast_bytes=config.journal.ballast_bytes
+    )
+    journal = await stack.enter_async_context(
+        Journal.open(directory.journal_file, clock=clock, limits=limits)
+    )
+    signer = await stack.enter_async_context(
+        open_signer(directory.keys, guard_path=directory.guard_file, passphrase=passphrase)
+    )
+    node = make_node(config, committee, plans, signer.identity)
+    bundles = Bundles(node, load_committee_chain(directory.committee))
+    replayed = await replay_journal(node, journal, bundles.heard)
+    audit = await _open_log(config, committee, journal, signer)
+    boot = await count_boot(journal, directory.instance_file)
+    telemetry.notice("journal replayed", events=replayed.events, boot=boot.number)
+    seed = open_identity(directory.keys, passphrase).reveal()
+    lane = await stack.enter_async_context(
+        Lane.open(identity_seed=seed, config=lane_config(config, committee, signer.identity), store=journal)
+    )
+    chains, submitters = await _open_chains(stack, config, adapters, node, signer)
+    return Shells(
+        committee=committee,
+        journal=journal,
+        signer=signer,
+        node=node,
+        bundles=bundles,
+        replayed=replayed,
+        audit=audit,
+        boot=boot,
+        lane=lane,
+        chains=chains,
+        submitters=submitters,
+    )
+
+
+async def _open_log(
+    config: NodeConfig, committee: CommitteeDocument, journal: Journal, signer: LocalSigner
+) -> AuditLog:
+    member = committee.member(signer.identity)
+    assert member is not None, "make_node has checked it"
+    return await AuditLog.open(
+        journal, config.directory.log, origin=f"{committee.name}/{member.name}", log_key=signer.log_key
+    )
+
+
+async def _open_chains(
+    stack: AsyncExitStack,
+    config: NodeConfig,
+    adapters: Mapping[str, Adapter],
+    node: Node,
+    signer: LocalSigner,
+) -> tuple[dict[Caip2, Chain], dict[Caip2, Submitter]]:
+    """Open the chains that the plans name, each with a submitter of its own."""
+    chains: dict[Caip2, Chain] = {}
+    submitters: dict[Caip2, Submitter] = {}
+    for settings in config.chains:
+        if settings.chain not in node.views:
+            continue
+        opened = await stack.enter_async_context(open_chain(settings, adapters))
+        chains[settings.chain] = opened
+        submitter = opened.adapter.submitter(settings, signer)
+        submitters[settings.chain] = await stack.enter_async_context(submitter)
+    return chains, submitters

@@ -1,0 +1,64 @@
+"""What people may follow while it happens: updates for watchers, the times of a decision's steps, gauges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from relay.core.incidents import incidents
+from relay.core.node import Node
+from relay.core.types import DecisionId
+from relay.journal import Journal
+from relay.telemetry import Metrics
+
+__all__ = ["Timeline", "Watch", "set_gauges"]
+
+MAX_TIMELINE: Final = 4_096
+
+
+@dataclass(slots=True)
+class Timeline:
+    """When a decision was judged and when its certificate was complete, in microseconds of our clock."""
+
+    clock_us: Callable[[], int]
+    at_us: dict[bytes, dict[str, int]] = field(default_factory=dict)
+
+    def note(self, decision_id: bytes, step: str) -> None:
+        """Keep the first time of a step; the oldest decision makes room."""
+        if decision_id not in self.at_us and len(self.at_us) >= MAX_TIMELINE:
+            del self.at_us[next(iter(self.at_us))]
+        self.at_us.setdefault(decision_id, {}).setdefault(step, self.clock_us())
+
+
+class Watch:
+    """Turns the node's effects into updates and times."""
+
+    def __init__(self, node: Node, timeline: Timeline, publish: Callable[[str], None]) -> None:
+        self._node = node
+        self._timeline = timeline
+        self._publish = publish
+
+    def judged(self, decision_id: bytes) -> None:
+        """Take note that our own verdict on a decision is known: the edge was seen."""
+        self._timeline.note(decision_id, "judged")
+
+    def changed(self, decision_id: bytes) -> None:
+        """Take note that a decision's state has changed."""
+        entry = self._node.book.entry_of(DecisionId(decision_id))
+        if entry is not None and entry.tally.certificate is not None:
+            self._timeline.note(decision_id, "certified")
+        self._publish(decision_id.hex())
+
+
+def set_gauges(metrics: Metrics, node: Node, journal: Journal) -> None:
+    """Set the gauges to what the node is now."""
+    metrics.set("live_members", node.live_members())
+    metrics.set("log_size", journal.log_size)
+    metrics.set("journal_free_bytes", journal.disk_state().free_bytes)
+    open_ones = [each for each in incidents(node.book, node.landing) if not each.is_contained]
+    metrics.set("open_incidents", len(open_ones))
+    for chain, view in node.views.items():
+        if view.tip is not None:
+            metrics.set("head_number", view.tip.number, chain=chain)
+            metrics.set("head_timestamp_seconds", view.tip.timestamp, chain=chain)
