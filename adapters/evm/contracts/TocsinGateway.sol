@@ -6,13 +6,12 @@ import {Strings} from "@openzeppelin/contracts/utils/Strings.sol";
 import {BoundedCall} from "./BoundedCall.sol";
 import {BudgetBook, Usage} from "./BudgetBook.sol";
 import {GatewayRegistry} from "./GatewayRegistry.sol";
+import {GatewayViews} from "./GatewayViews.sol";
 import {ITocsinVerifier} from "./ITocsinVerifier.sol";
 import {MandateHash} from "./MandateHash.sol";
 import {
     Act,
     Budget,
-    COMPARE_AT_MOST,
-    COMPARE_EQUAL,
     HOW_ADOPT,
     HOW_CLOSE,
     HOW_DISMISS,
@@ -36,7 +35,7 @@ import {
 ///
 /// With every key of the network stolen, the worst is a listed act, for its listed time, within the budget; and the
 /// owner leaves in one transaction. It holds no ether, is never upgraded, and delegates no call.
-contract TocsinGateway is GatewayRegistry {
+contract TocsinGateway is GatewayViews {
     using BudgetBook for mapping(uint256 index => Usage);
 
     /// One accepted mandate on its way through the gateway.
@@ -159,62 +158,6 @@ contract TocsinGateway is GatewayRegistry {
         (, Act memory act_) = _openRecord(actId);
         emit UndoAbandoned(actId, act_.target);
         return _end(actId, 0, HOW_FORCED, _veto(), act_);
-    }
-
-    // ---- views
-
-    function act(bytes32 actId)
-        external
-        view
-        returns (Act memory act_, uint8 tier, uint64 maxDuration, bool active)
-    {
-        Entry memory entry = _entries[actId];
-        if (entry.code != address(0)) (, act_) = _load(entry.code);
-        return (act_, entry.tier, entry.maxDuration, entry.active);
-    }
-
-    /// The hash of a registered act; zero when it is not registered, or off.
-    function actHash(bytes32 actId) external view returns (bytes32) {
-        Entry memory entry = _entries[actId];
-        return entry.active ? _hashAt(entry.code) : bytes32(0);
-    }
-
-    /// The ids of all acts that are on, in no order.
-    function actIds() external view returns (bytes32[] memory) {
-        return _actIds;
-    }
-
-    function record(bytes32 actId) external view returns (Record memory) {
-        return _records[actId];
-    }
-
-    /// An act's state now: the value, whether it counts as protected, whether it is exactly what our call leaves.
-    function stateOf(bytes32 actId) external view returns (uint256 value, bool isProtected, bool isOurs) {
-        address code = _entries[actId].code;
-        if (code == address(0)) revert ActNotRegistered(actId);
-        (, Act memory act_) = _load(code);
-        value = _state(act_);
-        return (value, _protects(act_, value), value == act_.value);
-    }
-
-    /// The plans in force now: after an overlap, `next` stands as `current`.
-    function planHashes() external view returns (bytes32 current, bytes32 next, uint64 overlapUntil) {
-        if (_overlapIsOver()) return (_nextPlan, 0, 0);
-        return (_currentPlan, _nextPlan, _overlapUntil);
-    }
-
-    function budget() external view returns (Budget memory) {
-        return _budget;
-    }
-
-    /// What could be booked now, within the current window.
-    function budgetLeft() external view returns (Budget memory) {
-        return _usage.left(_budget, window, block.timestamp);
-    }
-
-    /// What is booked in the fixed window number `index` (time divided by `window`).
-    function usage(uint256 index) external view returns (Usage memory) {
-        return _usage[index];
     }
 
     function mandateDigest(Mandate calldata mandate) external pure returns (bytes32) {
@@ -393,28 +336,14 @@ contract TocsinGateway is GatewayRegistry {
         (, act_) = _load(_entries[actId].code);
     }
 
-    function _state(Act memory act_) private view returns (uint256) {
-        return BoundedCall.state(act_.stateTarget, act_.stateCall, act_.stateWord);
-    }
-
     /// Whether the state is exactly what our call left.
     function _isOurs(Act memory act_) private view returns (bool) {
         return _state(act_) == act_.value;
     }
 
-    /// Whether a state is at least as strict as what our call leaves.
-    function _protects(Act memory act_, uint256 value) private pure returns (bool) {
-        if (act_.compare == COMPARE_EQUAL) return value == act_.value;
-        return act_.compare == COMPARE_AT_MOST ? value <= act_.value : value >= act_.value;
-    }
-
     /// What a veto writes: mandates decided up to now are dead, on the fastest clock too.
     function _veto() private view returns (uint64) {
         return uint64(block.timestamp) + skew;
-    }
-
-    function _overlapIsOver() private view returns (bool) {
-        return _overlapUntil != 0 && block.timestamp > _overlapUntil;
     }
 
     function _nameChain() private view returns (bytes32) {

@@ -289,7 +289,9 @@ contract AttacksTest is Fixture {
     function test_a_target_cannot_reenter() public {
         RogueTarget rogue = _registerRogue();
         vm.prank(owner);
-        gateway.setGuardian(address(rogue));
+        gateway.transferOwnership(address(rogue));
+        vm.prank(address(rogue));
+        gateway.acceptOwnership();
         bytes[6] memory entries = [
             abi.encodeCall(TocsinGateway.expire, (PAUSE)),
             abi.encodeCall(TocsinGateway.adopt, (PAUSE)),
@@ -307,6 +309,10 @@ contract AttacksTest is Fixture {
             _assertResult(_execute(OP_PROTECT, TIER_FAST, START, ROGUE, HOURS_6), Result.STARTED);
 
             assertFalse(rogue.entered());
+            assertEq(
+                rogue.answer(),
+                abi.encodeWithSelector(ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector)
+            );
             assertTrue(switcher.paused());
             vm.revertToState(snapshot);
         }

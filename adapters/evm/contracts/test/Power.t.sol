@@ -1,20 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {
-    Budget,
-    Limits,
-    Mandate,
-    OP_EXTEND,
-    OP_PROTECT,
-    OP_RELEASE,
-    Record,
-    Result,
-    TIER_FAST,
-    TIER_FULL
-} from "../TocsinTypes.sol";
+import {Budget, Limits, Mandate, Record, Result, TIER_FAST, TIER_FULL} from "../TocsinTypes.sol";
 import {TocsinGateway} from "../TocsinGateway.sol";
-import {CapTarget, SwitchTarget} from "./Targets.sol";
 import {Fixture} from "./Fixture.sol";
 
 /// Every key stolen, and a guardian who meddles: whatever they send, and when.

@@ -67,6 +67,8 @@ contract RogueTarget {
     uint256 public constant RETURNS_BOMB = 4;
     uint256 public constant BURNS_GAS = 5;
     uint256 public constant REVERTS_BOMB = 6;
+    /// What the gateway answered when it was entered again.
+    bytes public answer;
     bool public entered;
 
     function set(uint256 mode_, uint256 state_) external {
@@ -88,7 +90,7 @@ contract RogueTarget {
     function _act(uint256 value) private {
         if (mode == REVERTS) revert("no");
         if (mode == IGNORES) return;
-        if (mode == REENTERS) (entered,) = gateway.call(entry);
+        if (mode == REENTERS) (entered, answer) = gateway.call(entry);
         if (mode == BURNS_GAS) while (gasleft() > 3_000) {}
         state = value;
         if (mode == RETURNS_BOMB) {
