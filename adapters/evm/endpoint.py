@@ -112,9 +112,10 @@ class EvmEndpoint:
             async with self._rpc.session.ws_connect(
                 self._websocket_url, heartbeat=HEARTBEAT_S, max_msg_size=MAX_FRAME_BYTES
             ) as socket:
-                await socket.send_json(
-                    {"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]}
-                )
+                for id_, request in enumerate((_SUBSCRIBE, _block_request("latest")), start=1):
+                    await socket.send_json(
+                        {"jsonrpc": "2.0", "id": id_, "method": request.method, "params": request.params}
+                    )
                 async for message in socket:
                     header = self._pushed(message)
                     if header is not None:
@@ -243,18 +244,23 @@ class EvmEndpoint:
             raise self._rpc.unavailable(f"malformed answer: {error}") from None
 
     def _pushed(self, message: aiohttp.WSMessage) -> Header | None:
-        """The header in a subscription's frame; None for the answer to the subscription itself."""
+        """The header in a frame: the newest block's at first, then each new one; None for any other frame."""
         if message.type is not aiohttp.WSMsgType.TEXT:
             raise self._rpc.unavailable("malformed frame in a subscription")
         try:
             frame = shapes.mapping(json.loads(message.data))
             if frame.get("error") is not None:
                 raise self._rpc.unavailable("subscription refused")
-            if frame.get("method") != "eth_subscription":
-                return None
-            return shapes.header(self._settings.chain, shapes.mapping(frame.get("params")).get("result"))
+            if frame.get("method") == "eth_subscription":
+                return shapes.header(self._settings.chain, shapes.mapping(frame.get("params")).get("result"))
+            is_newest = frame.get("id") == _NEWEST_ID
+            return shapes.header(self._settings.chain, frame.get("result")) if is_newest else None
         except (ValueError, RecursionError):
             raise self._rpc.unavailable("malformed frame in a subscription") from None
+
+
+_SUBSCRIBE = Request("eth_subscribe", ["newHeads"])
+_NEWEST_ID = 2
 
 
 def _block_request(tag: str) -> Request:

@@ -138,8 +138,8 @@ class Rpc:
     async def _post(self, body: str) -> object:
         try:
             async with (
-                asyncio.timeout(self._timeout_s),
                 self._slots,
+                asyncio.timeout(self._timeout_s),
                 self.session.post(self._url, data=body.encode(), allow_redirects=False) as response,
             ):
                 if response.status != 200:

@@ -153,8 +153,9 @@ class Endpoint(Protocol):
         ...
 
     def heads(self) -> AsyncIterator[Header]:
-        """New heads as they come (WebSocket); raises `EndpointUnavailable` when the subscription ends or is
-        not offered.
+        """The newest head at once, then new ones as they come (WebSocket).
+
+        Raises `EndpointUnavailable` when the subscription ends or is not offered.
         """
         ...
 
