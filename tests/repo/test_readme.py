@@ -1,5 +1,6 @@
-"""What the pages for strangers name is there: commands, targets, files, folders, quorum sizes, entry points."""
+"""What the pages for strangers name is there: commands, targets, files, folders, sizes, entry points."""
 
+import hashlib
 import re
 import shlex
 import tomllib
@@ -8,10 +9,13 @@ from pathlib import Path
 
 import click
 import pytest
+from nacl.signing import SigningKey
 
 from proofs.committee import fast_quorum, full_quorum, malicious_bound
 from relay.cli.commands import LazyGroup
 from relay.cli.entry import root
+from relay.config import load_committee
+from relay.core.committee_check import committee_refusals
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "docker/README.md")
@@ -161,6 +165,30 @@ def test_the_quorum_table_is_the_arithmetic_of_the_code() -> None:
             fast_quorum(members),
             full_quorum(members),
         )
+
+
+def test_the_committee_document_of_the_readme_is_read_once_every_member_is_in_it(tmp_path: Path) -> None:
+    shown = re.search(r"```toml\n(.*?)```", page("README.md"), re.DOTALL)
+    assert shown is not None
+    head, member = shown[1].split("[[members]]")
+    file = tmp_path / "epoch-0001.toml"
+
+    file.write_text(head + "".join("\n[[members]]" + seated(member, number) for number in range(7)))
+    document = load_committee(file)
+
+    assert (len(document.members), document.demo, committee_refusals(document)) == (7, False, ())
+
+
+def seated(member: str, number: int) -> str:
+    """The README's member under other names and keys: every hexadecimal key and every name changed alike."""
+
+    def other(found: re.Match[str]) -> str:
+        seed = found[2].encode() + bytes([number])
+        key = bytes(SigningKey(hashlib.sha256(seed).digest()).verify_key).hex()
+        return f'"{found[1] or ""}{key[: len(found[2])]}"'
+
+    keyed = re.sub(r'"(0x)?([0-9a-f]{40,64})"', other, member)
+    return re.sub(r'(name|operator) = "', rf"\g<0>n{number}-", keyed)
 
 
 def test_the_entry_points_that_the_pages_name_are_declared() -> None:
