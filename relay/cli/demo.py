@@ -33,7 +33,7 @@ evidence was verified.
 )
 @click.option(
     "--quorum",
-    type=click.Choice(["ecdsa"]),
+    type=click.Choice(["ecdsa", "frost"]),
     default="ecdsa",
     show_default=True,
     help="Kind of certificate.",

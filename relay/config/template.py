@@ -49,6 +49,7 @@ class NodeTemplate:
     passphrase_file: str | None = None
     passphrase_env: str | None = None
     min_free_bytes: int | None = None
+    ballast_bytes: int | None = None
     intervals: Intervals | None = None
 
 
@@ -60,7 +61,8 @@ def render_node(node: NodeTemplate) -> str:
     lines += _table("[api]", [("bind", node.api_bind), ("token_file", node.token_file)])
     keys = [("passphrase_file", node.passphrase_file), ("passphrase_env", node.passphrase_env)]
     lines += _table("[keys]", keys)
-    lines += _table("[journal]", [("min_free_bytes", node.min_free_bytes)])
+    journal = [("min_free_bytes", node.min_free_bytes), ("ballast_bytes", node.ballast_bytes)]
+    lines += _table("[journal]", journal)
     if node.intervals is not None:
         names = Intervals.__dataclass_fields__
         lines += _table("[intervals]", [(name, getattr(node.intervals, name)) for name in names])

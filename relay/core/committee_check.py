@@ -9,11 +9,14 @@ from enum import StrEnum
 from proofs.committee import CommitteeDocument, CommitteeMember
 from proofs.kinds import Caip2
 
+ENOUGH_MEMBERS = 7
+"""With seven, two may be malicious, and no fast mandate rests on two members alone."""
 ENOUGH_PROVIDERS = 3
 """With three, two must agree, so that none of them decides alone."""
 
 
 class RefusalKind(StrEnum):
+    FEW_MEMBERS = "too few members to arm a plan"
     ONE_OPERATOR = "one operator runs more than f members"
     ONE_PROVIDER = "one provider decides the reads of more than f members"
 
@@ -29,19 +32,22 @@ class Refusal:
     bound: int
 
     def __str__(self) -> str:
+        if self.kind is RefusalKind.FEW_MEMBERS:
+            return f"expected at least {self.bound} members, got {len(self.members)}"
         over = "" if self.chain is None else f" of {self.chain}"
         names = ", ".join(self.members)
         return f"expected power over at most {self.bound} members' reads{over}, got {self.who} over {names}"
 
 
 def committee_refusals(document: CommitteeDocument) -> tuple[Refusal, ...]:
-    """Give every operator and provider with power over the chain reads of more than f members.
+    """Say whether the members are too few, and give all with power over the chain reads of more than f.
 
     The sizes of SPEC 2.3 are refused when a document is parsed. With `document.demo` these are warnings.
     Names are compared without regard to case.
     """
     operators = _over_bound(document, [(member.operator, member) for member in document.members])
-    refusals = [Refusal(RefusalKind.ONE_OPERATOR, who, None, names, document.f) for who, names in operators]
+    refusals = _few(document)
+    refusals += [Refusal(RefusalKind.ONE_OPERATOR, who, None, names, document.f) for who, names in operators]
     chains = sorted({chain for member in document.members for chain in member.providers})
     for chain in chains:
         deciding = [
@@ -52,6 +58,12 @@ def committee_refusals(document: CommitteeDocument) -> tuple[Refusal, ...]:
             for who, names in _over_bound(document, deciding)
         ]
     return tuple(refusals)
+
+
+def _few(document: CommitteeDocument) -> list[Refusal]:
+    names = tuple(member.name for member in document.members)
+    few = len(names) < ENOUGH_MEMBERS
+    return [Refusal(RefusalKind.FEW_MEMBERS, "", None, names, ENOUGH_MEMBERS)] if few else []
 
 
 def _deciding(member: CommitteeMember, chain: Caip2) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,7 +17,7 @@ from proofs.kinds import Address, Identity
 from relay.cli.settings import Answer
 from relay.config import NodeDirectory, dump_committee, dump_signatures, load_committee, load_node
 from tests.cli.calls import PASSPHRASE, Said, tocsin
-from tests.shells.config.committees import CHAIN, NAMES, make_committee, member, sign
+from tests.shells.config.committees import CHAIN, SEVEN, make_committee, member, sign
 
 RPC = ("--rpc", CHAIN, "one", "http://127.0.0.1:1", "--rpc", CHAIN, "two", "http://127.0.0.1:2")
 OPERATORS = ("one", "two", "three")
@@ -69,13 +69,18 @@ def seated(made: Made, **changes: object) -> CommitteeMember:
     return CommitteeMember(**fields)  # type: ignore[arg-type] - fields by name
 
 
-def write_committee(node: NodeDirectory, made: Made, **changes: object) -> Path:
-    """A committee of this node, bob, carol and dave; the three have signed it."""
-    members = (seated(made, **changes), *(member(name) for name in NAMES[1:]))
+OTHERS = tuple(member(name) for name in SEVEN[1:])
+
+
+def write_committee(
+    node: NodeDirectory, made: Made, others: Sequence[CommitteeMember] = OTHERS, **changes: object
+) -> Path:
+    """A committee of this node and six others, who have signed it."""
+    members = (seated(made, **changes), *others)
     document = build_committee(CommitteeStatement("acme", 1, 1, 1_700_000_000, False, None, members))
     file = node.committee_file(1)
     file.write_text(dump_committee(document))
-    file.with_suffix(".sigs").write_text(dump_signatures(document, sign(document, NAMES[1:])))
+    file.with_suffix(".sigs").write_text(dump_signatures(document, sign(document, SEVEN[1:])))
     return file
 
 
@@ -203,7 +208,7 @@ def test_a_committee_is_signed_by_this_node_and_then_in_force(node: NodeDirector
 
     assert signed.code == Answer.YES, signed.out + signed.err
     assert signed.document["schema"] == "tocsin/committee-signature/1"
-    assert (signed.document["signatures"], signed.document["needed"]) == (4, 4)
+    assert (signed.document["signatures"], signed.document["needed"]) == (7, 7)
     checked = tocsin("committee", "check", file, "--json")
     assert checked.code == Answer.YES
     assert checked.document["fit"] is True
@@ -221,7 +226,8 @@ def test_without_a_terminal_nothing_is_signed_unasked(node: NodeDirectory, made:
 
 
 def test_an_unfit_committee_is_not_signed(node: NodeDirectory, made: Made) -> None:
-    write_committee(node, made, operator="bob Inc")
+    others = [member("bob"), member("carol", "bob Inc"), *OTHERS[2:]]
+    write_committee(node, made, others, operator="bob Inc")
 
     said = tocsin("committee", "sign", "--yes")
 
@@ -232,7 +238,7 @@ def test_an_unfit_committee_is_not_signed(node: NodeDirectory, made: Made) -> No
 
 def test_a_stranger_cannot_sign(node: NodeDirectory) -> None:
     file = node.committee_file(1)
-    file.write_text(dump_committee(make_committee()))
+    file.write_text(dump_committee(make_committee([member(name) for name in SEVEN])))
 
     said = tocsin("committee", "sign", "--yes", file)
 

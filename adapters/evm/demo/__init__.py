@@ -14,6 +14,7 @@ from rich.console import Console
 from adapters.evm.demo.run import Demonstration, Options
 from adapters.evm.demo.scenario import built_in, load_events
 from adapters.evm.demo.show import Show
+from relay.core.errors import ConfigError
 
 __all__ = ["main"]
 
@@ -24,14 +25,19 @@ def main(*, events: Path | None, quorum: str, seed: int, keep: bool, as_json: bo
     Raises:
         TocsinError: a file, a tool or a chain is not as it must be.
     """
+    if quorum != "ecdsa":
+        raise ConfigError("--quorum", f"expected ecdsa, got {quorum}: threshold keys are not there yet")
     scenario = load_events(events) if events is not None else built_in(seed)
     home = Path(tempfile.mkdtemp(prefix="tocsin-demo-"))
     show = Show(Console(stderr=True, quiet=False))
     options = Options(home=home, quorum=quorum, seed=seed, keep=keep, pace_s=pace)
     try:
-        report = asyncio.run(Demonstration(scenario, options, show).run())
+        demonstration = Demonstration(scenario, options, show)
+        report = demonstration.keep_evidence(asyncio.run(demonstration.run()))
+        show.table(report)
     except BaseException:
-        shutil.rmtree(home, ignore_errors=True)
+        if not keep:
+            shutil.rmtree(home, ignore_errors=True)
         raise
     if as_json:
         sys.stdout.write(json.dumps(report.document(), indent=2) + "\n")

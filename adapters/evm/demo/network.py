@@ -107,6 +107,7 @@ class Network:
                 api_bind=f"127.0.0.1:{member.api_port}",
                 passphrase_env="TOCSIN_PASSPHRASE",  # noqa: S106 - the variable's name
                 min_free_bytes=64 << 20,
+                ballast_bytes=0,
                 chains=chains,
             )
             member.directory.node_file.write_text(render_node(node))
@@ -153,7 +154,7 @@ class Network:
 
     async def bundle(self, member: Member, decision: str) -> bytes:
         """Wait for a decision's bundle; the timeout is the caller's."""
-        while (found := await self.fetch(member, f"/v1/decisions/{decision}/bundle")) is None:
+        while (found := await self.fetch(member, f"/v1/decisions/{decision}/bundle")) is None:  # noqa: ASYNC110
             await asyncio.sleep(POLL_S)
         return found
 

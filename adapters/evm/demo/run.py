@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from adapters.evm.devchain import Anvil, AnvilSettings, start_anvil
 from proofs.errors import ProofError
 from proofs.hashes import sha256
 from proofs.verify import verify_bundle
+from relay.core.committee_check import committee_refusals
 from relay.core.errors import ChainError
 
 __all__ = ["Demonstration", "Options"]
@@ -75,6 +77,8 @@ class Demonstration:
             self._show.say(
                 f"two chains: {near.chain} (tokens, bridge) and {far.chain} (bridged tokens, market)"
             )
+            for refusal in committee_refusals(network.committee):
+                self._show.say(f"a demonstration only: {refusal.kind.value}: {refusal}", "yellow")
             world = await build_world(
                 Driver(near), Driver(far), self._scenario, network.committee, submitters_of(network)
             )
@@ -92,10 +96,18 @@ class Demonstration:
             baseline = await self._baseline(copies, unwatched)
             evidence = await self._audit(world, network, watcher)
             report = await self._report(world, network, attack, baseline, watcher, evidence, quiet_edges)
-            self._show.table(report)
             if self._options.keep:
+                self._show.table(report)
                 await self._stay(network)
             return report
+
+    def keep_evidence(self, report: Report) -> Report:
+        """Keep bundle, policy and audit log; remove the members' directories with their keys."""
+        home = self._options.home
+        shutil.copytree(report.log_dir, home / "log")
+        for name in MEMBERS:
+            shutil.rmtree(home / name)
+        return replace(report, log_dir=str(home / "log"))
 
     # --- before the attack
 

@@ -16,9 +16,11 @@ from proofs.committee import (
 )
 from proofs.kinds import Address, Caip2, Identity, NetworkId
 
-__all__ = ["CHAIN", "NAMES", "identity_key", "make_committee", "member", "sign"]
+__all__ = ["CHAIN", "NAMES", "SEVEN", "identity_key", "make_committee", "member", "sign"]
 
 NAMES = ("alice", "bob", "carol", "dave")
+SEVEN = (*NAMES, "erin", "frank", "grace")
+"""As many as may arm a plan."""
 CHAIN = Caip2("eip155:1")
 THREE = ("one", "two", "three")
 
