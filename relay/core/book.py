@@ -58,6 +58,8 @@ class Book:
         self.links = Links(rooms)
         self._by_id: dict[DecisionId, list[Key]] = {}
         self._undecided: dict[Key, None] = {}
+        self._alone: dict[Identity, dict[Key, None]] = {}
+        """By the member that brought them up: open decisions that at most f members attest."""
         self._tracks: dict[tuple[PlanHash, tuple[str, int, int, int]], list[Key]] = {}
         self._shadowed: dict[tuple[PlanHash, str, int, int], int] = {}
         self._convictions = Convictions()
@@ -156,7 +158,8 @@ class Book:
             return self._convict(envelope.author, about, [SignStatement(evidence)])
         key = (*about, attestation.decision.anchor)
         if key not in self.entries:
-            if self._alone(envelope.author) >= MAX_OPEN_ALONE or self._open_count() >= MAX_OPEN:
+            alone = self._alone.get(envelope.author, {})
+            if len(alone) >= MAX_OPEN_ALONE or self._open_count() >= MAX_OPEN:
                 return [_dropped(envelope, "too many open decisions")]
             self._open(prepared, envelope.author)
         return self._count(key, envelope, attestation) + self._judge(key)
@@ -179,6 +182,8 @@ class Book:
         entry = self.entries[key]
         tally, taken = take(entry.tally, envelope, attestation, self.committee)
         entry.tally = tally
+        if len(tally.attesters()) > self.committee.f:
+            self._alone.get(entry.opener, {}).pop(key, None)
         if taken is Taken.REPEATED:
             return []
         if taken is Taken.BAD_SIGNATURE:
@@ -301,7 +306,7 @@ class Book:
         if not over:
             return
         for key in over:
-            del self.entries[key]
+            self._alone.get(self.entries.pop(key).opener, {}).pop(key, None)
             self._undecided.pop(key, None)
             self._by_id[key[0]].remove(key)
         gone = [decision for decision, _, _ in over if not self._by_id.get(decision)]
@@ -342,6 +347,8 @@ class Book:
         key = (prepared.id, prepared.decision.key_epoch, prepared.decision.anchor)
         if key not in self.entries:
             self.entries[key] = Entry(tally=Tally(prepared), opener=opener)
+            if opener != self.me:
+                self._alone.setdefault(opener, {})[key] = None
             self._by_id.setdefault(prepared.id, []).append(key)
         return key
 
@@ -360,17 +367,9 @@ class Book:
         return slot is not None and slot.verdict is entry.asked
 
     def _open_count(self) -> int:
+        if len(self.entries) < MAX_OPEN:
+            return len(self.entries)
         return sum(1 for entry in self.entries.values() if entry.tally.certificate is None)
-
-    def _alone(self, author: Identity) -> int:
-        """Count the open decisions that this member brought up and that at most f members attest."""
-        if author == self.me:
-            return 0
-        return sum(
-            1
-            for entry in self.entries.values()
-            if entry.opener == author and len(entry.tally.attesters()) <= self.committee.f
-        )
 
     def _rearm_s(self, entry: Entry) -> int:
         return self.rooms[entry.tally.prepared.decision.plan_hash].compiled.plan.clock.rearm_s

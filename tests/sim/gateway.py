@@ -215,7 +215,7 @@ class Gateway:
         if undo:
             self.states[act.name] = record.restore if act.restores else act.weakest
         if Rule.VETO_AHEAD not in self.rules and how in ("adopt", "dismiss", "close"):
-            ended_at -= 2 * self.skew + 1
+            ended_at -= self.skew
         self.ended_at[act.name] = max(self.ended_at[act.name], ended_at)
         del self.records[act.name]
         self.ends.append(Ended(act.name, how, undo, ended_at))

@@ -253,17 +253,14 @@ class Host:
 
     def receive(self, raw: bytes) -> None:
         """Take a frame, as the inbox of a real node does."""
-        if self.node is None:
+        if self.node is None or sha256(raw) in self.disk.kept:
             return
         try:
             envelope, message = open_message(raw, self.setting.committee)
         except WireError:
             return
         if envelope.author != self.me or not isinstance(message, LOGGED):
-            if envelope.digest not in self.disk.kept:
-                self.take(Received(envelope, message, Millis(self.now_ms)))
-            return
-        if envelope.digest in self.disk.kept:
+            self.take(Received(envelope, message, Millis(self.now_ms)))
             return
         is_held = True
         if isinstance(message, Attestation) and message.verdict is Verdict.ATTEST:

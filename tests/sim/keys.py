@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import coincurve
 from nacl.signing import SigningKey
@@ -27,19 +28,19 @@ class Keys:
 
     name: str
 
-    @property
+    @cached_property
     def identity_key(self) -> SigningKey:
         return SigningKey(sha256(f"sim/identity/{self.name}".encode()))
 
-    @property
+    @cached_property
     def attester_key(self) -> coincurve.PrivateKey:
         return coincurve.PrivateKey(sha256(f"sim/attester/{self.name}".encode()))
 
-    @property
+    @cached_property
     def identity(self) -> Identity:
         return Identity(bytes(self.identity_key.verify_key))
 
-    @property
+    @cached_property
     def attester(self) -> Address:
         public = self.attester_key.public_key.format(compressed=False)
         return Address(keccak256(public[1:])[12:])

@@ -79,6 +79,7 @@ class Town:
         self.chains: dict[Caip2, SimChain] = make_chains(self.plans, self.committee, terms)
         self.now_ms = GENESIS_S * 1_000
         self.weather = Weather()
+        self.is_lying = True
         self._frames: list[Frame] = []
         self._sent = 0
         names = list(self.keys)
@@ -156,7 +157,7 @@ class Town:
                     host.watch(chain, most=6)
         if self.now_s % HEALING_S == 0:
             self._heal()
-        for liar in self.liars:
+        for liar in self.liars if self.is_lying else ():
             liar.act()
         self._deliver()
         for host in hosts:
