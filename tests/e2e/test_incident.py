@@ -1,0 +1,214 @@
+"""One incident on real parts, with a member killed in the middle of it and an RPC operator that lies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from adapters.evm.demo.network import Member
+from proofs.decision import decision_id
+from proofs.envelope import open_envelope
+from proofs.hashes import sha256
+from relay.cli.settings import Answer
+from relay.core.messages import Attestation, Verdict
+from relay.core.wire import read_message
+from tests.cli.calls import Said, tocsin
+from tests.e2e.scene import FINAL_BLOCKS, Scene, log_lines, logged, statements, until
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(900),
+    pytest.mark.xdist_group("network"),
+]
+
+LIAR = "north"
+"""The operator whose proxies lie; alice, carol and dave read from it, each with two honest ones beside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What happened: `out` and `stopped` count bad releases; the rest is of the member that was killed."""
+
+    out: int
+    stopped: int
+    borrowed: bool
+    decision: str
+    killed: Member
+    held_before: Mapping[tuple[bytes, int], bytes]
+    logged_before: Mapping[bytes, bytes]
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def story(scene: Scene) -> Story:
+    """The attack; dave is killed once he has attested, and comes back when both chains are contained."""
+    alice, dave = scene.member("alice"), scene.member("dave")
+    await scene.switch(scene.near, LIAR, "lie-logs")
+    await scene.switch(scene.far, LIAR, "lie-head")
+    thefts = [scene.bridge.steal(step) for step in scene.thefts()]
+    first = await scene.mine(near=thefts[:2])
+    assert all(first.near_done), "the flaw is there: the first bad releases take effect"
+
+    async def dave_attested() -> str:
+        for seen in await scene.sightings(alice):
+            if seen.subject == "unbacked" and seen.tier == "fast" and seen.verdicts.get("dave") == "attest":
+                return seen.id
+        return ""
+
+    decision = await until("alice hears that dave attests", dave_attested)
+    await scene.kill(dave)
+    held_before, logged_before = statements(dave), logged(dave)
+
+    async def acts_on_both_chains() -> bool:
+        chains = {act.chain for seen in await scene.sightings(alice) for act in seen.acts}
+        return chains == {scene.near, scene.far}
+
+    await scene.mine_until("acts on both chains", acts_on_both_chains)
+    await scene.switch(scene.near, LIAR, "lie-head")
+    await scene.switch(scene.far, LIAR, "lie-logs")
+    later = await scene.mine(near=thefts[2:6], far=[scene.bridge.borrow()])
+    await scene.start(dave)
+    for _ in range(FINAL_BLOCKS):
+        await scene.mine()
+    await scene.read_by_all()
+    out, stopped = len(first.near_done), later.near_done.count(False)
+    return Story(out, stopped, later.far_done[0], decision, dave, held_before, logged_before)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What an auditor got: a bundle, and the policy that he pinned."""
+
+    bundle: Path
+    policy: Path
+
+    def verify(self) -> Said:
+        """Ask the command line."""
+        pinned = sha256(self.policy.read_bytes()).hex()
+        return tocsin(
+            "audit", "verify", self.bundle, "--policy", self.policy, "--policy-hash", pinned, "--json"
+        )
+
+
+async def evidence(scene: Scene, member: Member, decision: str, folder: Path) -> Evidence:
+    """Ask a member for a decision's bundle, as soon as its log has published what belongs in it."""
+
+    async def bundle() -> bytes | None:
+        return await scene.network.fetch(member, f"/v1/decisions/{decision}/bundle")
+
+    found = Evidence(folder / "incident.bundle", folder / "policy.txt")
+    found.bundle.write_bytes(await until(f"{member.name} gives the bundle", bundle))
+    found.policy.write_text(scene.network.policy())
+    return found
+
+
+async def bystander_of(scene: Scene) -> Member:
+    """A member that paid for none of the protective calls."""
+    acts = {(act.chain, act.tx) for seen in await scene.sightings(scene.member("alice")) for act in seen.acts}
+    senders = {await scene.sender_of(*act) for act in acts}
+    paid = {member.name: "0x" + member.public.submitters["default"].hex() for member in scene.network.members}
+    return next(member for member in scene.network.members if paid[member.name] not in senders)
+
+
+async def test_both_chains_are_contained(scene: Scene, story: Story) -> None:
+    assert await scene.is_halted()
+    assert not await scene.takes_collateral()
+    assert (story.out, story.stopped, story.borrowed) == (2, 4, False)
+
+
+async def test_every_member_knows_the_same_acts(scene: Scene, story: Story) -> None:
+    async def acts() -> set[frozenset[tuple[str, str, str, int]]]:
+        views = [await scene.sightings(member) for member in scene.network.members]
+        return {
+            frozenset((act.chain, act.act, act.tx, act.block) for seen in view for act in seen.acts)
+            for view in views
+        }
+
+    async def is_one() -> bool:
+        return len(await acts()) == 1
+
+    await until("all members tell of the same acts", is_one)
+    [told] = await acts()
+    assert {(chain, act) for chain, act, _, _ in told} == {
+        (scene.near, "halt-replica"),
+        (scene.far, "no-new-collateral"),
+    }
+
+
+async def test_a_member_killed_mid_incident_gets_the_same_envelopes_byte_for_byte(
+    scene: Scene, story: Story
+) -> None:
+    others = [member for member in scene.network.members if member is not story.killed]
+    said: dict[bytes, bytes] = {}
+    for member in others:
+        said |= logged(member)
+
+    async def has_all() -> bool:
+        return said.keys() <= logged(story.killed).keys()
+
+    await until("the killed member's log holds what the others' do", has_all)
+    after = logged(story.killed)
+    assert all(after[digest] == raw for digest, raw in said.items())
+    assert all(after[digest] == raw for digest, raw in story.logged_before.items()), "nothing is lost"
+
+
+async def test_no_guard_ever_contradicts_itself(scene: Scene, story: Story) -> None:
+    assert story.held_before, "it had signed before it was killed"
+    after = statements(story.killed)
+    assert {key: after.get(key) for key in story.held_before} == dict(story.held_before)
+
+    digests: dict[tuple[bytes, bytes, int], set[bytes | None]] = {}
+    for member in scene.network.members:
+        for raw in logged(member).values():
+            envelope = open_envelope(raw)
+            message = read_message(envelope)
+            if isinstance(message, Attestation) and message.verdict is Verdict.ATTEST:
+                key = (envelope.author, decision_id(envelope.network, message.decision))
+                digests.setdefault((*key, message.decision.key_epoch), set()).add(message.digest)
+    assert digests
+    assert all(len(signed) == 1 for signed in digests.values())
+
+
+async def test_the_bundle_of_a_member_that_submitted_nothing_verifies_offline(
+    scene: Scene, story: Story, tmp_path: Path
+) -> None:
+    bystander = await bystander_of(scene)
+    files = await evidence(scene, bystander, story.decision, tmp_path)
+
+    said = files.verify()
+
+    assert said.code == Answer.YES, said.out + said.err
+    assert said.document["verified"] is True
+    assert said.document["policy_pinned"] is True
+    assert story.decision in said.out
+
+
+async def test_one_flipped_byte_anywhere_fails_with_a_named_check(
+    scene: Scene, story: Story, tmp_path: Path
+) -> None:
+    files = await evidence(scene, scene.member("bob"), story.decision, tmp_path)
+    whole = files.bundle.read_bytes()
+
+    for position in range(0, len(whole), len(whole) // 7):
+        altered = bytearray(whole)
+        altered[position] ^= 0x01
+        files.bundle.write_bytes(altered)
+        said = files.verify()
+
+        assert said.code == Answer.NO, f"byte {position}: {said.out}{said.err}"
+        assert said.document["check"], f"byte {position}"
+
+
+async def test_an_rpc_operator_that_lies_is_noticed_and_changes_nothing(scene: Scene, story: Story) -> None:
+    for name in ("alice", "carol"):
+        member = scene.member(name)
+
+        async def is_counted(member: Member = member) -> bool:
+            return await scene.count(member, "notices_total", notice="endpoints disagree") > 0
+
+        await until(f"{name} counts a disagreement", is_counted)
+        named = {line["operators"] for line in log_lines(member) if line["event"] == "endpoints disagree"}
+        assert named == {LIAR}
