@@ -1,1 +1,4 @@
-"""Chains as guests: one package each, found by the entry point group `tocsin.adapters`; nothing here is named in `relay`."""
+"""Chains as guests: one package each, found by the entry point group `tocsin.adapters`.
+
+Nothing here is named in `relay`.
+"""

@@ -113,7 +113,10 @@ def _width_is_legal(element: re.Match[str]) -> bool:
 
 
 def head_words(type_: str) -> int:
-    """How many words a value of this type takes in the head of an encoding; 1 for the offset of a dynamic one."""
+    """How many words a value of this type takes in the head of an encoding.
+
+    1 for the offset of a dynamic one.
+    """
     if is_dynamic(type_):
         return 1
     words = 1
@@ -172,7 +175,10 @@ def _bare(text: str, where: str) -> str:
 
 
 def parse_call(text: str, where: str, *, template: bool = False) -> EncodedCall:
-    """Read `name(type literal, …)` and encode it; a template has exactly one `_` in the place of a one-word value."""
+    """Read `name(type literal, …)` and encode it.
+
+    A template has exactly one `_` in the place of a one-word value.
+    """
     name, inside, rest = _split(text, where)
     if rest:
         raise PlanError(where, f"expected nothing after the closing bracket, got {rest!r}")

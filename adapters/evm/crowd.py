@@ -1,4 +1,7 @@
-"""Several endpoints asked at once for what one transaction needs; none of them is waited for alone, none is believed alone."""
+"""Several endpoints asked at once for what one transaction needs.
+
+None of them is waited for alone, none is believed alone.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """A development chain for tests and the demonstration: anvil from npm, run as its native binary.
 
-The npm wrapper leaves its child behind when it is killed, so the binary is found by platform and started directly.
+The npm wrapper leaves its child behind when it is killed, so the binary is found by platform and started
+directly.
 """
 
 from __future__ import annotations
@@ -86,7 +87,10 @@ class Anvil:
     async def send(
         self, sender: str, to: str | None, data: bytes, *, gas: int = 5_000_000, value: int = 0
     ) -> bytes:
-        """Hand in a transaction of an unlocked account; its hash. Nonces are explicit: without automine anvil reuses them."""
+        """Hand in a transaction of an unlocked account; its hash. Nonces are explicit.
+
+        Without automine anvil reuses them.
+        """
         if sender not in self._nonces:
             await self.assert_chain()
             self._nonces[sender] = shapes.quantity(

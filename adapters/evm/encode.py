@@ -1,4 +1,4 @@
-"""Acts as a gateway knows them, and the calldata that carries a mandate to it (core SPEC 4.2 to 4.4). Pure."""
+"""Acts as a gateway knows them, and the calldata of its calls (core SPEC 4.2 to 4.4). Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from relay.core.types import ActId, Gateway
 
 COMPARE = {"=": 0, "<=": 1, ">=": 2}
 UNDO_NONE, UNDO_CALL, UNDO_RESTORE = 0, 1, 2
-MAX_GAS_CAP = 30_000_000
+MAX_GAS_CAP = 15_000_000
 MAX_STATE_WORD = 255
 MAX_CALLDATA = 8_192
 MAX_NAME_BYTES = 64
@@ -121,8 +121,8 @@ def gateway_calldata(call: GatewayCall) -> bytes:
             return EXPIRE_SELECTOR + call.act_id
         case Execute():
             m = call.mandate
-            mandate = (m.network, m.key_epoch, int(m.tier), m.plan_hash, int(m.op), m.decision_id, m.acts_root,
-                       m.not_before, m.not_after)  # fmt: skip
+            issued = (m.network, m.key_epoch, int(m.tier), m.plan_hash)
+            mandate = (*issued, int(m.op), m.decision_id, m.acts_root, m.not_before, m.not_after)
             values = (mandate, call.act_id, call.duration_s, list(call.proof), call.certificate)
             return EXECUTE_SELECTOR + encode(_EXECUTE, values)
 

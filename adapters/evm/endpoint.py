@@ -124,7 +124,7 @@ class EvmEndpoint:
             raise self._rpc.unavailable(f"subscription failed ({type(error).__name__})") from None
         raise self._rpc.unavailable("the subscription ended")
 
-    # --- one block, by hash: one round trip, a second one only where a gateway spoke ---------------------------
+    # ---- one block, by hash: one round trip, a second one only where a gateway spoke
 
     async def _observe_one(self, header: Header, queries: CompiledQueries) -> BlockReads:
         requests = [_block_request(hex(header.block.number))]
@@ -140,7 +140,7 @@ class EvmEndpoint:
         gas = await self._gas_used({header.block.hash: gateway_transactions(queries, logs)})
         return block_reads(header, queries, logs, calls, gas)
 
-    # --- many blocks: one log query for the range ----------------------------------------------------------------
+    # ---- many blocks: one log query for the range
 
     async def _observe_run(self, run: Sequence[Header], queries: CompiledQueries) -> list[BlockReads]:
         logs = await self._range_logs(run, queries) if queries.addresses else []
@@ -154,8 +154,8 @@ class EvmEndpoint:
             by_block[log.block_hash].append(log)
         wanted = {hash_: gateway_transactions(queries, found) for hash_, found in by_block.items()}
         gas = await self._gas_used(wanted)
-        # The range was asked by number: that its last block is still the one asked for, after the logs were read,
-        # binds the whole run, block by block through the parents, to the hashes.
+        # The range was asked by number: that its last block is still the one asked for, after the logs were
+        # read, binds the whole run, block by block through the parents, to the hashes.
         (last,) = await self._rpc.replies([_block_request(hex(run[-1].block.number))])
         self._assert_canonical(run[-1], last)
         width = len(queries.calls)
@@ -171,7 +171,9 @@ class EvmEndpoint:
         ]
 
     async def _range_logs(self, run: Sequence[Header], queries: CompiledQueries) -> list[shapes.Log]:
-        """The logs of a run; halves it where the endpoint refuses (providers cap range and number of results)."""
+        """The logs of a run; halves it where the endpoint refuses (providers cap range and number of
+        results).
+        """
         bounds = {"fromBlock": hex(run[0].block.number), "toBlock": hex(run[-1].block.number)}
         (reply,) = await self._rpc.replies([queries.log_filter(bounds)])
         if not isinstance(reply, RpcError):
@@ -186,7 +188,7 @@ class EvmEndpoint:
             self._compiled = (queries, compile_queries(queries))
         return self._compiled[1]
 
-    # --- parts -----------------------------------------------------------------------------------------------------
+    # ---- parts
 
     async def _gas_used(self, wanted: dict[bytes, tuple[bytes, ...]]) -> dict[bytes, int]:
         """Gas by transaction, from receipts of the very blocks asked for."""

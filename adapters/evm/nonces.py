@@ -14,7 +14,8 @@ MAX_SEARCHED = 10_000
 class Nonces:
     """Hold `lock` from `take` until the transaction was accepted or given back: so a failure leaves no gap.
 
-    A nonce whose transaction was given up may still be in some mempool: it is used again first, with the fees to beat.
+    A nonce whose transaction was given up may still be in some mempool: it is used again first, with the
+    fees to beat.
     """
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -25,7 +26,8 @@ class Nonces:
     def take(self, latest: int, pending: int) -> tuple[int, Fees | None]:
         """The lowest free nonce, and the fees that a replacement must beat where one is stuck there.
 
-        `latest` and `pending` are the account's counts at the chain: what others of them hold below `pending` is left.
+        `latest` and `pending` are the account's counts at the chain: what others of them hold below
+        `pending` is left.
         """
         self._floor = max(self._floor, latest)
         self._stuck = {nonce: fees for nonce, fees in self._stuck.items() if nonce >= self._floor}

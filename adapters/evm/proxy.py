@@ -1,9 +1,9 @@
-"""A small RPC proxy that can misbehave: what stands in for an operator of its own in tests and the demonstration.
+"""A small RPC proxy that can misbehave: an operator of its own for tests and the demonstration.
 
-    python -m adapters.evm.proxy --upstream http://127.0.0.1:8545 [--listen 127.0.0.1:0] [--mode honest] [--count 3]
+    python -m adapters.evm.proxy --upstream http://127.0.0.1:8545 [--listen 127.0.0.1:0] [--count 3]
 
-prints one JSON line with the URLs and serves until it is stopped. `POST /mode` with `{"mode": "lie-logs"}` switches.
-An honest proxy passes bytes through unread.
+prints one JSON line with the URLs and serves until it is stopped. `--mode lie-logs` lets it begin with a lie,
+`POST /mode` with `{"mode": "lie-logs"}` switches. An honest proxy passes bytes through unread.
 """
 
 from __future__ import annotations

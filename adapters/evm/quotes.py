@@ -1,4 +1,7 @@
-"""Everything that one transaction needs to know, in one round trip: does it succeed, what does it cost, which nonce."""
+"""Everything that one transaction needs to know, in one round trip.
+
+Does it succeed, what does it cost, which nonce.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,11 @@ from relay.core.errors import WrongChain
 from relay.core.types import Caip2
 
 GAS_FLOOR = 700_000
-"""A call that changes nothing at the newest block may do its whole work in the next one: an act's gas cap, the
-gateway's own checks around it, and the 63/64 of EIP-150. Gas that is not used is not paid."""
+"""A call that changes nothing at the newest block may do its whole work in the next one: an act's gas cap,
+the gateway's own checks around it, and the 63/64 of EIP-150. Gas that is not used is not paid."""
 GAS_MARGIN = 50_000
-GAS_LIMIT_CAP = 30_000_000
+GAS_LIMIT_CAP = 1 << 24
+"""What one transaction may use (EIP-7825)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ async def ask_quote(rpc: Rpc, question: Question) -> Quote:
 
 def _number(value: object, bits: int = 64) -> int:
     if isinstance(value, RpcError):
-        raise ValueError(value.text)
+        raise ValueError(value.text)  # noqa: TRY004 one error for all shapes
     return shapes.quantity(value, bits)
 
 
@@ -114,7 +118,10 @@ def _gas(estimate: object) -> int:
 
 
 def combined(quotes: Sequence[Quote], need: int) -> Quote:
-    """One quote of several: the verdict of most (of equals, to go: protection beats gas), numbers that `need` reach."""
+    """One quote of several: the verdict of most, numbers that `need` reach.
+
+    Of equally many verdicts the one to go: protection beats gas.
+    """
     goes = [quote for quote in quotes if quote.refusal is None]
     refusals = [quote.refusal for quote in quotes if quote.refusal is not None]
     refused = len(refusals) > len(goes)

@@ -30,17 +30,18 @@ from relay.core.observations import (
     ChainQueries,
     EventQuery,
     EventRow,
+    Field,
     GatewayEvent,
     PlanRegistered,
 )
 from relay.core.types import Caip2, Header
 
-CALL_GAS = 30_000_000
+CALL_GAS = 1 << 24
 """Given to every read: with an endpoint's own default, an out-of-gas answer would depend on who is asked."""
 _FAULT_CODE = 3
 _FAULT_TEXTS = (
-    "revert", "vm execution error", "evm error", "invalid opcode", "bad instruction", "out of gas", "bad jump",
-    "invalid jump", "stack underflow", "stack limit", "write protection",
+    "revert", "vm execution error", "evm error", "invalid opcode", "bad instruction", "out of gas",
+    "bad jump", "invalid jump", "stack underflow", "stack limit", "write protection",
 )  # fmt: skip
 
 
@@ -102,7 +103,7 @@ def _compile_call(query: CallQuery) -> _Call:
     return _Call(query.address, "0x" + data.hex(), result_type(function, query.word, "word"), query.word)
 
 
-def _argument(type_: str, arg: int | str | bool, where: str) -> Value:
+def _argument(type_: str, arg: Field, where: str) -> Value:
     if isinstance(arg, bool):
         value: Value = parse_literal(type_, "true" if arg else "false", where)
     elif isinstance(arg, int):
@@ -142,11 +143,14 @@ def make_call_query(
     return CallQuery(chain, "0x" + parse_address(address, "target").hex(), function.text, same, word)
 
 
-# --- answers -----------------------------------------------------------------------------------------------------
+# ---- answers
 
 
 def is_fault(error: RpcError) -> bool:
-    """Whether the endpoint ran the call and the contract failed; anything else says nothing of the contract."""
+    """Whether the endpoint ran the call and the contract failed.
+
+    Anything else says nothing of the contract.
+    """
     text = error.text.lower()
     return error.code == _FAULT_CODE or any(known in text for known in _FAULT_TEXTS)
 

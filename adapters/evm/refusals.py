@@ -1,4 +1,7 @@
-"""Why a gateway refuses, by name: custom errors from the committed builds, Solidity's own two from their selectors."""
+"""Why a gateway refuses, by name.
+
+Custom errors from the committed builds, Solidity's own two from their selectors.
+"""
 
 from __future__ import annotations
 

@@ -87,7 +87,9 @@ class Rpc:
         return reply
 
     async def replies(self, requests: Sequence[Request]) -> list[object]:
-        """Results and `RpcError`s in the order of the requests, in bodies of at most `MAX_BATCH` side by side."""
+        """Results and `RpcError`s in the order of the requests, in bodies of at most `MAX_BATCH` side by
+        side.
+        """
         chunks = [requests[start : start + MAX_BATCH] for start in range(0, len(requests), MAX_BATCH)]
         if len(chunks) <= 1:
             return await self._body(requests) if requests else []

@@ -1,6 +1,7 @@
 """JSON of an endpoint into values, once and strictly (execution-apis schemas).
 
-Every function raises `ValueError` for anything but the shape it names; the endpoint turns that into `EndpointUnavailable`.
+Every function raises `ValueError` for anything but the shape it names; the endpoint turns that into
+`EndpointUnavailable`.
 """
 
 from __future__ import annotations

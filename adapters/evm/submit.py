@@ -1,6 +1,7 @@
 """The last mile: simulate, send to every endpoint, raise the fee while it does not land, check the effect.
 
-A call that the simulation refuses costs nothing. No endpoint alone can stop a call, fake its landing, or set its price.
+A call that the simulation refuses costs nothing. No endpoint alone can stop a call, fake its landing, or
+set its price.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ class EvmSubmitter:
             raise crowd.none_left(self._settings.chain, crowd.problems(answers))
         return crowd.reached_by(found, need)
 
-    # --- before ------------------------------------------------------------------------------------------------
+    # ---- before
 
     async def assert_chain(self) -> None:
         """Raise `WrongChain` if an endpoint that answers serves another chain."""
@@ -150,7 +151,7 @@ class EvmSubmitter:
             raise crowd.none_left(self._settings.chain, crowd.problems(answers))
         return combined(quotes, need)
 
-    # --- sending -----------------------------------------------------------------------------------------------
+    # ---- sending
 
     async def _send_first(self, question: Question, quote: Quote) -> _Sent | Submission:
         """Take a nonce and send; called with the nonces' lock held."""
@@ -187,7 +188,10 @@ class EvmSubmitter:
         )
 
     async def _send(self, sent: _Sent) -> str:
-        """Sign and hand to every endpoint; returns at the first that takes it. The text of a refusal if none does."""
+        """Sign and hand to every endpoint; returns at the first that takes it.
+
+        The text of a refusal if none does.
+        """
         transaction = sent.transaction
         raw = transaction.signed(await self._signer.sign_transaction(transaction.digest))
         answers: asyncio.Queue[str] = asyncio.Queue()
@@ -208,10 +212,13 @@ class EvmSubmitter:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    # --- after -------------------------------------------------------------------------------------------------
+    # ---- after
 
     async def _wait(self, sent: _Sent) -> _Landed | None:
-        """Watch for a receipt; raise the fee after every two blocks without one. None when the time is over."""
+        """Watch for a receipt; raise the fee after every two blocks without one.
+
+        None when the time is over.
+        """
         block_time_s = self._settings.block_time_ms / 1000
         clock = asyncio.get_running_loop().time
         give_up_at = clock() + max(GIVE_UP_AFTER_BLOCKS * block_time_s, MIN_WAIT_S)
@@ -235,9 +242,13 @@ class EvmSubmitter:
         refusal = await self._send(sent)
         _log.info(
             "transaction sent again",
-            extra={"chain": self._settings.chain, "nonce": before.nonce, "fee_wei": sent.transaction.fees.most_wei,
-                   "refusal": refusal},
-        )  # fmt: skip
+            extra={
+                "chain": self._settings.chain,
+                "nonce": before.nonce,
+                "fee_wei": sent.transaction.fees.most_wei,
+                "refusal": refusal,
+            },
+        )
         if refusal:
             sent.transaction = before
 

@@ -1,9 +1,11 @@
-"""EIP-1559 transactions: fees, the digest that the signer signs, the bytes that are sent. Pure; no key comes near."""
+"""EIP-1559 transactions: fees, the digest that the signer signs, the bytes that are sent. Pure.
+
+No key comes near.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
 
 from proofs.hashes import keccak256
 

@@ -1,7 +1,8 @@
 """What a contract answers, as facts: the fields of a log, one word of a call's result.
 
-Decoding never fails for a value that a contract can emit: an attacker who could make a log unreadable could hide it.
-So static words keep their low bits as the EVM does, and text that is not UTF-8 is escaped, not refused.
+Decoding never fails for a value that a contract can emit: an attacker who could make a log unreadable could
+hide it. So static words keep their low bits as the EVM does, and text that is not UTF-8 is escaped, not
+refused.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ MAX_FIELD_BYTES = 4_096
 def decode_log(event: EventSignature, topics: Sequence[bytes], data: bytes) -> dict[str, Field] | None:
     """The log's fields by name, or None where topics and data have another shape than this event's.
 
-    An indexed parameter of a dynamic type is its 32-byte hash; other dynamic ones but bytes and string carry no field.
+    An indexed parameter of a dynamic type is its 32-byte hash; other dynamic ones but bytes and string
+    carry no field.
     """
     indexed = [parameter for parameter in event.parameters if parameter.indexed]
     if len(topics) != len(indexed) + 1:
@@ -89,7 +91,10 @@ def word_field(type_: str, word: bytes) -> Field:
 
 
 def result_type(function: FunctionSignature, word: int, where: str) -> str:
-    """The type of word number `word` of the result; refused where that word is no integer, bool, address or bytes32."""
+    """The type of word number `word` of the result.
+
+    Refused where that word is no integer, bool, address or bytes32.
+    """
     words: list[str] = []
     for output in function.outputs:
         element = re.sub(r"\[.*", "", output)
@@ -102,7 +107,10 @@ def result_type(function: FunctionSignature, word: int, where: str) -> str:
 
 
 def decode_result(type_: str, word: int, answer: bytes) -> tuple[int | None, str | None]:
-    """One word of a call's answer: (value, None), or (None, fault) where the answer is empty, short or out of range."""
+    """One word of a call's answer.
+
+    (value, None), or (None, fault) where the answer is empty, short or out of range.
+    """
     if not answer:
         return None, EMPTY
     content = answer[32 * word : 32 * word + 32]

@@ -1,4 +1,7 @@
-"""Chains as the node sees them: adapters found by entry point, and every read agreed on by several endpoints."""
+"""Chains as the node sees them.
+
+Adapters found by entry point, and every read agreed on by several endpoints.
+"""
 
 from relay.chains.loading import Chain, load_adapters, open_chain
 from relay.chains.quorum import QuorumChain

@@ -1,7 +1,7 @@
 """One chain through several endpoints: an answer counts when enough of them give it alike.
 
-No single endpoint can lie a head, a header, a log or a value into the node, nor hold it up: as soon as enough agree,
-the others are only listened to for the alarm.
+No single endpoint can lie a head, a header, a log or a value into the node, nor hold it up: as soon as enough
+agree, the others are only listened to for the alarm.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ class _Answer(Generic[T]):
 
 @dataclass(slots=True)
 class _Poll(Generic[T]):
-    """One question under way; `reserve` are the resting endpoints, asked when the others cannot agree any more."""
+    """One question under way.
+
+    `reserve` are the resting endpoints, asked when the others cannot agree any more.
+    """
 
     question: Callable[[Endpoint], Awaitable[T]]
     ballot: Ballot[T]
@@ -62,7 +65,10 @@ class _Poll(Generic[T]):
 
 
 class QuorumChain:
-    """The port `relay.core.ports.AgreedChain`. Use as an async context manager; it owns its tasks, not its endpoints."""
+    """The port `relay.core.ports.AgreedChain`. Use as an async context manager.
+
+    It owns its tasks, not its endpoints.
+    """
 
     def __init__(self, settings: ChainSettings, endpoints: Sequence[Endpoint]) -> None:
         assert 1 <= settings.need <= len(endpoints), "more endpoints needed than there are"
@@ -126,7 +132,7 @@ class QuorumChain:
             expected, f"endpoint serves {actual}, expected {expected}", operator=endpoint.operator
         )
 
-    # --- reads -------------------------------------------------------------------------------------------------
+    # ---- reads
 
     async def head(self) -> Agreement[Header]:
         return await self._highest(lambda endpoint: endpoint.head())
@@ -135,7 +141,10 @@ class QuorumChain:
         return await self._highest(lambda endpoint: endpoint.finalized())
 
     async def _highest(self, question: Callable[[Endpoint], Awaitable[Header]]) -> Agreement[Header]:
-        """The header that enough give; where they differ, the highest number that enough reach, agreed on by number."""
+        """The header that enough give.
+
+        Where they differ, the highest number that enough reach, agreed on by number.
+        """
         poll = self._ask(question)
         agreed = await self._agreed(poll)
         if agreed is not None:
@@ -172,7 +181,7 @@ class QuorumChain:
         self._spawn(self._stragglers(poll, agreed.value, number, _differs))
         return agreed
 
-    # --- asking ------------------------------------------------------------------------------------------------
+    # ---- asking
 
     def _ask(self, question: Callable[[Endpoint], Awaitable[T]]) -> _Poll[T]:
         """Put a question to every endpoint that is not resting."""

@@ -1,7 +1,8 @@
 """One chain's blocks as events: each block once and in order, re-organisations, finality (SPEC 7).
 
-Between two announced heads that follow each other there is one round trip: the read itself, by the announced hash. Everything else
-(no subscription, a gap, a fork, an endpoint that is behind) goes the long way: head, headers, reads.
+Between two announced heads that follow each other there is one round trip: the read itself, by the
+announced hash. Everything else (no subscription, a gap, a fork, an endpoint that is behind) goes the long
+way: head, headers, reads.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ _log = logging.getLogger(__name__)
 class DetectorSettings:
     """Where to go on: after `start` where it is a block, at it where it is a number.
 
-    `recent` are the headers up to and including `start`, oldest first: what a fork that happened meanwhile is found by.
-    `queries` gives what to read, asked before each read.
+    `recent` are the headers up to and including `start`, oldest first: what a fork that happened meanwhile
+    is found by. `queries` gives what to read, asked before each read.
     """
 
     start: BlockRef | int
@@ -66,6 +67,11 @@ class Detector:
         self._final: BlockRef | None = None
         self._told_final = -1
         self._failures = 0
+        self._width = chain.settings.log_range
+        """Blocks to read at once.
+
+        Less after a run without agreement, which may just have been too much to answer.
+        """
         self._unread = -1
         self._announced: Header | None = None
         self._wake = asyncio.Event()
@@ -74,7 +80,8 @@ class Detector:
         """Run until cancelled.
 
         Raises:
-            ChainError: if the chain was reorganised below the oldest retained header: the node's state is of another chain.
+            ChainError: if the chain was reorganised below the oldest retained header: the node's state is
+            of another chain.
         """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen(), name="announcements")
@@ -83,7 +90,7 @@ class Detector:
                 group.create_task(self._poll_finality(), name="finality")
             group.create_task(self._follow(), name="blocks")
 
-    # --- when to look ------------------------------------------------------------------------------------------
+    # ---- when to look
 
     async def _listen(self) -> None:
         while True:
@@ -149,7 +156,7 @@ class Detector:
             )
             await self._sink(BlockUnread(self._chain.settings.chain, number, error.problem))
 
-    # --- reading -----------------------------------------------------------------------------------------------
+    # ---- reading
 
     def _next_number(self) -> int:
         last = self._retained.last
@@ -160,8 +167,8 @@ class Detector:
         head = (await self._chain.head()).value
         self._head = head.block
         while (first := self._next_number()) <= head.block.number:
-            most = self._chain.settings.log_range
-            headers = (await self._chain.headers(first, min(first + most - 1, head.block.number))).value
+            last = min(first + self._width - 1, head.block.number)
+            headers = (await self._chain.headers(first, last)).value
             if self._retained.last is not None and not self._retained.is_next(headers[0]):
                 await self._reorganise()
                 continue
@@ -171,7 +178,10 @@ class Detector:
             await self._reorganise()
 
     async def _read(self, headers: Sequence[Header], head: BlockRef) -> None:
-        """Read and tell consecutive blocks; where a run finds no agreement its first half, down to one block."""
+        """Read and tell consecutive blocks.
+
+        Where a run finds no agreement its first half, down to one block.
+        """
         reads = await self._observe(headers)
         for block in reads.value:
             self._retained.append(block.header)
@@ -180,11 +190,15 @@ class Detector:
 
     async def _observe(self, headers: Sequence[Header]) -> Agreement[tuple[BlockReads, ...]]:
         try:
-            return await self._chain.observe(headers, self._queries())
+            agreed = await self._chain.observe(headers, self._queries())
         except NoAgreement:
             if len(headers) == 1:
                 raise
-        return await self._observe(headers[: len(headers) // 2])
+        else:
+            self._width = min(2 * self._width, self._chain.settings.log_range)
+            return agreed
+        self._width = len(headers) // 2
+        return await self._observe(headers[: self._width])
 
     async def _reorganise(self) -> None:
         """Find the newest retained block that is still on the chain, and tell that those above it left."""
@@ -211,10 +225,10 @@ class Detector:
             top = bottom - 1
         raise ChainError(
             self._chain.settings.chain,
-            f"reorganised below block {oldest.block.number}, the oldest of {len(self._retained)} retained headers",
+            f"reorganised below block {oldest.block.number}, oldest of {len(self._retained)} retained",
         )
 
-    # --- finality ----------------------------------------------------------------------------------------------
+    # ---- finality
 
     async def _tell_final(self) -> None:
         """Tell the newest final block among those already told, once."""

@@ -72,10 +72,20 @@ def test_the_act_hash_is_the_specified_one():
 
 
 CHANGES = [
-    {"target": "0x" + "23" * 20}, {"call": "pauseAll()"}, {"state_target": GATEWAY}, {"state": "stopped()"},
-    {"state_word": 1}, {"value": 2}, {"compare": "<="}, {"compare": ">="}, {"undo": None}, {"undo": "resume()"},
-    {"undo": None, "restore": "setCap(uint256 _)"}, {"undo": None, "restore": "setCap(uint256 0, uint256 _)"}, {"gas": 1},
-]  # fmt: skip
+    {"target": "0x" + "23" * 20},
+    {"call": "pauseAll()"},
+    {"state_target": GATEWAY},
+    {"state": "stopped()"},
+    {"state_word": 1},
+    {"value": 2},
+    {"compare": "<="},
+    {"compare": ">="},
+    {"undo": None},
+    {"undo": "resume()"},
+    {"undo": None, "restore": "setCap(uint256 _)"},
+    {"undo": None, "restore": "setCap(uint256 0, uint256 _)"},
+    {"gas": 1},
+]
 
 
 def test_every_part_of_an_act_changes_its_hash():
@@ -125,7 +135,7 @@ def test_restore_says_where_the_old_value_goes(text, offset):
 REFUSED = [
     ({"call": "pause"}, "acts.halt-replica.call"),
     ({"call": "pause("}, "call"),
-    ({"call": "pause() "+ "x"}, "call"),
+    ({"call": "pause() " + "x"}, "call"),
     ({"call": "pause(uint256)"}, "type literal"),
     ({"call": "pause(uint7 1)"}, "no such ABI type"),
     ({"call": "pause(uint8 256)"}, "do not fit"),
@@ -137,7 +147,7 @@ REFUSED = [
     ({"call": "setCap(uint256 _)"}, "expected no `_`"),
     ({"call": "pause(address 0x" + "00" * 20 + ")"}, "zero address"),
     ({"call": "pause(address 0x5AAeb6053F3E94C9b9A09f33669435E7Ef1BeAed)"}, "checksum"),
-    ({"call": "pause(string \"" + "x" * 2000 + "\")"}, "at most 1024"),
+    ({"call": 'pause(string "' + "x" * 2000 + '")'}, "at most 1024"),
     ({"state": "paused(uint8)"}, "acts.halt-replica.state"),
     ({"undo": None, "restore": "setCap(uint256 1)"}, "expected one `_`"),
     ({"undo": None, "restore": "setCap(uint256 _, uint256 _)"}, "got 2"),
@@ -154,7 +164,7 @@ REFUSED = [
     ({"state_target": "0x"}, "state_target"),
     ({"name": ""}, "1 to 64"),
     ({"name": "x" * 65}, "1 to 64"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("change", "named"), REFUSED)
@@ -167,10 +177,18 @@ def test_a_wrong_act_is_refused_with_the_key_at_fault(change, named):
 
 
 EVENTS_REFUSED = [
-    "Release", "Release(uint256)", "Release(uint256 indexed)", "Release(uint256 a, bool a)", "Release(uint256 a b c)",
-    "Release(uint a, wat b)", "Release(uint8 indexed a, uint8 indexed b, uint8 indexed c, uint8 indexed d)",
-    "Release((uint8 a) b)", "1Release(uint8 a)", "Release(uint256 a) anonymous", "R(" + ",".join(f"bool a{i}" for i in range(25)) + ")",
-]  # fmt: skip
+    "Release",
+    "Release(uint256)",
+    "Release(uint256 indexed)",
+    "Release(uint256 a, bool a)",
+    "Release(uint256 a b c)",
+    "Release(uint a, wat b)",
+    "Release(uint8 indexed a, uint8 indexed b, uint8 indexed c, uint8 indexed d)",
+    "Release((uint8 a) b)",
+    "1Release(uint8 a)",
+    "Release(uint256 a) anonymous",
+    "R(" + ",".join(f"bool a{i}" for i in range(25)) + ")",
+]
 
 
 @pytest.mark.parametrize("text", EVENTS_REFUSED)
@@ -203,10 +221,19 @@ def test_a_field_of_an_array_type_is_not_carried_unless_it_is_indexed():
 
 
 CALLS_REFUSED = [
-    ("balanceOf(address)", (), 0), ("balanceOf(address)", ("0x12",), 0), ("cap()", (), 1), ("cap() returns ()", (), 0),
-    ("cap() returns (string)", (), 0), ("cap() returns (bytes4)", (), 0), ("cap() return (uint256)", (), 0),
-    ("f(uint8)", (256,), 0), ("f(bool)", (2,), 0), ("f(uint8)", (True,), 0), ("f(uint256", (1,), 0), ("cap()", (), -1),
-]  # fmt: skip
+    ("balanceOf(address)", (), 0),
+    ("balanceOf(address)", ("0x12",), 0),
+    ("cap()", (), 1),
+    ("cap() returns ()", (), 0),
+    ("cap() returns (string)", (), 0),
+    ("cap() returns (bytes4)", (), 0),
+    ("cap() return (uint256)", (), 0),
+    ("f(uint8)", (256,), 0),
+    ("f(bool)", (2,), 0),
+    ("f(uint8)", (True,), 0),
+    ("f(uint256", (1,), 0),
+    ("cap()", (), -1),
+]
 
 
 @pytest.mark.parametrize(("call", "args", "word"), CALLS_REFUSED)

@@ -88,7 +88,8 @@ class Mile:
 async def mile(bench):
     async with AsyncExitStack() as stack:
         proxies = [
-            await stack.enter_async_context(start_proxy(ProxySettings(bench.anvil.url))) for _ in range(3)
+            await stack.enter_async_context(start_proxy(ProxySettings(bench.anvil.url, delay_ms=700)))
+            for _ in range(3)
         ]
         endpoints = tuple(
             EndpointAddress(name, proxy.url)
@@ -100,14 +101,19 @@ async def mile(bench):
         yield mile
 
 
+async def until(is_done, mile=None, pooled=1):
+    """Wait until something holds, or the pool has so many transactions."""
+    async with asyncio.timeout(10):
+        while not is_done() and (mile is None or await mile.pooled() < pooled):
+            await asyncio.sleep(0.01)
+
+
 @asynccontextmanager
 async def submitting(mile, *calls):
     """Submit the calls at once; gives the tasks, whose transactions are in the pool."""
     async with adapter().submitter(mile.settings, mile.key) as submitter, asyncio.TaskGroup() as group:
         tasks = [group.create_task(submitter.submit(call)) for call in calls]
-        async with asyncio.timeout(10):
-            while await mile.pooled() < len(calls) and not all(task.done() for task in tasks):
-                await asyncio.sleep(0.01)
+        await until(lambda: all(task.done() for task in tasks), mile, len(calls))
         yield tasks
 
 
@@ -165,9 +171,7 @@ async def test_three_calls_at_once_have_three_nonces(mile):
 @pytest.mark.asyncio
 async def test_a_call_that_does_not_land_is_sent_again_for_more(mile):
     async with submitting(mile, execute(mile.bench)) as (task,):
-        async with asyncio.timeout(10):
-            while mile.key.signed < 3:
-                await asyncio.sleep(0.02)
+        await until(lambda: mile.key.signed >= 3)
         await mile.anvil.mine()
     submission = task.result()
 
@@ -284,9 +288,7 @@ async def test_a_restarted_node_goes_on_after_its_own_pending_transaction(mile):
     async with submitting(mile, execute(mile.bench)) as (task,):
         task.cancel()
     async with submitting(mile, execute(mile.bench, act=b"\x08" * 32)) as (task,):
-        async with asyncio.timeout(10):
-            while await mile.pooled() < 2:
-                await asyncio.sleep(0.01)
+        await until(lambda: False, mile, 2)
         await mile.anvil.mine()
 
     assert task.result().status is SubmissionStatus.LANDED
@@ -341,9 +343,16 @@ def test_a_transaction_is_what_another_library_reads(chain_id, nonce, fee, data,
     sender = keccak256(key.public_key.format(compressed=False)[1:])[12:]
     assert bytes.fromhex(Account.recover_transaction(raw)[2:].lower()) == sender
     fields = {
-        "type": 2, "chainId": chain_id, "nonce": nonce, "maxFeePerGas": fee, "maxPriorityFeePerGas": min(fee, GWEI),
-        "gas": gas, "to": "0x" + "22" * 20, "value": 0, "data": data,
-    }  # fmt: skip
+        "type": 2,
+        "chainId": chain_id,
+        "nonce": nonce,
+        "maxFeePerGas": fee,
+        "maxPriorityFeePerGas": min(fee, GWEI),
+        "gas": gas,
+        "to": "0x" + "22" * 20,
+        "value": 0,
+        "data": data,
+    }
     theirs = Account.sign_transaction(fields, key.secret)
     assert transaction_hash(theirs.raw_transaction) == theirs.hash
     assert bytes(theirs.raw_transaction)[: -65 - 3] == raw[: -65 - 3]

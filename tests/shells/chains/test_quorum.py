@@ -9,8 +9,8 @@ import pytest
 from adapters.evm.proxy import Mode
 from relay.chains import load_adapters, open_chain
 from relay.chains.ballot import Ballot, agreed_prefix
-from relay.chains.quorum import QuorumChain
 from relay.chains.health import FAILURES_BEFORE_REST, Health
+from relay.chains.quorum import QuorumChain
 from relay.core.errors import ConfigError, EndpointUnavailable, NoAgreement, WrongChain
 from relay.core.observations import ChainQueries
 from relay.core.ports import ChainSettings, EndpointAddress

@@ -1,14 +1,14 @@
 """A real chain's blocks as events: each once and in order, whatever the chain and its operators do."""
 
 import asyncio
-import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from adapters.evm.proxy import Mode
 from relay.chains import load_adapters, open_chain
-from relay.core.errors import ChainError
+from relay.core.errors import ChainError, NoAgreement
 from relay.core.events import BlockObserved, BlockUnread, ChainFinalized, ChainReorged, EndpointDisagreed
 from relay.core.observations import ChainQueries
 from relay.detectors import Detector, DetectorSettings
@@ -98,7 +98,10 @@ async def test_a_detector_goes_on_after_the_block_it_was_stopped_at(town):
     await town.ping(77)
     last = log.of(BlockObserved)[-1].reads.header
 
-    async with watching(town, last.block, recent=[e.reads.header for e in log.of(BlockObserved)]) as (later, _):
+    async with watching(town, last.block, recent=[e.reads.header for e in log.of(BlockObserved)]) as (
+        later,
+        _,
+    ):
         await later.until(lambda log: log.blocks == [5])
 
     assert later.pings == [77]
@@ -150,7 +153,9 @@ async def test_a_fork_below_everything_retained_stops_the_node_with_an_error(tow
     await town.anvil.rpc("anvil_reorg", 3, [])
     await town.anvil.mine()
 
-    with pytest.RaisesGroup(pytest.RaisesExc(ChainError, match="oldest of 1 retained"), flatten_subgroups=True):
+    with pytest.RaisesGroup(
+        pytest.RaisesExc(ChainError, match="oldest of 1 retained"), flatten_subgroups=True
+    ):
         async with watching(town, start.block) as (log, _), asyncio.timeout(10):
             await log.until(lambda log: log.blocks)
 
@@ -192,8 +197,6 @@ async def test_a_block_without_agreement_is_told_once_and_read_when_there_is_one
 
 @pytest.mark.asyncio
 async def test_without_subscriptions_polling_finds_every_block(town):
-    from dataclasses import replace
-
     settings = town.settings()
     deaf = replace(settings, endpoints=tuple(replace(e, websocket_url=None) for e in settings.endpoints))
     town.settings = lambda **_: deaf
@@ -221,6 +224,41 @@ async def test_finality_by_tag_is_told_for_blocks_that_were_told(town):
     )
 
 
+class Narrow:
+    """A chain whose endpoints agree on no more than `most` blocks at once, as where they answer too late
+    for more.
+    """
+
+    def __init__(self, chain, most):
+        self._chain, self.most, self.widths = chain, most, []
+
+    def __getattr__(self, name):
+        return getattr(self._chain, name)
+
+    async def observe(self, headers, queries):
+        self.widths.append(len(headers))
+        if len(headers) > self.most:
+            raise NoAgreement(queries.chain, "too much at once")
+        return await self._chain.observe(headers, queries)
+
+
+@pytest.mark.asyncio
+async def test_a_gap_too_wide_to_read_at_once_is_read_in_parts(town):
+    await town.anvil.mine(60)
+    log = Log()
+    async with open_chain(town.settings(), load_adapters()) as chain:
+        narrow = Narrow(chain.quorum, 20)
+        detector = Detector(narrow, DetectorSettings(0, lambda: ChainQueries(town.anvil.chain)), log)
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(detector.run())
+            await log.until(lambda log: log.blocks[-1:] == [61])
+            task.cancel()
+
+    assert log.blocks == list(range(62))
+    assert narrow.widths[:3] == [62, 31, 15]
+    assert not log.of(BlockUnread)
+
+
 @pytest.mark.asyncio
 async def test_an_announced_block_is_read_in_one_round_trip(town):
     async with watching(town, 0) as (log, chain):
@@ -238,5 +276,7 @@ async def test_an_announced_block_is_read_in_one_round_trip(town):
             await log.until(lambda log, number=number: log.pings[-1:] == [number])
         after = [proxy.requests for proxy in town.proxies]
 
-    spent = [late - early for early, late in zip(before, after, strict=True)]
-    assert sum(spent) <= 3 * len(numbers) + 12, spent
+    # The long way takes three questions or more of each operator; a busy machine may send a block or two
+    # there.
+    spent = sorted(late - early for early, late in zip(before, after, strict=True))
+    assert spent[1] < 2 * len(numbers), spent
