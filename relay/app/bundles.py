@@ -52,25 +52,23 @@ class Bundles:
     async def make(self, audit: AuditLog, decision_id: bytes) -> bytes | None:
         """Give the bundle of the whole incident that a decision belongs to.
 
-        Only certified decisions enter, with those records of them that the log has published. None for an
-        unknown decision, and while not even the certificate's own attestations are published.
+        Only certified decisions enter, with published attestations for their certificates: one that nobody
+        carried out may be published hours later, and the others need not wait for it. None for an unknown
+        decision, and while the one that was asked for, or what led to it, is not published.
         """
-        entries = self._incident(decision_id)
+        entries: list[Entry] = []
         records: list[BundleRecord] = []
         numbers: dict[Digest, int] = {}
-        decisions: list[BundleDecision] = []
-        for entry in entries:
-            attestations = [(slot.digest, slot.raw) for _, slot in sorted(entry.tally.slots.items())]
-            outcomes = self._seen(entry)
-            for digest, raw in (*attestations, *outcomes):
-                try:
-                    proof = await audit.tlog_proof(digest)
-                except KeyError:
-                    continue
-                numbers[digest] = len(records)
-                records.append(BundleRecord(raw, proof))
-            decisions.append(self._decision(entry, numbers))
-        if not decisions or not all(self._stands(entry, numbers) for entry in entries):
+        for entry in self._incident(decision_id):
+            parent = entry.tally.prepared.decision.parent
+            found = await self._published(audit, entry)
+            is_rooted = parent is None or parent in {each.tally.prepared.id for each in entries}
+            if is_rooted and self._stands(entry, found):
+                entries.append(entry)
+                for digest, record in found.items():
+                    numbers[digest] = len(records)
+                    records.append(record)
+        if decision_id not in {entry.tally.prepared.id for entry in entries}:
             return None
         plans = {entry.tally.prepared.decision.plan_hash for entry in entries}
         bundle = Bundle(
@@ -80,7 +78,7 @@ class Bundles:
                 BundlePlan(plan_hash, self._node.rooms[plan_hash].compiled.plan.canonical)
                 for plan_hash in sorted(plans)
             ),
-            decisions=tuple(decisions),
+            decisions=tuple(self._decision(entry, numbers) for entry in entries),
             records=tuple(records),
             log=audit.vkey,
         )
@@ -89,36 +87,34 @@ class Bundles:
         except ProofError:
             return None
 
-    def _incident(self, decision_id: bytes) -> list[Entry]:
-        """Give the certified decisions of the incident, parents before their children.
+    async def _published(self, audit: AuditLog, entry: Entry) -> dict[Digest, BundleRecord]:
+        """Give those records of a decision that the log has published, with their proofs."""
+        attestations = [(slot.digest, slot.raw) for _, slot in sorted(entry.tally.slots.items())]
+        found: dict[Digest, BundleRecord] = {}
+        for digest, raw in (*attestations, *self._seen(entry)):
+            try:
+                found[digest] = BundleRecord(raw, await audit.tlog_proof(digest))
+            except KeyError:
+                continue
+        return found
 
-        A later slot's decision whose acts this incident's first ones made needless may never be published;
-        it is left out unless it was asked for.
-        """
+    def _incident(self, decision_id: bytes) -> list[Entry]:
+        """Give the certified decisions of the incident, parents before their children."""
         for incident in incidents(self._node.book, self._node.landing):
             if decision_id not in {state.id for state in incident.decisions}:
                 continue
-            spent = [
-                state.entry
-                for state in incident.decisions
-                if state.is_certified
-                and not state.entry.void
-                and (state.id == decision_id or self._node.landing.is_spent(state.entry.tally.prepared))
+            certified = [
+                state.entry for state in incident.decisions if state.is_certified and not state.entry.void
             ]
-            known = {entry.tally.prepared.id: entry for entry in spent}
-            return [
-                entry
-                for entry in sorted(spent, key=lambda entry: self._depth(entry, known))
-                if entry.tally.prepared.decision.parent is None
-                or entry.tally.prepared.decision.parent in known
-            ]
+            known = {entry.tally.prepared.id: entry for entry in certified}
+            return sorted(certified, key=lambda entry: self._depth(entry, known))
         return []
 
-    def _stands(self, entry: Entry, numbers: dict[Digest, int]) -> bool:
+    def _stands(self, entry: Entry, published: Mapping[Digest, BundleRecord]) -> bool:
         """Tell whether enough of the certificate's attestations are published."""
         tally = entry.tally
-        published = sum(1 for identity in tally.attesters() if tally.slots[identity].digest in numbers)
-        return published >= self._node.settings.committee.threshold(tally.prepared.decision.tier)
+        enough = sum(1 for identity in tally.attesters() if tally.slots[identity].digest in published)
+        return enough >= self._node.settings.committee.threshold(tally.prepared.decision.tier)
 
     def _seen(self, entry: Entry) -> list[tuple[Digest, bytes]]:
         """Give the words on effects of this very mandate; a liar's about another stay outside."""
