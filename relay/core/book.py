@@ -174,7 +174,14 @@ class Book:
             raise WireError(
                 "other key epoch", f"expected {self.committee.key_epoch}, got {decision.key_epoch}"
             )
-        prepared = prepare(self.committee.network, room.compiled, decision)
+        # The id covers all of a decision but its epoch and what else is said of its anchor.
+        key = (decision_id(self.committee.network, decision), decision.key_epoch, decision.anchor)
+        known = self.entries.get(key)
+        prepared = (
+            known.tally.prepared
+            if known is not None
+            else prepare(self.committee.network, room.compiled, decision)
+        )
         room.check_time(prepared)
         return prepared
 

@@ -97,9 +97,7 @@ class SimChain:
         )
 
     def _gateway(self, address: bytes) -> Gateway:
-        names = [
-            name for plan in self.plans for name, act in plan.acts.items() if act.gateway == address
-        ]
+        names = [name for plan in self.plans for name, act in plan.acts.items() if act.gateway == address]
         return Gateway({name: ACTS[name] for name in names}, Budget(100_000, 50_000, 80_000, 50), skew=5)
 
     @property
@@ -145,7 +143,9 @@ class SimChain:
         self._worlds.append(copy.deepcopy(self.world))
 
     def reorg(self, depth: int) -> None:
-        """Drop the newest `depth` blocks; their events happen again in the next block, their gateway calls do not."""
+        """Drop the newest `depth` blocks; their events happen again in the next block, their gateway calls
+        do not.
+        """
         depth = min(depth, self.terms.final_depth - 1, len(self.blocks) - 2)
         if depth < 1:
             return

@@ -1,6 +1,7 @@
 """The gateway contract as a Python value: what it does with mandates, acts, budgets and meddling owners.
 
-Follows `adapters/evm/contracts/TocsinGateway.sol`. Each rule of it that the tests switch off has a name in `Rule`.
+Follows `adapters/evm/contracts/TocsinGateway.sol`. Each rule of it that the tests switch off has a name in
+`Rule`.
 Times are integers of one unit, whatever the caller's clock counts.
 """
 
@@ -39,7 +40,9 @@ class Result(StrEnum):
 
 @dataclass(frozen=True)
 class ModelAct:
-    """One registered act: `value` is what its call leaves, `at_most` its comparator; `restores` its kind of undo."""
+    """One registered act: `value` is what its call leaves, `at_most` its comparator; `restores` its kind of
+    undo.
+    """
 
     name: str
     tier: Tier
@@ -55,7 +58,9 @@ class ModelAct:
 
 @dataclass(frozen=True)
 class Order:
-    """What a mandate asks of one act. `decided_at` is when it was really decided; the gateway cannot see that."""
+    """What a mandate asks of one act. `decided_at` is when it was really decided; the gateway cannot see
+    that.
+    """
 
     op: Op
     tier: Tier
@@ -116,7 +121,7 @@ class Gateway:
 
     # ---- what anybody may bring
 
-    def execute(self, order: Order, name: str, now: int) -> Result:
+    def execute(self, order: Order, name: str, now: int) -> Result:  # noqa: C901  the contract's checks in order
         """Carry out a certified order.
 
         Raises:

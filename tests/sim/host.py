@@ -48,7 +48,7 @@ from relay.core.node import Node, NodeSettings, is_journalled
 from relay.core.ports import Submission
 from relay.core.types import BlockRef, Caip2, Identity, Millis
 from relay.core.wire import open_message
-from tests.sim.chain import SimChain, Sent
+from tests.sim.chain import Sent, SimChain
 from tests.sim.keys import Crashed, Guard, Keys
 
 
@@ -186,7 +186,7 @@ class Host:
 
     # ---- effects
 
-    def _do(self, effect: Effect) -> None:
+    def _do(self, effect: Effect) -> None:  # noqa: C901  one case per effect
         match effect:
             case SignAttestation():
                 if self.unlocked:
@@ -276,9 +276,7 @@ class Host:
         if self.node is None:
             return
         due = self.node.next_deadline_ms()
-        if due is not None and due <= now_ms:
-            self.take(Ticked(Millis(now_ms)))
-        elif self.inputs:
+        if (due is not None and due <= now_ms) or self.inputs:
             self.take(Ticked(Millis(now_ms)))
 
     def see_peers(self, connected: frozenset[Identity]) -> None:

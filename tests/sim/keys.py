@@ -1,4 +1,6 @@
-"""A committee with fixed keys, and honest signers: the guard of a real one, on a disk that may fail (SPEC 6.3)."""
+"""A committee with fixed keys, and honest signers: the guard of a real one, on a disk that may fail (SPEC
+6.3).
+"""
 
 from __future__ import annotations
 
@@ -50,9 +52,7 @@ class Keys:
         signature = self.attester_key.sign_recoverable(digest, hasher=None)
         return signature[:64] + bytes([27 + signature[64]])
 
-    def say(
-        self, message: Message, committee: CommitteeDocument, at_ms: int
-    ) -> tuple[Envelope, Message]:
+    def say(self, message: Message, committee: CommitteeDocument, at_ms: int) -> tuple[Envelope, Message]:
         """Sign any statement as it stands, true or not."""
         payload = payload_of(message, committee=committee, author=self.identity, at_ms=Millis(at_ms))
         return seal(payload, bytes(self.identity_key.sign(signing_bytes(payload)).signature))
@@ -72,7 +72,14 @@ class Keys:
         return self.say(message, committee, at_ms)
 
 
-EMPTY_TRACE: dict[str, Value] = {"agreement": {}, "faulted": (), "pins": {}, "result": None, "rule": "", "values": {}}
+EMPTY_TRACE: dict[str, Value] = {
+    "agreement": {},
+    "faulted": (),
+    "pins": {},
+    "result": None,
+    "rule": "",
+    "values": {},
+}
 
 
 def committee_of(size: int) -> tuple[CommitteeDocument, dict[str, Keys]]:
@@ -113,7 +120,9 @@ class Guard:
 
     held: dict[tuple[bytes, int], bytes] = field(default_factory=dict)
 
-    def admit(self, key: tuple[bytes, int], digest: bytes, write: Callable[[Callable[[], None]], None]) -> None:
+    def admit(
+        self, key: tuple[bytes, int], digest: bytes, write: Callable[[Callable[[], None]], None]
+    ) -> None:
         """Hold `digest` for `key` before a signature leaves.
 
         Raises:

@@ -71,9 +71,7 @@ class Mallory(Liar):
         compiled = next(plan for plan in self.town.plans if plan.plan.hash == decision.plan_hash)
         right = prepare(self.town.committee.network, compiled, decision).digest
         signed = Digest(right if digest is None else digest)
-        self._say(
-            Attestation(decision, Verdict.ATTEST, EMPTY_TRACE, signed, self.keys.sign_mandate(signed))
-        )
+        self._say(Attestation(decision, Verdict.ATTEST, EMPTY_TRACE, signed, self.keys.sign_mandate(signed)))
 
     def _decision(self, anchor: BlockRef, **changes: object) -> Decision:
         plain = Decision(
@@ -165,6 +163,4 @@ class Mallory(Liar):
     def _mislead(self, about: Identity, question: Recall) -> None:
         """Remember statements that were never made."""
         newest = tuple(EnvelopeDigest(Digest(self.chance.randbytes(32))) for _ in range(3))
-        self._say(
-            Recalled(about, question.nonce, question.boot + 5, 3, Millis(self.town.now_ms), newest)
-        )
+        self._say(Recalled(about, question.nonce, question.boot + 5, 3, Millis(self.town.now_ms), newest))

@@ -1,4 +1,6 @@
-"""A town of members on simulated chains and a bad network, moved on second by second; all chance from one seed."""
+"""A town of members on simulated chains and a bad network, moved on second by second; all chance from one
+seed.
+"""
 
 from __future__ import annotations
 
@@ -151,10 +153,7 @@ class Town:
         hosts = list(self.hosts.values())
         self.chance.shuffle(hosts)
         for host in hosts:
-            host.now_ms = self.now_ms
-            for chain in self.chains.values():
-                if host.is_up and self.chance.random() < 0.7:
-                    host.watch(chain, most=6)
+            self._watch(host)
         if self.now_s % HEALING_S == 0:
             self._heal()
         for liar in self.liars if self.is_lying else ():
@@ -164,6 +163,13 @@ class Town:
             host.tick(self.now_ms)
         for check in self.checks:
             check(self)
+
+    def _watch(self, host: Host) -> None:
+        """Let a host look at the chains; at which of them it does so in time is chance."""
+        host.now_ms = self.now_ms
+        for chain in self.chains.values():
+            if host.is_up and self.chance.random() < 0.7:
+                host.watch(chain, most=6)
 
     def run(self, seconds: int) -> None:
         """Let `seconds` pass."""

@@ -30,6 +30,8 @@ class Target:
         """The guardian went to another state and back to exactly ours, and no gateway can tell."""
         self.frozen: list[int] = []
         self.ends_now: list[str] = []
+        self.released_now: list[tuple[str, int]] = []
+        """Acts undone by a release in this tick, and when that was decided."""
         self.found: dict[Property, str] = {}
 
     @property
@@ -53,7 +55,9 @@ class Target:
         after = gateway.records.get(act)
         lengthens = after is not None and after.until > had_until
         if lengthens and order.decided_at <= had_ended:
-            self.blame(Property.DEAD, f"{order.op.name} of {order.decided_at} acts after the end of {had_ended}")
+            self.blame(
+                Property.DEAD, f"{order.op.name} of {order.decided_at} acts after the end of {had_ended}"
+            )
         if record is None and after is not None:
             self.unseen[act] = False
         self._replay(order, act)
@@ -98,6 +102,8 @@ class Target:
             self.ends_now.append(act)
             if end.undone:
                 self._judge_undo(act, end.how)
+            if end.how == "release" and order is not None:
+                self.released_now.append((act, order.decided_at))
             true_end = {"expire": until - SKEW - 1, "release": order.not_before if order else 0}
             self.ended[act] = max(self.ended[act], true_end.get(end.how, self.tick))
             self.unseen[act] = False

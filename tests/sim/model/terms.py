@@ -1,4 +1,5 @@
-"""The model's units, and what may happen in it: a schedule is a list of happenings, so that it shrinks by deletion.
+"""The model's units, and what may happen in it: a schedule is a list of happenings, so that it shrinks by
+deletion.
 
 One tick stands for a few minutes. The spans keep the proportions of the real defaults.
 """
@@ -133,7 +134,9 @@ class Schedule:
 
 
 def random_schedule(chance: random.Random) -> Schedule:
-    """Draw a schedule: a rule that comes and goes, an adversary, a meddling guardian, outages, perhaps a thief."""
+    """Draw a schedule: a rule that comes and goes, an adversary, a meddling guardian, outages, perhaps a
+    thief.
+    """
     stolen = chance.choice((None, None, None, Tier.FAST, Tier.FULL))
     window = 60 if stolen is not None else chance.choice((60, 400))
     conditions = Conditions(

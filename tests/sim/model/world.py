@@ -1,4 +1,6 @@
-"""The executable model of decisions and gateways together: one reference chain, two gateways, honest members, others."""
+"""The executable model of decisions and gateways together: one reference chain, two gateways, honest
+members, others.
+"""
 
 from __future__ import annotations
 
@@ -109,13 +111,18 @@ class World:
 
     def _tick(self, tick: int, happenings: Sequence[Happening]) -> None:
         for target in self.targets:
-            target.tick, target.ends_now = tick, []
+            target.tick, target.ends_now, target.released_now = tick, [], []
         self._turn(tick, happenings)
         self.decisions = [each for each in self.decisions if tick <= each.order.not_after + SKEW]
         self._decide(tick)
         for decision in self.decisions:
             may_sign = decision.order.tier is Tier.FAST or self.schedule.conditions.full_lives
-            if decision.certified is None and self.ups[tick] and may_sign and self._is_signable(decision, tick):
+            if (
+                decision.certified is None
+                and self.ups[tick]
+                and may_sign
+                and self._is_signable(decision, tick)
+            ):
                 decision.certified = tick
         self._others(happenings, is_late=False)
         self._submit(tick)
@@ -286,12 +293,28 @@ class World:
             if total > cap:
                 target.blame(Property.POWER, f"{total} ticks frozen in {conditions.budget.window}, cap {cap}")
             return
+        self._judge_releases(target, tick)
         if self._ruled(target, tick, WITHIN) and not gateway.acts[PAUSE].protects(gateway.states[PAUSE]):
             target.blame(Property.PROTECTED, f"rule true for {WITHIN} ticks, {gateway.records}")
         if PAUSE in target.ends_now and self._ruled(target, tick, NO_GAP_AFTER):
             how = gateway.ends[-1].how
             if how in ("expire", "release"):
                 target.blame(Property.NO_GAP, f"{how} while the rule is true for {NO_GAP_AFTER} ticks")
+
+    def _judge_releases(self, target: Target, tick: int) -> None:
+        """A release must not undo what members had time to protect after it was decided."""
+        for act, decided_at in target.released_now:
+            for decision in self.decisions:
+                is_newer = decision.act == act and decision.order.op is Op.PROTECT
+                is_newer = is_newer and decision.order.decided_at > decided_at
+                if not is_newer or decision.certified is None:
+                    continue
+                since = decision.certified + MAX_DELAY + SKEW
+                had_time = all(self.ups[decision.certified :]) and not any(self.stalls[decision.certified :])
+                could_pay = all(self.affordable[target.number][decision.certified :])
+                if tick > since and had_time and could_pay:
+                    why = f"a release of {decided_at} undoes {act}, protected at {decision.order.decided_at}"
+                    target.blame(Property.NO_GAP, why)
 
     def _ruled(self, target: Target, tick: int, ticks: int) -> bool:
         """Tell whether the rule was true, members up, the chain alive and the budget unspent for so long."""
