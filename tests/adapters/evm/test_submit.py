@@ -104,7 +104,7 @@ async def mile(bench):
 async def until(is_done, mile=None, pooled=1):
     """Wait until something holds, or the pool has so many transactions."""
     async with asyncio.timeout(10):
-        while not is_done() and (mile is None or await mile.pooled() < pooled):
+        while not is_done() and (mile is None or await mile.pooled() < pooled):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
