@@ -18,7 +18,7 @@ from relay.app.inbox import Inbox
 from relay.app.pump import Pump
 from relay.app.reports import Reports
 from relay.app.shells import Shells, open_shells
-from relay.app.watch import Timeline, Watch, set_gauges
+from relay.app.watch import Timeline, Watch, expose_lane, set_gauges
 from relay.config import NodeConfig
 from relay.core.errors import TocsinError
 from relay.core.events import PeersSeen, SignalTold, Started
@@ -88,6 +88,7 @@ async def _serve(
         group.create_task(inbox.run(shells.lane, inputs.put), name="inbox")
         group.create_task(_watch_peers(shells, inputs), name="peers")
         group.create_task(_keep_books(config, shells, telemetry), name="books")
+        expose_lane(telemetry.metrics, shells.lane)
         telemetry.notice("serving", api=api.url, lane=shells.lane.address)
         if ready is not None:
             ready(api.url)

@@ -9,12 +9,16 @@ from typing import Final
 from relay.core.incidents import incidents
 from relay.core.node import Node
 from relay.core.types import DecisionId
+from relay.gossip import Lane
 from relay.journal import Journal
-from relay.telemetry import Metrics
+from relay.telemetry import Kind, Metric, Metrics
 
-__all__ = ["Timeline", "Watch", "set_gauges"]
+__all__ = ["Timeline", "Watch", "expose_lane", "set_gauges"]
 
 MAX_TIMELINE: Final = 4_096
+LANE_DROPS: Final = Metric(
+    "lane_drops", Kind.COUNTER, "Frames, streams and connections dropped, by reason.", ("reason",)
+)
 
 
 @dataclass(slots=True)
@@ -62,3 +66,12 @@ def set_gauges(metrics: Metrics, node: Node, journal: Journal) -> None:
         if view.tip is not None:
             metrics.set("head_number", view.tip.number, chain=chain)
             metrics.set("head_timestamp_seconds", view.tip.timestamp, chain=chain)
+
+
+def expose_lane(metrics: Metrics, lane: Lane) -> None:
+    """Count what the lane drops, floods above all, where the operator looks."""
+
+    def read() -> dict[str, int]:
+        return {drop.value: count for drop, count in lane.statistics().items()}
+
+    metrics.expose(LANE_DROPS, read)
