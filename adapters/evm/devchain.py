@@ -111,7 +111,7 @@ class Anvil:
         """The receipt of a mined transaction."""
         return shapes.receipt(await self.rpc("eth_getTransactionReceipt", "0x" + tx.hex()))
 
-    async def deploy(self, sender: str, code: bytes, *, gas: int = 20_000_000) -> str:
+    async def deploy(self, sender: str, code: bytes, *, gas: int = 16_000_000) -> str:
         """Deploy a contract in a block of its own; its address in lower-case 0x hex.
 
         Raises:

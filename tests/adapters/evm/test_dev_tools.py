@@ -1,0 +1,98 @@
+"""Anvil and the proxies as the demonstration runs them: on free ports, checked, and gone afterwards."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+
+import aiohttp
+import pytest
+
+from adapters.evm import adapter, devchain
+from adapters.evm.devchain import AnvilSettings, start_anvil
+from adapters.evm.endpoint import open_endpoint
+from relay.core.errors import ChainError, ConfigError, WrongChain
+from relay.core.observations import ChainQueries
+from relay.core.ports import ChainSettings, EndpointAddress
+
+
+@pytest.mark.asyncio
+async def test_anvil_starts_with_its_chain_id_and_time_and_ends_with_the_block():
+    async with start_anvil(AnvilSettings(950_001, timestamp=1_500_000_000)) as anvil:
+        await anvil.mine(timestamp=1_500_000_777)
+        block = await anvil.rpc("eth_getBlockByNumber", "latest", False)
+        assert int(block["timestamp"], 16) == 1_500_000_777
+        with pytest.raises(ChainError, match="no_such_method"):
+            await anvil.rpc("no_such_method")
+
+    assert anvil.process.returncode is not None
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_sent_to_a_port_that_serves_another_chain():
+    async with start_anvil(AnvilSettings(950_002)) as anvil:
+        sender = (await anvil.accounts())[0]
+        anvil.chain_id = 950_003
+        with pytest.raises(WrongChain, match="serves eip155:950002, expected eip155:950003"):
+            await anvil.send(sender, None, b"")
+        anvil.chain_id = 950_002
+        assert (await anvil.rpc("txpool_status"))["pending"] == "0x0"
+
+
+@pytest.mark.asyncio
+async def test_a_contract_that_does_not_deploy_is_an_error():
+    async with start_anvil(AnvilSettings(950_004, automine=True)) as anvil:
+        with pytest.raises(ChainError, match="constructor reverted"):
+            await anvil.deploy((await anvil.accounts())[0], b"\xfe", gas=100_000)
+
+
+@pytest.mark.asyncio
+async def test_reads_stay_within_the_gas_of_one_transaction_on_the_newest_fork(contracts):
+    async with start_anvil(AnvilSettings(950_005, extra=("--hardfork", "osaka"))) as anvil:
+        probe = await anvil.deploy((await anvil.accounts())[0], contracts["Probe"], gas=10_000_000)
+        settings = ChainSettings(anvil.chain, (EndpointAddress("a", anvil.url),), need=1)
+        query = adapter().call_query(anvil.chain, probe, "cap()", (), 0)
+        async with open_endpoint(settings, settings.endpoints[0]) as endpoint:
+            (reads,) = await endpoint.observe(
+                [await endpoint.head()], ChainQueries(anvil.chain, (), (query,))
+            )
+
+    assert reads.calls[0].value == 7
+
+
+def test_a_missing_binary_names_the_package(monkeypatch):
+    monkeypatch.setattr(devchain.platform, "machine", lambda: "riscv64")
+
+    with pytest.raises(ConfigError, match=r"expected the npm package @foundry-rs/anvil-.*run npm ci"):
+        devchain.anvil_binary()
+
+
+@pytest.mark.asyncio
+async def test_the_proxy_command_prints_its_ports_switches_modes_and_ends_on_a_signal():
+    async with start_anvil(AnvilSettings(950_006)) as anvil:
+        command = [sys.executable, "-m", "adapters.evm.proxy", "--upstream", anvil.url, "--count", "2"]
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE, env=os.environ
+        )
+        try:
+            async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+                listing = json.loads(await process.stdout.readline())
+                first, second = (proxy["url"] for proxy in listing["proxies"])
+                ask = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}
+
+                async def chain_id(url):
+                    async with session.post(url, json=ask) as response:
+                        return int((await response.json())["result"], 16)
+
+                async with session.post(f"{first}/mode", json={"mode": "wrong-chain"}) as response:
+                    assert response.status == 200
+                async with session.post(f"{first}/mode", json={"mode": "kind"}) as response:
+                    assert response.status == 400
+                    assert "honest" in (await response.json())["error"]
+                assert await chain_id(first) == 950_007
+                assert await chain_id(second) == 950_006
+                process.send_signal(signal.SIGTERM)
+                assert await process.wait() == 0
+        finally:
+            await devchain.stop_process(process)

@@ -1,0 +1,112 @@
+"""An endpoint that answers nonsense is unavailable; it hangs nothing, fills no memory, leaks no key."""
+
+import json
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from adapters.evm import rpc
+from adapters.evm.endpoint import open_endpoint
+from relay.core.errors import EndpointUnavailable
+from relay.core.ports import ChainSettings, EndpointAddress
+
+CHAIN = "eip155:940001"
+
+
+def served(value):
+    """A body that answers whatever was asked with `value`."""
+    return lambda request: json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": value}).encode()
+
+
+def block(**changes):
+    return {
+        "number": "0x1",
+        "hash": "0x" + "11" * 32,
+        "parentHash": "0x" + "22" * 32,
+        "timestamp": "0x1",
+    } | changes
+
+
+NONSENSE = {
+    "no JSON": lambda _: b"<html>",
+    "nothing": lambda _: b"",
+    "a number": lambda _: b"17",
+    "no id": lambda _: b'{"jsonrpc": "2.0", "result": "0x1"}',
+    "another id": lambda _: b'{"jsonrpc": "2.0", "id": 999999, "result": "0x1"}',
+    "an error for the batch": lambda _: (
+        b'{"jsonrpc": "2.0", "id": null, "error": {"code": -32005, "message": "slow down"}}'
+    ),
+    "an error that is none": lambda request: json.dumps({"id": request["id"], "error": "bad"}).encode(),
+    "neither result nor error": lambda request: json.dumps({"id": request["id"]}).encode(),
+    "a deep nest": lambda _: b"[" * 200_000,
+    "null": served(None),
+    "a list": served([1, 2]),
+    "a block without hash": served(block(hash=None)),
+    "a short hash": served(block(hash="0x11")),
+    "a negative number": served(block(number="-0x1")),
+    "a number beyond 64 bits": served(block(number="0x" + "f" * 17)),
+    "a decimal number": served(block(number=5)),
+    "odd hex": served(block(parentHash="0x123")),
+    "too much": lambda _: b" " * 4_000,
+}
+
+
+@pytest_asyncio.fixture
+async def hostile(monkeypatch):
+    """An endpoint whose answers a test sets; it is right about the chain only."""
+    monkeypatch.setattr(rpc, "MAX_ANSWER_BYTES", 3_000)
+    state = {"answer": served(None), "status": 200}
+
+    async def answer(request):
+        asked = await request.json()
+        if isinstance(asked, dict) and asked["method"] == "eth_chainId":
+            return web.Response(body=served(hex(940001))(asked))
+        return web.Response(body=state["answer"](asked), status=state["status"], headers=state.get("headers"))
+
+    application = web.Application()
+    application.router.add_post("/{key}", answer)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    state["url"] = f"http://127.0.0.1:{runner.addresses[0][1]}/secret-key"
+    yield state
+    await runner.cleanup()
+
+
+def settings(hostile):
+    return ChainSettings(CHAIN, (EndpointAddress("mallory-rpc", hostile["url"]),), need=1, timeout_ms=2_000)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", NONSENSE)
+async def test_nonsense_is_unavailability(hostile, name):
+    hostile["answer"] = NONSENSE[name]
+    async with open_endpoint(settings(hostile), settings(hostile).endpoints[0]) as endpoint:
+        with pytest.raises(EndpointUnavailable, match="mallory-rpc") as refusal:
+            await endpoint.head()
+
+    assert "secret-key" not in str(refusal.value)
+
+
+@pytest.mark.asyncio
+async def test_a_redirect_is_not_followed_with_our_question(hostile):
+    hostile["status"], hostile["headers"] = 307, {"location": "http://127.0.0.1:9/"}
+    async with open_endpoint(settings(hostile), settings(hostile).endpoints[0]) as endpoint:
+        with pytest.raises(EndpointUnavailable, match="HTTP status 307"):
+            await endpoint.head()
+
+
+@pytest.mark.asyncio
+async def test_headers_that_do_not_stand_on_each_other_are_unavailability(hostile):
+    def blocks(request):
+        requests = request if isinstance(request, list) else [request]
+        return json.dumps(
+            [{"id": r["id"], "result": block(number=r["params"][0])} for r in requests]
+        ).encode()
+
+    hostile["answer"] = blocks
+    async with open_endpoint(settings(hostile), settings(hostile).endpoints[0]) as endpoint:
+        with pytest.raises(EndpointUnavailable, match="does not stand on the one before"):
+            await endpoint.headers(1, 2)
