@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest_asyncio
 
 from tests.e2e.scene import Scene, open_scene
+from tests.e2e.story import Story, tell
 
 CHAIN_IDS = (724_101, 724_102)
 """Of these tests alone: an anvil of somebody else on a port that was ours is noticed."""
@@ -22,3 +23,9 @@ async def scene(tmp_path_factory) -> AsyncIterator[Scene]:
     home: Path = tmp_path_factory.mktemp("network")
     async with open_scene(home, seed=seed, chain_ids=CHAIN_IDS) as running:
         yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def story(scene: Scene) -> Story:
+    """The attack, over and contained; all four members run."""
+    return await tell(scene)
