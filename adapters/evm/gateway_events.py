@@ -1,4 +1,9 @@
-"""The gateway's events (contracts/TocsinGateway.sol) as the core's (SPEC 5.1)."""
+"""The gateway's events (contracts/TocsinGateway.sol) as the core's (SPEC 5.1).
+
+A plan may name any contract as its gateway. A log with a gateway event's topic whose words are out of their
+Solidity type, or that no gateway can mean (a time above `MAX_TIME`, a tier but 1 and 2), is no gateway
+event: every node leaves out that log alone and reads the rest of the block.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,7 @@ from typing import assert_never
 
 from adapters.evm.shapes import Log
 from proofs.hashes import keccak256
+from relay.core.messages import MAX_TIME
 from relay.core.observations import EndedHow, GatewayEvent, GatewayEventKind, PlanRegistered
 from relay.core.types import ActId, DecisionId, Gateway, MandateDigest, PlanHash
 
@@ -33,13 +39,15 @@ _HOW = {
     6: EndedHow.FORCED,
 }
 _NONE = bytes(32)
+_TIERS = (1, 2)
+_U64 = 1 << 64
 
 
 def gateway_event(log: Log, gas_used: int) -> GatewayEvent:
     """One step of an act's record.
 
     Raises:
-        ValueError: if topics or data have another shape than the event's.
+        ValueError: if topics or data have another shape than the event's, or a word is out of its range.
     """
     kind, topics, words = _KINDS[log.topics[0]]
     if len(log.topics) != topics or len(log.data) != 32 * words:
@@ -61,29 +69,56 @@ def gateway_event(log: Log, gas_used: int) -> GatewayEvent:
 def _filled(base: GatewayEvent, log: Log, data: list[int]) -> GatewayEvent:
     match base.kind:
         case GatewayEventKind.ENDED:
-            if data[0] not in _HOW:
-                raise ValueError(f"expected an ending of 1 to {len(_HOW)}, got {data[0]}")
-            return replace(base, how=_HOW[data[0]], ended_at=data[1], undone=data[2] != 0)
+            how, ended_at, undone = data
+            if how not in _HOW:
+                raise ValueError(f"expected an ending of 1 to {len(_HOW)}, got {how}")
+            if undone > 1:
+                raise ValueError(f"expected a bool, got {undone}")
+            return replace(base, how=_HOW[how], ended_at=_time(ended_at), undone=undone == 1)
         case GatewayEventKind.STARTED:
-            return replace(base, decision_id=DecisionId(log.topics[3]), tier=data[0], until=data[2])
+            tier, since, until, _restore = data
+            _time(since)
+            return replace(base, decision_id=DecisionId(log.topics[3]), tier=_tier(tier), until=_time(until))
         case GatewayEventKind.EXTENDED:
-            return replace(base, decision_id=DecisionId(log.topics[3]), tier=data[0], until=data[1])
+            tier, until = data
+            return replace(base, decision_id=DecisionId(log.topics[3]), tier=_tier(tier), until=_time(until))
         case GatewayEventKind.NOOP:
             return replace(base, decision_id=DecisionId(log.topics[3]))
         case _:
             assert_never(base.kind)
 
 
+def _time(seconds: int) -> int:
+    if seconds > MAX_TIME:
+        raise ValueError(f"expected a time of at most {MAX_TIME}, got {seconds}")
+    return seconds
+
+
+def _tier(tier: int) -> int:
+    if tier not in _TIERS:
+        raise ValueError(f"expected a tier of 1 or 2, got {tier}")
+    return tier
+
+
 def plan_registered(log: Log) -> PlanRegistered:
-    """The owner's plan hashes (SPEC 5.6)."""
+    """The owner's plan hashes (SPEC 5.6).
+
+    A gateway takes any uint64 for the end of the overlap; what no block's time reaches is `MAX_TIME`.
+
+    Raises:
+        ValueError: if topics or data have another shape than the event's, or a word is out of its type.
+    """
     if len(log.topics) != 1 or len(log.data) != 96:
         raise ValueError("malformed gateway event PlanSet")
+    overlap_until = int.from_bytes(log.data[64:], "big")
+    if overlap_until >= _U64:
+        raise ValueError(f"expected a uint64, got {overlap_until}")
     return PlanRegistered(
         gateway=gateway_of_log(log),
         log_index=log.index,
         current=PlanHash(log.data[:32]),
         following=PlanHash(log.data[32:64]),
-        overlap_until=int.from_bytes(log.data[64:], "big"),
+        overlap_until=min(overlap_until, MAX_TIME),
     )
 
 
