@@ -176,7 +176,7 @@ class Town:
         for _ in range(seconds):
             self.step()
 
-    def run_until(self, condition: Callable[[], bool], *, within_s: int, what: str) -> int:
+    def run_until(self, condition: Callable[[], object], *, within_s: int, what: str) -> int:
         """Let time pass until a condition holds; give how many seconds it took."""
         for passed in range(within_s):
             if condition():
