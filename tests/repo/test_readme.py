@@ -18,7 +18,14 @@ from relay.config import load_committee
 from relay.core.committee_check import committee_refusals
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "docker/README.md")
+PAGES = (
+    "README.md",
+    "SECURITY.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docker/README.md",
+    "adapters/README.md",
+)
 
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`([^`\n]+)`")
