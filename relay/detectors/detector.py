@@ -63,8 +63,10 @@ class Detector:
         self._depth = _depth(chain.settings.finality)
         self._retained = Retained(_first_headers(settings), max(MIN_RETAINED, 2 * (self._depth or 0)))
         self._first = settings.start if isinstance(settings.start, int) else settings.start.number + 1
-        self._head: BlockRef | None = None
         self._final: BlockRef | None = None
+        """The newest block that the endpoints call final, whether it was read or not."""
+        self._confirmed = -1
+        """The last number at which the agreed chain was seen to be final and to be ours."""
         self._told_final = -1
         self._failures = 0
         self._width = chain.settings.log_range
@@ -125,8 +127,8 @@ class Detector:
             announced, self._announced = self._announced, None
             try:
                 if announced is not None and self._retained.is_next(announced) and not self._failures:
-                    self._head = announced.block
                     await self._read((announced,), announced.block)
+                    self._confirm(announced, self._final_number(announced))
                 elif look or announced is not None:
                     await self._catch_up()
                 self._failures = 0
@@ -165,17 +167,20 @@ class Detector:
     async def _catch_up(self) -> None:
         """Read everything up to the head that a quorum has; follow a fork where there is one."""
         head = (await self._chain.head()).value
-        self._head = head.block
         while (first := self._next_number()) <= head.block.number:
             last = min(first + self._width - 1, head.block.number)
+            final = self._final_number(head)
             headers = (await self._chain.headers(first, last)).value
             if self._retained.last is not None and not self._retained.is_next(headers[0]):
                 await self._reorganise()
                 continue
+            self._confirm(headers[-1], final)
             await self._read(headers, head.block)
         known = self._retained.at(head.block.number)
         if known is not None and known.block.hash != head.block.hash:
             await self._reorganise()
+        elif known is not None and self._depth is not None:
+            self._confirm(head, self._final_number(head))
 
     async def _read(self, headers: Sequence[Header], head: BlockRef) -> None:
         """Read and tell consecutive blocks.
@@ -208,6 +213,7 @@ class Detector:
             extra={"chain": ancestor.chain, "number": ancestor.number, "from": self._next_number() - 1},
         )
         self._retained.cut(ancestor)
+        self._confirmed = min(self._confirmed, ancestor.number)
         await self._sink(ChainReorged(ancestor.chain, ancestor))
 
     async def _common_ancestor(self) -> BlockRef:
@@ -230,27 +236,37 @@ class Detector:
 
     # ---- finality
 
+    def _final_number(self, head: Header) -> int:
+        """Up to which number the agreed chain is final: by depth, below a `head` that was agreed on."""
+        if self._depth is not None:
+            return head.block.number - self._depth
+        return -1 if self._final is None else self._final.number
+
+    def _confirm(self, header: Header, final: int) -> None:
+        """Take in that the agreed chain has `header`, which is ours or stands on ours.
+
+        It was read after the chain was known to be final up to number `final`.
+        """
+        self._confirmed = max(self._confirmed, min(header.block.number, final))
+
     async def _tell_final(self) -> None:
-        """Tell the newest final block among those already told, once."""
+        """Tell the newest final block among those already told, once.
+
+        That the chain is final up to some number says nothing of our block of that number: what was
+        read before may have left the chain since. It is final once the agreed chain was seen to have it.
+        """
         last = self._retained.last
         if last is None:
             return
-        if self._depth is not None:
-            number = max(last.block.number, self._head.number if self._head else 0) - self._depth
-        elif self._final is not None:
-            number = self._final.number
-        else:
-            return
-        header = self._retained.at(min(number, last.block.number))
-        if header is None or header.block.number <= self._told_final or not self._is_on_final_chain(header):
+        if self._final is not None:
+            ours = self._retained.at(self._final.number)
+            if ours is not None and ours.block.hash == self._final.hash:
+                self._confirm(ours, self._final.number)
+        header = self._retained.at(min(self._confirmed, last.block.number))
+        if header is None or header.block.number <= self._told_final:
             return
         self._told_final = header.block.number
         await self._sink(ChainFinalized(header.block))
-
-    def _is_on_final_chain(self, header: Header) -> bool:
-        """Whether the header may be called final: at the final number itself, only with the final hash."""
-        final = self._final
-        return final is None or final.number != header.block.number or final.hash == header.block.hash
 
 
 def _depth(finality: str) -> int | None:

@@ -259,6 +259,62 @@ async def test_a_gap_too_wide_to_read_at_once_is_read_in_parts(town):
     assert not log.of(BlockUnread)
 
 
+class Mute:
+    """A chain whose endpoints, while it is muted, agree on how far it is and what is final, but on no header
+    by number.
+    """
+
+    def __init__(self, chain):
+        self._chain, self.muted = chain, False
+        self.heard_of_later_finals = asyncio.Semaphore(0)
+
+    def __getattr__(self, name):
+        return getattr(self._chain, name)
+
+    async def headers(self, first, last):
+        if self.muted:
+            raise NoAgreement(self._chain.settings.chain, "no header agreed on")
+        return await self._chain.headers(first, last)
+
+    async def finalized(self):
+        agreed = await self._chain.finalized()
+        if self.muted and agreed.value.block.number > 7:
+            self.heard_of_later_finals.release()
+        return agreed
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("finality", ["depth:3", "finalized"])
+async def test_an_orphan_is_not_final_because_the_chain_it_left_went_on(town, finality):
+    log = Log()
+    async with open_chain(town.settings(finality=finality), load_adapters()) as chain:
+        mute = Mute(chain.quorum)
+        detector = Detector(mute, DetectorSettings(0, lambda: ChainQueries(town.anvil.chain)), log)
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(detector.run())
+            await town.anvil.mine(6)
+            await log.until(lambda log: log.blocks[-1:] == [7])
+            mute.muted = True
+            await town.anvil.rpc("anvil_reorg", 3, [])
+            await town.anvil.mine(90)
+            await log.until(lambda log: log.of(BlockUnread))
+            if finality == "finalized":
+                async with asyncio.timeout(15):
+                    await mute.heard_of_later_finals.acquire()
+                    await mute.heard_of_later_finals.acquire()
+            orphaned = [event.block.number for event in log.of(ChainFinalized)]
+            mute.muted = False
+            await log.until(lambda log: log.blocks[-1:] == [97])
+            await log.until(lambda log: log.of(ChainFinalized)[-1].block.number > 7)
+            task.cancel()
+        finals = [event.block for event in log.of(ChainFinalized)]
+        agreed = [(await chain.quorum.headers(block.number, block.number)).value[0].block for block in finals]
+
+    assert max(orphaned, default=0) <= 4
+    assert log.of(ChainReorged)[0].ancestor.number == 4
+    assert finals == agreed
+
+
 @pytest.mark.asyncio
 async def test_an_announced_block_is_read_in_one_round_trip(town):
     async with watching(town, 0) as (log, chain):
