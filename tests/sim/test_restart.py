@@ -66,7 +66,9 @@ def test_a_process_that_ends_at_any_durable_write_comes_back_and_takes_part(faul
 
 
 @pytest.mark.parametrize("fault", WriteFault)
-def test_a_signature_asked_for_before_a_crash_at_the_guard_is_made_after_the_restart(fault: WriteFault) -> None:
+def test_a_signature_asked_for_before_a_crash_at_the_guard_is_made_after_the_restart(
+    fault: WriteFault,
+) -> None:
     town = drained(8)
     alice = town.hosts["alice"]
 
@@ -163,7 +165,9 @@ def test_a_member_that_was_down_at_the_edge_submits_what_others_could_not() -> N
     town = drained(12)
     for host in town.hosts.values():
         host.can_submit = False
-    town.run_until(lambda: len(town.certified(town.hosts["bob"], "unbacked")) > 0, within_s=60, what="a certificate")
+    town.run_until(
+        lambda: len(town.certified(town.hosts["bob"], "unbacked")) > 0, within_s=60, what="a certificate"
+    )
     for host in town.hosts.values():
         host.stop()
     town.run(20)
@@ -190,8 +194,7 @@ def test_an_outage_of_everybody_heals_in_the_slot_then_current() -> None:
     anchors = {
         entry.tally.prepared.decision.anchor.timestamp
         for entry in town.hosts["alice"].node.book.entries.values()  # type: ignore[union-attr]  # it is up
-        if entry.tally.prepared.decision.tier is Tier.FAST
-        and entry.tally.prepared.decision.parent is None
+        if entry.tally.prepared.decision.tier is Tier.FAST and entry.tally.prepared.decision.parent is None
     }
     assert min(anchors) >= town.now_s - took - 150, "slots long over are not decided afterwards"
 
