@@ -25,7 +25,9 @@ MAX_CHAIN_BYTES = 41
 MAX_SUBJECT_BYTES = 128
 MAX_RUNG = 255
 _U32 = (1 << 32) - 1
-_U64 = (1 << 64) - 1
+MAX_NUMBER = 1 << 53
+MAX_TIME_S = 1 << 40
+"""So that what is added to a time stays far from the bounds of the mandate's fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +110,8 @@ def parse_block(value: Value, where: str = "block") -> BlockRef:
     return BlockRef(
         chain=Caip2(fields.text("chain", max_bytes=MAX_CHAIN_BYTES)),
         hash=Digest(fields.binary("hash", length=32)),
-        number=fields.integer("number", maximum=_U64),
-        timestamp=fields.integer("timestamp", maximum=_U64),
+        number=fields.integer("number", maximum=MAX_NUMBER),
+        timestamp=fields.integer("timestamp", maximum=MAX_TIME_S),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from proofs.bundle import (
@@ -20,14 +21,23 @@ from relay.core.events import Event, Received, Signed
 from relay.core.incidents import incidents
 from relay.core.messages import Outcome
 from relay.core.node import Node
-from relay.core.types import DecisionId, Digest
+from relay.core.types import ActId, DecisionId, Digest, Identity
 from relay.journal import AuditLog
 
 __all__ = ["Bundles"]
 
 MAX_DECISIONS: Final = 4_096
-MAX_OUTCOMES: Final = 1_024
-"""Words of members on effects that are kept for one decision."""
+MAX_ALIKE: Final = 4
+"""Words of one member on one effect of one act: a re-org may make it say so again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """Who says that he saw which effect of which act."""
+
+    author: Identity
+    act_id: ActId
+    effect: str
 
 
 class Bundles:
@@ -35,19 +45,24 @@ class Bundles:
 
     def __init__(self, node: Node, committees: Sequence[SignedCommittee]) -> None:
         self._node = node
-        self._outcomes: dict[DecisionId, dict[Digest, tuple[bytes, Outcome]]] = {}
+        self._outcomes: dict[DecisionId, dict[Digest, tuple[_Said, bytes]]] = {}
         self._committees = tuple(
             BundleCommittee(signed.document.raw, signed.signatures) for signed in committees
         )
 
     def heard(self, event: Event) -> None:
-        """Keep what members say they saw of a decision; called with every event, also of a replay."""
-        if isinstance(event, Received | Signed) and isinstance(event.message, Outcome):
-            kept = self._outcomes.setdefault(event.message.decision_id, {})
-            if len(kept) < MAX_OUTCOMES:
-                kept[event.envelope.digest] = (event.envelope.raw, event.message)
-            if len(self._outcomes) > MAX_DECISIONS:
-                del self._outcomes[next(iter(self._outcomes))]
+        """Keep what members say they saw of a decision; called after the node took it, also in a replay."""
+        if not isinstance(event, Received | Signed) or not isinstance(event.message, Outcome):
+            return
+        entry = self._node.book.entry_of(event.message.decision_id)
+        if entry is None or not _is_about(event.message, entry):
+            return
+        kept = self._outcomes.setdefault(event.message.decision_id, {})
+        said = _Said(event.envelope.author, event.message.act_id, event.message.effect)
+        if sum(1 for other, _ in kept.values() if other == said) < MAX_ALIKE:
+            kept[event.envelope.digest] = (said, event.envelope.raw)
+        if len(self._outcomes) > MAX_DECISIONS:
+            del self._outcomes[next(iter(self._outcomes))]
 
     async def make(self, audit: AuditLog, decision_id: bytes) -> bytes | None:
         """Give the bundle of the whole incident that a decision belongs to.
@@ -117,16 +132,8 @@ class Bundles:
         return enough >= self._node.settings.committee.threshold(tally.prepared.decision.tier)
 
     def _seen(self, entry: Entry) -> list[tuple[Digest, bytes]]:
-        """Give the words on effects of this very mandate; a liar's about another stay outside."""
-        prepared = entry.tally.prepared
-        acts = {(leaf.chain, leaf.gateway, leaf.act_id) for leaf in prepared.leaves}
-        kept = self._outcomes.get(prepared.id, {})
-        return sorted(
-            (digest, raw)
-            for digest, (raw, outcome) in kept.items()
-            if outcome.mandate_digest == prepared.digest
-            and (outcome.chain, outcome.gateway, outcome.act_id) in acts
-        )
+        kept = self._outcomes.get(entry.tally.prepared.id, {})
+        return sorted((digest, raw) for digest, (_, raw) in kept.items())
 
     def _depth(self, entry: Entry, known: Mapping[DecisionId, Entry]) -> int:
         parent = entry.tally.prepared.decision.parent
@@ -144,3 +151,11 @@ class Bundles:
             attestations=tuple(numbers[slot.digest] for slot in slots if slot.digest in numbers),
             outcomes=tuple(numbers[digest] for digest, _ in self._seen(entry) if digest in numbers),
         )
+
+
+def _is_about(outcome: Outcome, entry: Entry) -> bool:
+    """Tell whether an outcome is of this very mandate; a liar's about another stays outside."""
+    prepared = entry.tally.prepared
+    acts = {(leaf.chain, leaf.gateway, leaf.act_id) for leaf in prepared.leaves}
+    named = (outcome.chain, outcome.gateway, outcome.act_id)
+    return outcome.mandate_digest == prepared.digest and named in acts

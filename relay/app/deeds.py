@@ -138,7 +138,13 @@ class Deeds:
 
     async def _state(self, message: Message, to: Identity | None) -> None:
         payload = self._payload(message)
-        await self._say(payload, await self.tools.signer.sign_envelope(payload), to)
+        try:
+            signature = await self.tools.signer.sign_envelope(payload)
+        except GuardRefusal as refusal:
+            # What we cannot say is no reason to stop: it decides nothing.
+            self.tools.telemetry.notice("statement refused", reason=refusal.reason)
+            return
+        await self._say(payload, signature, to)
 
     async def _say(self, payload: bytes, signature: bytes, to: Identity | None) -> None:
         """Send what was signed, and let the node hear it too."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from relay.core.effects import Effect
+from relay.core.effects import Effect, Notice
 from relay.core.effects import LogEntry as Logged
 from relay.core.events import Event, Received, Signed, Started, Ticked
 from relay.core.history import event_to_bytes
@@ -74,10 +74,13 @@ class Pump:
     async def _turn(self, batch: Sequence[Event]) -> Sequence[Effect]:
         """Apply a batch, and give its effects once it is on disk."""
         effects: list[Effect] = []
+        kept: list[Event] = []
         for event in batch:
-            effects += self.node.advance(event)
-            self._heard(event)
-        kept = [event for event in batch if is_journalled(event)]
+            caused = self.node.advance(event)
+            effects += caused
+            if is_journalled(event) and _changed_anything(event, caused):
+                kept.append(event)
+                self._heard(event)
         envelopes = self._envelopes(kept, effects)
         # DURABLE: events and log entries in one commit, and nothing leaves before it.
         if kept or envelopes:
@@ -103,3 +106,8 @@ class Pump:
         stored = self._envelopes((), effects)
         if stored:
             await self._journal.append((), stored)
+
+
+def _changed_anything(event: Event, caused: Sequence[Effect]) -> bool:
+    """Tell whether an event is worth the disk: what a peer said and the node dropped is not."""
+    return not isinstance(event, Received) or any(not isinstance(effect, Notice) for effect in caused)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from proofs.canonical import Value
@@ -31,7 +31,7 @@ from relay.core.links import Links, WaitingLink
 from relay.core.messages import Attestation, Equivocation, Verdict, Void
 from relay.core.room import Room
 from relay.core.schedule import MAX_PROPOSALS, Assessment, Due
-from relay.core.tally import Slot, Taken, Tally, take
+from relay.core.tally import Slot, Taken, Tally, is_well_signed, take
 from relay.core.types import DecisionId, Digest, Identity, PlanHash
 
 __all__ = ["Book", "Entry", "Key"]
@@ -43,6 +43,10 @@ KEEP_CERTIFIED_S: Final = 30 * 86_400
 """For how long a certified decision can still be asked for, in the reference chain's time."""
 MAX_ATTESTATION_BYTES: Final = 32_000
 """Two of them fit into the evidence of an equivocation."""
+
+
+_Series = tuple[PlanHash, tuple[str, int, int, int]]
+"""A plan, and rule, slot, rung and tier: the anchors of one series do the same."""
 
 
 class Book:
@@ -61,6 +65,8 @@ class Book:
         self._alone: dict[Identity, dict[Key, None]] = {}
         """By the member that brought them up: open decisions that at most f members attest."""
         self._tracks: dict[tuple[PlanHash, tuple[str, int, int, int]], list[Key]] = {}
+        self._anchors: dict[_Series, dict[Key, None]] = {}
+        """Anchors of one series that we found right."""
         self._shadowed: dict[tuple[PlanHash, str, int, int], int] = {}
         self._convictions = Convictions()
 
@@ -70,8 +76,12 @@ class Book:
         """Propose what the plans' schedules and links have ripe, and judge again what had to wait."""
         effects: list[Effect] = []
         for room in self.rooms.values():
+            begun: set[tuple[str, int, int, int]] = set()
             for due in room.schedule.due():
-                effects += self._propose(room, due)
+                # Finality comes in batches: the first anchor of a series has its chance before the next.
+                if due.track not in begun:
+                    begun.add(due.track)
+                    effects += self._propose(room, due)
         for waiting in list(self.links.waiting):
             effects += self._propose_link(waiting)
         for key in list(self._undecided):
@@ -83,7 +93,8 @@ class Book:
             return self._shadow(room, due)
         plan_hash = room.compiled.plan.hash
         track = self._tracks.setdefault((plan_hash, due.track), [])
-        if len(track) >= MAX_PROPOSALS or any(self._is_settled(key) for key in track):
+        standing = [key for key in track if key not in self.entries or not self.entries[key].void]
+        if len(standing) >= MAX_PROPOSALS or any(self._is_settled(key) for key in standing):
             return []
         decision = Decision(
             op=due.op,
@@ -161,6 +172,8 @@ class Book:
             alone = self._alone.get(envelope.author, {})
             if len(alone) >= MAX_OPEN_ALONE or self._open_count() >= MAX_OPEN:
                 return [_dropped(envelope, "too many open decisions")]
+            if not is_well_signed(prepared, envelope.author, attestation, self.committee):
+                return [_dropped(envelope, Taken.BAD_SIGNATURE.value)]
             self._open(prepared, envelope.author)
         return self._count(key, envelope, attestation) + self._judge(key)
 
@@ -257,20 +270,44 @@ class Book:
         room = self.rooms[decision.plan_hash]
         if not room.is_armed:
             return []
+        if entry.tally.certificate is None and self._has_certified_sibling(room, key):
+            # One certificate does the work of all: a member must not make us sign every held block.
+            self._undecided[key] = None
+            return []
         parent = self.links.parent_of(entry.tally.prepared)
         assessment = room.assess(decision, parent)
         if assessment is Assessment.LATER:
             self._undecided[key] = None
             return []
         self._undecided.pop(key, None)
+        if assessment is Assessment.RIGHT:
+            self._note_anchor(room, key)
         entry.asked = Verdict.ATTEST if assessment is Assessment.RIGHT else Verdict.DISSENT
         return [SignAttestation(entry.tally.prepared, entry.asked, room.trace(decision, parent))]
 
-    def ask_again(self) -> list[Effect]:
+    def _series_of(self, room: Room, key: Key) -> _Series | None:
+        """Give the series of anchors that a decision belongs to, where one anchor may stand for another."""
+        decision = self.entries[key].tally.prepared.decision
+        track = room.schedule.track_of(decision)
+        return None if track is None else (decision.plan_hash, track)
+
+    def _has_certified_sibling(self, room: Room, key: Key) -> bool:
+        series = self._series_of(room, key)
+        anchors = self._anchors.get(series, ()) if series is not None else ()
+        return any(self._is_certified(other) for other in anchors if other != key)
+
+    def _note_anchor(self, room: Room, key: Key) -> None:
+        series = self._series_of(room, key)
+        if series is not None:
+            self._anchors.setdefault(series, {})[key] = None
+
+    def ask_again(self, now_s: Mapping[str, int]) -> list[Effect]:
         """After a restart: ask the signer again for every verdict that has no envelope yet."""
         effects: list[Effect] = []
         for entry in self.entries.values():
-            if entry.asked is None or entry.void or self._said(entry):
+            prepared = entry.tally.prepared
+            over = now_s.get(prepared.decision.anchor.chain, 0) > prepared.mandate.not_after
+            if entry.asked is None or entry.void or over or self._said(entry):
                 continue
             effects.append(SignAttestation(entry.tally.prepared, entry.asked, self._trace(entry)))
         return effects
@@ -291,7 +328,7 @@ class Book:
 
     # ---- the chain goes back, time goes on
 
-    def removed(self, blocks: Iterable[BlockRef], has_landed: set[DecisionId]) -> list[Effect]:
+    def removed(self, blocks: Iterable[BlockRef], has_landed: Callable[[Prepared], bool]) -> list[Effect]:
         """Void the decisions anchored in blocks that left the chain; what had landed is said with it."""
         gone = {block.hash for block in blocks}
         effects: list[Effect] = []
@@ -300,7 +337,7 @@ class Book:
             if anchor.hash in gone and not entry.void:
                 entry.void = True
                 self._undecided.pop(key, None)
-                void = Void(decision_id=key[0], anchor=anchor, landed=key[0] in has_landed)
+                void = Void(decision_id=key[0], anchor=anchor, landed=has_landed(entry.tally.prepared))
                 effects += [SignStatement(void), Changed(key[0])]
         return effects
 
@@ -311,6 +348,7 @@ class Book:
         """
         over = [key for key, entry in self.entries.items() if self._is_over(entry, now_s)]
         if not over:
+            self._convictions.keep(self._by_id)
             return
         for key in over:
             self._alone.get(self.entries.pop(key).opener, {}).pop(key, None)
@@ -324,6 +362,11 @@ class Book:
             name: kept
             for name, keys in self._tracks.items()
             if (kept := [key for key in keys if key in self.entries])
+        }
+        self._anchors = {
+            series: left
+            for series, keys in self._anchors.items()
+            if (left := {key: None for key in keys if key in self.entries})
         }
         self._convictions.keep(self._by_id)
 
@@ -364,6 +407,10 @@ class Book:
         return self.rooms[prepared.decision.plan_hash].trace(
             prepared.decision, self.links.parent_of(prepared)
         )
+
+    def _is_certified(self, key: Key) -> bool:
+        entry = self.entries.get(key)
+        return entry is not None and entry.tally.certificate is not None and not entry.void
 
     def _is_settled(self, key: Key) -> bool:
         entry = self.entries.get(key)

@@ -14,7 +14,7 @@ from relay.core.plan import Act, CallMetric, EventMetric, Listen, Metric, Plan
 from relay.core.ports import ActText, EncodedAct
 from relay.core.types import Caip2, Gateway
 
-MAX_TRACE_BYTES = 32_768
+MAX_TRACE_BYTES = 30_000
 """Of the values that one attestation carries: an envelope is at most 65,535 bytes (SPEC 1.2)."""
 _ENTRY_OVERHEAD_BYTES = 11
 

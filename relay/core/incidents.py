@@ -114,7 +114,7 @@ def _state(decision_id: DecisionId, entry: Entry, landing: Landing) -> DecisionS
     prepared = entry.tally.prepared
     acts: list[ActState] = []
     for name, leaf in zip(prepared.act_names, prepared.leaves, strict=True):
-        event, block = landing.landed.get((decision_id, leaf.chain, leaf.act_id), (None, None))
+        event, block = landing.effect_of(prepared, leaf) or (None, None)
         acts.append(ActState(name, leaf.chain, event, block))
     verdicts = tuple(sorted((identity, slot.verdict) for identity, slot in entry.tally.slots.items()))
     return DecisionState(entry, decision_id, tuple(acts), verdicts)

@@ -13,13 +13,15 @@ from relay.core.effects import Effect, Notice, Page, PageKind, Submit
 from relay.core.observations import GatewayEvent, GatewayEventKind
 from relay.core.ports import Execute, Expire, GatewayCall, Submission, SubmissionStatus
 from relay.core.submission import rank, stagger_ms
-from relay.core.types import BlockRef, Caip2, DecisionId, Identity, Millis
+from relay.core.types import BlockRef, Caip2, Identity, Millis
 from relay.core.view import ChainView
 
 __all__ = ["Landing", "LandingSettings", "Pending"]
 
 MAX_PENDING = 4_096
-MAX_TRIES = 12
+MAX_EFFECTS = 65_536
+LONGEST_WAIT_MS = 30_000
+"""Between two tries of a call that did not land, and between two looks at one that landed."""
 NO_EFFECT_MS = 120_000
 """How long a certified protection may be without any effect before somebody is woken."""
 
@@ -55,7 +57,10 @@ class Landing:
     settings: LandingSettings
     views: Mapping[Caip2, ChainView]
     pending: dict[bytes, Pending] = field(default_factory=dict)
-    landed: dict[tuple[DecisionId, Caip2, bytes], tuple[GatewayEvent, BlockRef]] = field(default_factory=dict)
+    landed: dict[tuple[bytes, Caip2, bytes, bytes], tuple[GatewayEvent, BlockRef]] = field(
+        default_factory=dict
+    )
+    """Gateway events by mandate digest, chain, gateway and act: a gateway speaks for its own acts only."""
     _newest_protect: dict[tuple[Caip2, bytes, bytes], int] = field(default_factory=dict)
     _newest_release: dict[tuple[Caip2, bytes, bytes], int] = field(default_factory=dict)
     _newest_landed: dict[tuple[Caip2, bytes, bytes], int] = field(default_factory=dict)
@@ -102,6 +107,10 @@ class Landing:
             item for item in self.pending.values() if item.due_ms <= at_ms and not item.in_flight
         ]:
             reason = self._needless(pending)
+            if reason and self._may_return(pending):
+                later = Millis(at_ms + LONGEST_WAIT_MS)
+                self.pending[pending.key] = replace(pending, due_ms=later)
+                continue
             if reason:
                 del self.pending[pending.key]
                 effects.append(Notice("submission dropped", {"reason": reason, "chain": pending.call.chain}))
@@ -121,12 +130,10 @@ class Landing:
         if pending is None:
             return
         wait = stagger_ms(self.settings.block_time_ms[pending.call.chain])
-        if submission.status is SubmissionStatus.LANDED:
-            # The gateway's event ends it when we read it ourselves; a re-org before that makes it due again.
-            wait *= 4
-        if pending.tries >= MAX_TRIES:
-            del self.pending[key]
-            return
+        if submission.status is not SubmissionStatus.NEEDLESS:
+            # The gateway's event ends what landed, once we read it ourselves; what did not is tried until the
+            # mandate is over, ever more slowly.
+            wait = max(wait, min(wait << min(pending.tries, 8), LONGEST_WAIT_MS))
         self.pending[key] = replace(pending, in_flight=False, due_ms=Millis(at_ms + wait))
 
     def rearm(self, at_ms: Millis) -> None:
@@ -141,13 +148,15 @@ class Landing:
         """Take note of a gateway's event that carries a decision; `prepared` is that decision, if it is
         known.
         """
-        if event.decision_id is None:
+        if event.mandate is None:
             return
-        key = (event.decision_id, block.chain, event.act_id)
+        key = (event.mandate, block.chain, event.gateway, event.act_id)
         # A second submission of the same mandate changes nothing: what the first one did is what it did.
         if key not in self.landed or event.kind is not GatewayEventKind.NOOP:
             self.landed[key] = (event, block)
-        if prepared is not None:
+        if len(self.landed) > MAX_EFFECTS:
+            del self.landed[next(iter(self.landed))]
+        if prepared is not None and prepared.digest == event.mandate:
             act = (block.chain, event.gateway, event.act_id)
             self._newest_landed[act] = max(self._newest_landed.get(act, -1), prepared.mandate.not_before)
 
@@ -161,15 +170,18 @@ class Landing:
         for key in [key for key, (_, block) in self.landed.items() if block.hash in gone]:
             del self.landed[key]
 
-    def has_landed(self, prepared: Prepared) -> bool:
-        """Tell whether every act of a decision was seen to take effect."""
-        return all((prepared.id, leaf.chain, leaf.act_id) in self.landed for leaf in prepared.leaves)
+    def effect_of(self, prepared: Prepared, leaf: ActLeaf) -> tuple[GatewayEvent, BlockRef] | None:
+        """Give what the leaf's own gateway said of this very mandate, NOOP included."""
+        return self.landed.get((prepared.digest, leaf.chain, leaf.gateway, leaf.act_id))
+
+    def has_any_effect(self, prepared: Prepared) -> bool:
+        """Tell whether some act of a decision was seen at its gateway."""
+        return any(self.effect_of(prepared, leaf) is not None for leaf in prepared.leaves)
 
     def is_spent(self, prepared: Prepared) -> bool:
         """Tell whether the mandate can change nothing any more (SPEC 7.3)."""
         return all(
-            (prepared.id, leaf.chain, leaf.act_id) in self.landed or self._adds_nothing(prepared, leaf)
-            for leaf in prepared.leaves
+            self._is_settled(prepared, leaf) or self._adds_nothing(prepared, leaf) for leaf in prepared.leaves
         )
 
     # ---- inside
@@ -205,7 +217,7 @@ class Landing:
             over = record is not None and view.tip is not None and record.until < view.tip.timestamp
             return "" if over else "already ended"
         mandate = pending.prepared.mandate
-        if (mandate.decision_id, call.chain, call.act_id) in self.landed:
+        if self._settled_in(pending) is not None:
             return "seen in effect"
         if view.head is not None and view.head.timestamp > mandate.not_after:
             return "out of time"
@@ -222,6 +234,25 @@ class Landing:
         )
         long_enough = (record.until - view.tip.timestamp) * 2 > pending.lasts_s
         return "in force long enough" if long_enough and not after_release else ""
+
+    def _is_settled(self, prepared: Prepared, leaf: ActLeaf) -> bool:
+        """Tell whether the mandate was carried out; a NOOP leaves it as usable as before (design 10)."""
+        effect = self.effect_of(prepared, leaf)
+        return effect is not None and effect[0].kind is not GatewayEventKind.NOOP
+
+    def _settled_in(self, pending: Pending) -> BlockRef | None:
+        """Give the block in which the gateway carried out this call, if it was seen."""
+        call = pending.call
+        if pending.prepared is None:
+            return None
+        key = (pending.prepared.digest, call.chain, call.gateway, call.act_id)
+        event, block = self.landed.get(key, (None, None))
+        return None if event is None or event.kind is GatewayEventKind.NOOP else block
+
+    def _may_return(self, pending: Pending) -> bool:
+        """Tell whether a re-org may still undo what was seen: then the call is kept."""
+        block = self._settled_in(pending)
+        return block is not None and not self.views[block.chain].is_final(block)
 
     def _adds_nothing(self, prepared: Prepared, leaf: ActLeaf) -> bool:
         if prepared.decision.op is Op.RELEASE:

@@ -30,6 +30,7 @@ MAX_NUMBER: Final = 1 << 53
 MAX_CHAINS: Final = 64
 MAX_NEWEST: Final = 64
 _TEXT: Final = 128
+_NOTE: Final = 4_096
 
 
 class Verdict(StrEnum):
@@ -298,8 +299,20 @@ def _signal(body: Value) -> Signal:
         plan_hash=PlanHash(fields.binary("plan_hash", length=32)),
         subject=fields.text("subject", max_bytes=_TEXT),
         reporter=fields.text("reporter", max_bytes=_TEXT),
-        note=fields.text("note", max_bytes=4_096),
+        note=_note(fields),
     )
+
+
+def _note(fields: Fields) -> str:
+    """Give what a person has typed: may be empty, and have lines."""
+    note = fields.raw("note")
+    if not isinstance(note, str):
+        raise FieldError(fields.path("note"), "text", type(note).__name__)
+    if len(note.encode()) > _NOTE:
+        raise FieldError(fields.path("note"), f"text of at most {_NOTE} bytes", f"{len(note.encode())}")
+    if not note.replace("\n", "").isprintable() and note.strip("\n"):
+        raise FieldError(fields.path("note"), "printable text and line ends", repr(note[:32]))
+    return note
 
 
 def _void(body: Value) -> Void:

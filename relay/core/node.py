@@ -31,6 +31,7 @@ from relay.core.effects import (
     SignStatement,
     UnlockSigner,
 )
+from relay.core.errors import WireError
 from relay.core.events import (
     BlockObserved,
     BlockUnread,
@@ -50,6 +51,7 @@ from relay.core.events import (
 )
 from relay.core.landing import Landing, LandingSettings
 from relay.core.messages import (
+    MAX_TIME,
     Attestation,
     Equivocation,
     Heartbeat,
@@ -64,9 +66,10 @@ from relay.core.messages import (
 from relay.core.observations import EndedHow, GatewayEvent, GatewayEventKind
 from relay.core.ports import Submission
 from relay.core.presence import Beat, Presence
+from relay.core.quota import Quota
 from relay.core.recall import RecallState
 from relay.core.room import Room
-from relay.core.types import Caip2, Digest, Identity, Millis, PlanHash
+from relay.core.types import Caip2, DecisionId, Digest, Identity, Millis, PlanHash
 from relay.core.view import ChainView
 from relay.core.wire import open_equivocation
 
@@ -85,6 +88,9 @@ class NodeSettings:
 
 _KEPT: Final = (Outcome, Equivocation, Signal, Void)
 """What we say beside attestations and that must not be lost."""
+
+
+MAX_KNOWN_OUTCOMES: Final = 65_536
 
 
 def is_journalled(event: Event) -> bool:
@@ -120,7 +126,8 @@ class Node:
         self.edges: dict[tuple[PlanHash, str], int] = {}
         """Edges seen per rule, also those that were over when they were seen."""
         self.log_size = 0
-        self._outcomes: set[tuple[bytes, int, bytes]] = set()
+        self._outcomes: dict[tuple[bytes, int, bytes], None] = {}
+        self._quota = Quota()
         self._unsaid: dict[Outcome | Equivocation | Signal | Void, None] = {}
         """Statements that our signer was asked for and that are not signed: a restart asks again."""
 
@@ -217,7 +224,7 @@ class Node:
         """Let the signer sign once we are released, and ask it for what it has not signed before."""
         if was_released or not self.is_released:
             return []
-        return [UnlockSigner(), *self.book.ask_again()]
+        return [UnlockSigner(), *self.book.ask_again(self._chain_times())]
 
     # ---- chains
 
@@ -242,7 +249,9 @@ class Node:
         known = (event.tx, event.log_index, block.hash)
         if outcome is None or known in self._outcomes:
             return []
-        self._outcomes.add(known)
+        self._outcomes[known] = None
+        if len(self._outcomes) > MAX_KNOWN_OUTCOMES:
+            del self._outcomes[next(iter(self._outcomes))]
         return [SignStatement(outcome), Changed(outcome.decision_id)]
 
     def _outcome(self, event: GatewayEvent, block: BlockRef) -> Outcome | None:
@@ -253,7 +262,7 @@ class Node:
             if record is None:
                 return None
             decision_id, mandate = record.decision_id, record.mandate
-        if decision_id is None or mandate is None:
+        if decision_id is None or mandate is None or max(event.until, event.ended_at) > MAX_TIME:
             return None
         ended = event.kind is GatewayEventKind.ENDED and event.how is not None
         return Outcome(
@@ -273,9 +282,8 @@ class Node:
         removed = self.views[chain].rollback(ancestor)
         for room in self.rooms.values():
             room.rollback(ancestor)
-        had_landed = {decision_id for decision_id, _, _ in self.landing.landed}
+        effects = self.book.removed(removed, self.landing.has_any_effect)
         self.landing.removed(removed)
-        effects = self.book.removed(removed, had_landed)
         effects.append(Notice("chain reorganised", {"chain": chain, "blocks": len(removed)}))
         return [*effects, *self._progress()]
 
@@ -308,6 +316,8 @@ class Node:
         match message:
             case Heartbeat():
                 return self.presence.beaten(envelope, message, self.now_ms)
+            case Recall() if not self.presence.may_ask(envelope.author, self.now_ms):
+                return []
             case Recall():
                 answer = self.presence.remembered(envelope.author, message)
                 return [SignStatement(answer, to=envelope.author)]
@@ -323,24 +333,43 @@ class Node:
             self._unsaid.pop(message, None)
         return self._heard(envelope, message)
 
-    def _heard(self, envelope: Envelope, message: Message) -> list[Effect]:
+    def _heard(self, envelope: Envelope, message: Message) -> list[Effect]:  # noqa: C901 - one dispatch
         """Take a statement that enters the audit log, a member's or our own."""
         match message:
             case Attestation():
-                if message.verdict is Verdict.ATTEST:
+                effects = self.book.hear(envelope, message)
+                taken = any(isinstance(effect, LogEntry) for effect in effects)
+                if message.verdict is Verdict.ATTEST and taken:
                     self.presence.note_statement(envelope)
-                return self.book.hear(envelope, message)
+                return effects
             case Equivocation():
-                first, _, author = open_equivocation(message, self.settings.committee)
-                return self.book.accused(envelope, first, author)
-            case Outcome():
+                return self._accused(envelope, message)
+            case Outcome() | Void():
+                if not self._wants(envelope, message.decision_id):
+                    return [Notice("statement dropped", {"reason": "not wanted", "kind": envelope.kind})]
                 return [*_logged(envelope), Changed(message.decision_id)]
-            case Signal() | Void():
+            case Signal():
+                if not self._quota.takes_signal(envelope.author, self.now_ms):
+                    return [Notice("statement dropped", {"reason": "too many", "kind": envelope.kind})]
                 return _logged(envelope)
             case Heartbeat() | Recall() | Recalled():
                 return []
             case _:
                 assert_never(message)
+
+    def _wants(self, envelope: Envelope, decision_id: DecisionId) -> bool:
+        """Tell whether a member's word on a decision is about one we know, and not one too many."""
+        if self.book.entry_of(decision_id) is None:
+            return False
+        return self._quota.takes_word(envelope.author, decision_id)
+
+    def _accused(self, envelope: Envelope, evidence: Equivocation) -> list[Effect]:
+        try:
+            first, _, author = open_equivocation(evidence, self.settings.committee)
+        except WireError:
+            # It was good when it was journalled, under an earlier committee epoch.
+            return []
+        return self.book.accused(envelope, first, author)
 
     def _settle(self) -> list[Effect]:
         """Follow up what the last messages have certified."""
@@ -365,7 +394,8 @@ class Node:
                 continue
             prepared = entry.tally.prepared
             over = now_s.get(prepared.decision.anchor.chain, 0) > prepared.mandate.not_after
-            if over or entry.void or self.landing.is_spent(prepared):
+            # SECURITY: gateways know no anchors: a void decision's mandate stays usable until it is over.
+            if over or self.landing.is_spent(prepared):
                 digests += sorted(entry.logged)
                 entry.logged.clear()
         return [Releasable(tuple(digests))] if digests else []

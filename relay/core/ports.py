@@ -83,6 +83,7 @@ class SubmissionStatus(StrEnum):
     LANDED = "landed"
     REVERTED = "reverted"
     REFUSED = "refused by simulation"
+    NEEDLESS = "changes nothing now"
     UNFUNDED = "unfunded"
     TIMED_OUT = "timed out"
     UNAVAILABLE = "no endpoint"

@@ -27,6 +27,8 @@ RECALL_PATIENCE_MS: Final = 60_000
 MAX_STATEMENTS: Final = 4_096
 """Attestations of one member that a node remembers by digest."""
 MAX_NEWEST: Final = 64
+RECALL_PAUSE_MS: Final = 900
+"""Nodes ask again after a second while they wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Presence:
         self._statements: dict[Identity, dict[Digest, Millis]] = {}
         self._paged_recall = False
         self._paged_members = False
+        self._asked_ms: dict[Identity, Millis] = {}
 
     @property
     def is_released(self) -> bool:
@@ -123,10 +126,13 @@ class Presence:
     def beaten(self, envelope: Envelope, beat: Heartbeat, now_ms: Millis) -> list[Effect]:
         """Take a member's heartbeat; a change of instance is told to that member, who may have a twin."""
         before = self.heartbeats.get(envelope.author)
-        self.heartbeats[envelope.author] = Beat(beat, now_ms, envelope.raw)
-        if before is None or before.heartbeat.instance == beat.instance:
-            return []
-        return [Forward(before.raw, to=envelope.author)]
+        if before is not None and before.heartbeat.instance == beat.instance:
+            if beat.seq <= before.heartbeat.seq:
+                return []  # said before: somebody repeats it
+            before = None
+        if before is None or beat.boot >= before.heartbeat.boot:
+            self.heartbeats[envelope.author] = Beat(beat, now_ms, envelope.raw)
+        return [] if before is None else [Forward(before.raw, to=envelope.author)]
 
     def twin_seen(self, beat: Heartbeat) -> list[Effect]:
         """Take a heartbeat under our own identity: a second instance with our keys stops both (SPEC 6.3)."""
@@ -147,6 +153,13 @@ class Presence:
     def statements_of(self, member: Identity) -> frozenset[Digest]:
         """Give the digests of the attestations that we hold of a member."""
         return frozenset(self._statements.get(member, ()))
+
+    def may_ask(self, member: Identity, now_ms: Millis) -> bool:
+        """Tell whether a member's question is to be answered: one in a second."""
+        if now_ms - self._asked_ms.get(member, Millis(-RECALL_PAUSE_MS)) < RECALL_PAUSE_MS:
+            return False
+        self._asked_ms[member] = now_ms
+        return True
 
     def remembered(self, about: Identity, question: Recall) -> Recalled:
         """Answer a member that asks what we remember of it."""

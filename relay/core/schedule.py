@@ -176,6 +176,14 @@ class Schedule:
                 if self._assess_act(op, name, step) is Assessment.RIGHT:
                     yield Due(op, name, 0, tier, step, (f"{op.name}:{name}", slot, 0, int(tier)))
 
+    def track_of(self, decision: Decision) -> tuple[str, int, int, int] | None:
+        """Give the series that an anchor of a rule belongs to, as in `Due.track`; None where it is none."""
+        step, rule = self.step_at(decision.anchor.hash), self.compiled.plan.rules.get(decision.subject)
+        if decision.op is not Op.PROTECT or step is None or rule is None:
+            return None
+        slot = next(self._slots_of(rule, decision.rung, step), None)
+        return None if slot is None else (rule.name, slot, decision.rung, int(decision.tier))
+
     # ---- is a decision right?
 
     def assess(self, decision: Decision) -> Assessment:

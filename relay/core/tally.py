@@ -13,7 +13,7 @@ from relay.core.decisions import Prepared
 from relay.core.messages import Attestation, Verdict
 from relay.core.types import Address, Digest, Identity
 
-__all__ = ["Slot", "Taken", "Tally", "take"]
+__all__ = ["Slot", "Taken", "Tally", "is_well_signed", "take"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def take(
     if attestation.verdict is Verdict.ATTEST:
         if attestation.digest != tally.prepared.digest:
             return replace(tally, slots={**tally.slots, author: slot}), Taken.BAD_DIGEST
-        if not _is_signed_by(attestation, author, committee):
+        if not is_well_signed(tally.prepared, author, attestation, committee):
             return tally, Taken.BAD_SIGNATURE
     tally = replace(tally, slots={**tally.slots, author: slot})
     if tally.certificate is not None:
@@ -94,9 +94,14 @@ def take(
     return replace(tally, certificate=certificate), Taken.CERTIFIED
 
 
-def _is_signed_by(attestation: Attestation, author: Identity, committee: CommitteeDocument) -> bool:
+def is_well_signed(
+    prepared: Prepared, author: Identity, attestation: Attestation, committee: CommitteeDocument
+) -> bool:
+    """Tell whether the mandate's signature is the member's, where the word carries one for this mandate."""
+    if attestation.verdict is not Verdict.ATTEST or attestation.digest != prepared.digest:
+        return True
     member = committee.member(author)
-    if member is None or attestation.digest is None or attestation.signature is None:
+    if member is None or attestation.signature is None:
         return False
     try:
         return recover_address(attestation.digest, attestation.signature) == member.attester

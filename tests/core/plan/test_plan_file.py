@@ -352,5 +352,5 @@ def test_values_that_would_not_fit_an_attestation_are_refused(
     rule = " && ".join(f"size(m{index}) > 0" for index in range(4))
     text = bridge_text.replace("[release]", f"{many}\n[release]").replace("repeated > 10000000", rule)
 
-    with pytest.raises(PlanError, match="expected metrics of at most 32768 bytes together, got up to 35584"):
+    with pytest.raises(PlanError, match="expected metrics of at most 30000 bytes together, got up to 35584"):
         compiled_from(text)

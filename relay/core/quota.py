@@ -1,0 +1,41 @@
+"""How much a member may say beside its verdicts (SPEC 6.5): what decides nothing must not fill the disk."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from relay.core.types import DecisionId, Identity, Millis
+
+__all__ = ["Quota"]
+
+MAX_WORDS: Final = 64
+"""Outcomes and voids of one member on one decision: every act and effect, and a few re-orgs."""
+MAX_COUNTED: Final = 65_536
+MAX_SIGNALS: Final = 60
+SIGNAL_SPAN_MS: Final = 3_600_000
+
+
+@dataclass(slots=True)
+class Quota:
+    """Counts what members have said; the oldest counts make room."""
+
+    _words: dict[tuple[Identity, DecisionId], int] = field(default_factory=dict)
+    _signals: dict[Identity, deque[Millis]] = field(default_factory=dict)
+
+    def takes_word(self, member: Identity, decision_id: DecisionId) -> bool:
+        """Count an outcome or void; tell whether it is within the bound."""
+        key = (member, decision_id)
+        self._words[key] = self._words.get(key, 0) + 1
+        if len(self._words) > MAX_COUNTED:
+            del self._words[next(iter(self._words))]
+        return self._words[key] <= MAX_WORDS
+
+    def takes_signal(self, member: Identity, now_ms: Millis) -> bool:
+        """Count a signal; tell whether it is within the bound per hour."""
+        times = self._signals.setdefault(member, deque(maxlen=MAX_SIGNALS))
+        if len(times) == MAX_SIGNALS and now_ms - times[0] < SIGNAL_SPAN_MS:
+            return False
+        times.append(now_ms)
+        return True
