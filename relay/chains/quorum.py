@@ -44,15 +44,18 @@ class _Answer(Generic[T]):
 class _Poll(Generic[T]):
     """One question under way.
 
-    `reserve` are the resting endpoints, asked when the others cannot agree any more.
+    `reserve` are the resting endpoints, asked when the others cannot agree any more. `is_doubtful` says that
+    there may be no answer: an endpoint that gives none has failed only once enough others gave one.
     """
 
     question: Callable[[Endpoint], Awaitable[T]]
     ballot: Ballot[T]
     reserve: list[Endpoint]
+    is_doubtful: bool = False
     answers: asyncio.Queue[_Answer[T]] = field(default_factory=asyncio.Queue)
     pending: int = 0
     problems: list[str] = field(default_factory=list)
+    excused: list[Health] = field(default_factory=list)
 
     async def next(self) -> None:
         """Take one endpoint's answer in."""
@@ -62,6 +65,18 @@ class _Poll(Generic[T]):
             self.problems.append(f"{answer.operator}: {answer.problem}")
         else:
             self.ballot.add(answer.operator, answer.value)
+            self._judge()
+
+    def failed(self, health: Health) -> None:
+        """Take in that an endpoint gave no answer."""
+        self.excused.append(health)
+        self._judge()
+
+    def _judge(self) -> None:
+        if not self.is_doubtful or self.ballot.winner is not None:
+            for health in self.excused:
+                health.failed()
+            self.excused.clear()
 
 
 class QuorumChain:
@@ -173,7 +188,8 @@ class QuorumChain:
     async def observe(
         self, headers: Sequence[Header], queries: ChainQueries
     ) -> Agreement[tuple[BlockReads, ...]]:
-        poll = self._ask(lambda endpoint: endpoint.observe(headers, queries))
+        # A block that one endpoint announced may be nobody's: who cannot read it is none the worse for it.
+        poll = self._ask(lambda endpoint: endpoint.observe(headers, queries), is_doubtful=True)
         agreed = await self._agreed(poll)
         number = headers[0].block.number
         if agreed is None:
@@ -183,11 +199,11 @@ class QuorumChain:
 
     # ---- asking
 
-    def _ask(self, question: Callable[[Endpoint], Awaitable[T]]) -> _Poll[T]:
+    def _ask(self, question: Callable[[Endpoint], Awaitable[T]], *, is_doubtful: bool = False) -> _Poll[T]:
         """Put a question to every endpoint that is not resting."""
         rested = [endpoint for endpoint in self._endpoints if self._health[endpoint.operator].is_rested()]
         reserve = [endpoint for endpoint in self._endpoints if endpoint not in rested]
-        poll = _Poll(question, Ballot(self._settings.need), reserve)
+        poll = _Poll(question, Ballot(self._settings.need), reserve, is_doubtful)
         self._put_to(rested, poll)
         return poll
 
@@ -213,7 +229,7 @@ class QuorumChain:
             async with asyncio.timeout(PATIENCE * self._settings.timeout_ms / 1000):
                 value = await poll.question(endpoint)
         except (ChainError, TimeoutError) as error:
-            health.failed()
+            poll.failed(health)
             problem = error.problem if isinstance(error, ChainError) else "no answer in time"
             poll.answers.put_nowait(_Answer(endpoint.operator, None, problem))
         else:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -12,7 +12,7 @@ from relay.chains.ballot import Ballot, agreed_prefix
 from relay.chains.health import FAILURES_BEFORE_REST, Health
 from relay.chains.quorum import QuorumChain
 from relay.core.errors import ConfigError, EndpointUnavailable, NoAgreement, WrongChain
-from relay.core.observations import ChainQueries
+from relay.core.observations import BlockReads, ChainQueries
 from relay.core.ports import ChainSettings, EndpointAddress
 from relay.core.types import BlockRef, Header
 
@@ -145,6 +145,57 @@ async def test_the_head_is_the_highest_that_enough_operators_reach():
     async with QuorumChain(settings, endpoints) as chain:
         assert (await chain.head()).value == blocks[2]
         assert (await chain.headers(0, 3)).value == tuple(blocks[:3])
+
+
+class Reader(Behind):
+    """An honest endpoint that counts the blocks it was asked to read, and reads those that it has."""
+
+    def __init__(self, operator, chain):
+        super().__init__(operator, chain)
+        self.asked = 0
+
+    async def observe(self, headers, queries):
+        self.asked += 1
+        if any(header not in self.blocks for header in headers):
+            raise EndpointUnavailable("eip155:1", "not the one asked for", operator=self.operator)
+        return tuple(BlockReads(header) for header in headers)
+
+
+@asynccontextmanager
+async def readers(*chains):
+    names = "abcd"[: len(chains)]
+    settings = ChainSettings("eip155:1", tuple(EndpointAddress(name, "") for name in names), need=2)
+    endpoints = [Reader(name, chain) for name, chain in zip(names, chains, strict=True)]
+    async with QuorumChain(settings, endpoints) as chain:
+        yield chain, endpoints
+
+
+@pytest.mark.asyncio
+async def test_made_up_heads_put_no_honest_operator_to_rest():
+    blocks, queries = [numbered(n, bytes([n]) * 32) for n in range(4)], ChainQueries("eip155:1")
+    made_up = [numbered(4, bytes([0xE0 + n]) * 32) for n in range(2 * FAILURES_BEFORE_REST)]
+
+    liars = ([*blocks, *made_up[::2]], [*blocks, *made_up[1::2]])
+    async with readers(blocks, blocks, *liars) as (chain, endpoints):
+        for header in made_up:
+            with pytest.raises(NoAgreement):
+                await chain.observe([header], queries)
+        before = [endpoint.asked for endpoint in endpoints]
+        await chain.observe([blocks[3]], queries)
+
+    assert [endpoint.asked for endpoint in endpoints] == [count + 1 for count in before]
+
+
+@pytest.mark.asyncio
+async def test_an_operator_without_blocks_that_others_read_is_put_to_rest():
+    blocks, queries = [numbered(n, bytes([n]) * 32) for n in range(4)], ChainQueries("eip155:1")
+
+    async with readers(blocks, blocks, []) as (chain, endpoints):
+        for _ in range(3 * FAILURES_BEFORE_REST):
+            await chain.observe([blocks[3]], queries)
+
+    assert [endpoint.asked for endpoint in endpoints[:2]] == [3 * FAILURES_BEFORE_REST] * 2
+    assert FAILURES_BEFORE_REST <= endpoints[2].asked < 3 * FAILURES_BEFORE_REST
 
 
 @pytest.mark.asyncio
