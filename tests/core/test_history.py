@@ -1,4 +1,4 @@
-"""The journal's bytes: every event comes back as it was, and a replay gives the same node (SPEC 7.1, INV-E)."""
+"""The journal's bytes: every event comes back as it was; a replay gives the same node (SPEC 7.1, INV-E)."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from proofs.canonical import Value, decode, encode
 from proofs.decision import decision_id, parse_decision
 from proofs.envelope import MAX_ENVELOPE_BYTES
+from proofs.errors import ProofError
 from proofs.kinds import Digest
 from proofs.mandate import Tier, mandate_digest
 from relay.core.decisions import prepare
@@ -119,10 +120,7 @@ def test_every_field_of_a_decision_gives_another_mandate_or_is_refused(stage: St
         try:
             decision = parse_decision(changed(value, path))
             altered = prepare(stage.committee.network, stage.plan, decision).digest
-        except (WireError, ValueError):
-            continue
-        except Exception as error:
-            assert type(error).__name__ in {"FieldError"}, path
+        except (WireError, ProofError):
             continue
         if altered == digest:
             same.add(path)

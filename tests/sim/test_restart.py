@@ -1,4 +1,4 @@
-"""Processes that end and begin again: at each durable write, from an older disk, in the middle of a decision."""
+"""Processes that end and begin again: at each durable write, from an older disk, in mid-decision."""
 
 from __future__ import annotations
 
