@@ -5,7 +5,6 @@ A bundle has one spelling: reading a file and writing it gives the same bytes. R
 """
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
@@ -18,6 +17,7 @@ from proofs.errors import ProofError
 from proofs.fields import FieldError, Fields, fields_of
 from proofs.kinds import ActHash, ActId, Caip2, DecisionId, Digest, Gateway, Identity, NetworkId, PlanHash
 from proofs.mandate import MAX_ACTS, ActLeaf, Mandate, Op, Tier, leaf_hash
+from proofs.nesting import bounded_json
 from proofs.terms import MAX_PLAN_BYTES
 from proofs.text import base64_text, from_base64
 from proofs.tlogproof import MAX_PROOF_CHARACTERS
@@ -46,7 +46,6 @@ MAX_RECORDS = 32_768
 MAX_CERTIFICATE_BYTES = 4_096
 MAX_SIGNATURES = 64
 MAX_KEY_CHARACTERS = 512
-_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*+"|["\[\]{}]', re.DOTALL)
 _U32 = (1 << 32) - 1
 _U64 = (1 << 64) - 1
 _T = TypeVar("_T")
@@ -182,30 +181,14 @@ _LEAF_KEYS = frozenset({"chain", "gateway", "act_id", "act_hash", "duration_s"})
 
 
 def _parse_json(data: bytes) -> Value:
-    _check_nesting(data)
     try:
+        text = bounded_json(data, max_depth=MAX_JSON_DEPTH, max_tokens=MAX_JSON_TOKENS)
         value: Value = json.loads(
-            data, object_pairs_hook=_object, parse_float=_refuse_number, parse_constant=_refuse_number
+            text, object_pairs_hook=_object, parse_float=_refuse_number, parse_constant=_refuse_number
         )
     except ValueError as error:
         raise BundleError("bundle-json", f"expected JSON, got {str(error)[:80]}") from error
     return value
-
-
-def _check_nesting(data: bytes) -> None:
-    """Count strings and brackets before anything is built: a deep nesting can end the interpreter itself."""
-    depth = 0
-    for number, match in enumerate(_TOKENS.finditer(data)):
-        token = match[0]
-        if token == b'"':
-            raise BundleError("bundle-json", "expected JSON, got a string without end")
-        if token in (b"[", b"{"):
-            depth += 1
-        elif token in (b"]", b"}"):
-            depth -= 1
-        if depth > MAX_JSON_DEPTH or number > MAX_JSON_TOKENS:
-            limits = f"nesting of {MAX_JSON_DEPTH} and {MAX_JSON_TOKENS} strings and brackets"
-            raise BundleError("bundle-json", f"expected at most {limits}, got more")
 
 
 def _object(pairs: Sequence[tuple[str, Value]]) -> dict[str, Value]:

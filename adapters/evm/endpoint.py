@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -17,7 +16,7 @@ from adapters.evm.reads import (
     compile_queries,
     gateway_transactions,
 )
-from adapters.evm.rpc import Request, Rpc, RpcError
+from adapters.evm.rpc import Request, Rpc, RpcError, read_json
 from relay.core.errors import ConfigError, WrongChain
 from relay.core.observations import BlockReads, CallValue, ChainQueries
 from relay.core.ports import ChainSettings, EndpointAddress
@@ -250,14 +249,14 @@ class EvmEndpoint:
         if message.type is not aiohttp.WSMsgType.TEXT:
             raise self._rpc.unavailable("malformed frame in a subscription")
         try:
-            frame = shapes.mapping(json.loads(message.data))
+            frame = shapes.mapping(read_json(message.data.encode()))
             if frame.get("error") is not None:
                 raise self._rpc.unavailable("subscription refused")
             if frame.get("method") == "eth_subscription":
                 return shapes.header(self._settings.chain, shapes.mapping(frame.get("params")).get("result"))
             is_newest = frame.get("id") == _NEWEST_ID
             return shapes.header(self._settings.chain, frame.get("result")) if is_newest else None
-        except (ValueError, RecursionError):
+        except ValueError:
             raise self._rpc.unavailable("malformed frame in a subscription") from None
 
 

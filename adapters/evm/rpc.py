@@ -14,11 +14,15 @@ from typing import Self
 
 import aiohttp
 
+from proofs.nesting import bounded_json
 from relay.core.errors import EndpointUnavailable
 from relay.core.ports import EndpointAddress
 from relay.core.types import Caip2
 
 MAX_ANSWER_BYTES = 32 << 20
+MAX_JSON_DEPTH = 16
+MAX_JSON_TOKENS = MAX_ANSWER_BYTES // 16
+"""Strings and brackets in one answer: logs of 0x-hex need one for every 25 bytes."""
 MAX_BATCH = 100
 """Requests in one HTTP body: what public providers allow."""
 MAX_PARALLEL = 4
@@ -42,6 +46,15 @@ class RpcError:
     code: int
     text: str
     data: object = None
+
+
+def read_json(content: bytes) -> object:
+    """What an endpoint sent, within bounds.
+
+    Raises:
+        ValueError: for anything but JSON, and for more nesting, strings and brackets than an answer needs.
+    """
+    return json.loads(bounded_json(content, max_depth=MAX_JSON_DEPTH, max_tokens=MAX_JSON_TOKENS))
 
 
 class Rpc:
@@ -146,11 +159,11 @@ class Rpc:
             ):
                 if response.status != 200:
                     raise self.unavailable(f"HTTP status {response.status}, expected 200")
-                return json.loads(await self._read(response))
+                return read_json(await self._read(response))
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise self.unavailable(f"no answer ({type(error).__name__})") from None
-        except (ValueError, RecursionError):
-            raise self.unavailable("malformed answer: no JSON") from None
+        except ValueError:
+            raise self.unavailable("malformed answer: no JSON within bounds") from None
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         content = bytearray()
@@ -161,4 +174,4 @@ class Rpc:
         return bytes(content)
 
 
-__all__ = ["MAX_ANSWER_BYTES", "MAX_BATCH", "Request", "Rpc", "RpcError"]
+__all__ = ["MAX_ANSWER_BYTES", "MAX_BATCH", "Request", "Rpc", "RpcError", "read_json"]

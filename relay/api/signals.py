@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from http import HTTPStatus
 
+from proofs.nesting import bounded_json
 from relay.api.ports import SignalRequest
 from relay.api.problems import ProblemError
 
@@ -13,6 +14,8 @@ MAX_SUBJECT_BYTES = 256
 MAX_REPORTER_BYTES = 256
 MAX_NOTE_BYTES = 4_096
 PLAN_HASH_BYTES = 32
+MAX_JSON_DEPTH = 8
+MAX_JSON_TOKENS = 256
 _KEYS = frozenset({"plan_hash", "subject", "reporter", "note"})
 
 
@@ -42,8 +45,9 @@ def _refused(where: str, expected: str, got: str) -> ProblemError:
 
 def _object(body: bytes) -> Mapping[str, object]:
     try:
-        document: object = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        text = bounded_json(body, max_depth=MAX_JSON_DEPTH, max_tokens=MAX_JSON_TOKENS)
+        document: object = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except ValueError as error:
         raise _refused("the body", "a JSON object", "something else") from error
     if not isinstance(document, dict):
         raise _refused("the body", "a JSON object", type(document).__name__)

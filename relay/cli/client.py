@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
+from proofs.nesting import bounded_json
 from relay.core.errors import ConfigError, TocsinError
 
 MAX_ANSWER_BYTES = 16 << 20
 MAX_LINE_BYTES = 1 << 20
+MAX_JSON_DEPTH = 32
+MAX_JSON_TOKENS = 1_000_000
 TIMEOUT_S = 10.0
 WATCH_TIMEOUT_S = 60.0
 """The node says at least every 15 s that it is still there."""
@@ -112,8 +115,10 @@ class NodeClient:
 
 def _object(raw: bytes) -> Mapping[str, object] | None:
     try:
-        document: object = json.loads(raw) if len(raw) <= MAX_ANSWER_BYTES else None
-    except (ValueError, RecursionError):
+        if len(raw) > MAX_ANSWER_BYTES:
+            return None
+        document: object = json.loads(bounded_json(raw, max_depth=MAX_JSON_DEPTH, max_tokens=MAX_JSON_TOKENS))
+    except ValueError:
         return None
     return {str(key): value for key, value in document.items()} if isinstance(document, dict) else None
 

@@ -90,6 +90,19 @@ async def test_nonsense_is_unavailability(hostile, name):
     assert "secret-key" not in str(refusal.value)
 
 
+DEEP = 64
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("content", ["[" * DEEP + "]" * DEEP, "[" + "[]," * 300 + "[]]"])
+async def test_more_nesting_than_an_answer_needs_is_unavailability(hostile, monkeypatch, content):
+    monkeypatch.setattr(rpc, "MAX_JSON_TOKENS", 512)
+    hostile["answer"] = served(json.loads(content))
+    async with rpc.Rpc(CHAIN, settings(hostile).endpoints[0], 2_000) as client:
+        with pytest.raises(EndpointUnavailable, match="no JSON within bounds"):
+            await client.result("eth_getLogs")
+
+
 @pytest.mark.asyncio
 async def test_a_redirect_is_not_followed_with_our_question(hostile):
     hostile["status"], hostile["headers"] = 307, {"location": "http://127.0.0.1:9/"}

@@ -203,6 +203,8 @@ async def test_a_body_that_never_ends_is_given_up(tmp_path: Path) -> None:
         (b"\xff", "a JSON object"),
         (b"[]", "a JSON object"),
         (b"[" * 10_000, "a JSON object"),
+        ({**SIGNAL, "note": json.loads("[" * 64 + "]" * 64)}, "a JSON object"),
+        ({**SIGNAL, "note": [[]] * 256}, "a JSON object"),
         (b'{"note": NaN}', "a JSON object"),
         (json.dumps(SIGNAL)[:-1].encode() + b', "note": "again"}', "a JSON object"),
         ({**SIGNAL, "urgent": True}, "unknown 'urgent'"),
