@@ -18,7 +18,7 @@ from relay.app.inbox import Inbox
 from relay.app.pump import Pump
 from relay.app.reports import Reports
 from relay.app.shells import Shells, open_shells
-from relay.app.watch import Timeline, Watch, expose_lane, set_gauges
+from relay.app.watch import Meter, Timeline, Watch, expose_lane, set_gauges
 from relay.config import NodeConfig
 from relay.core.errors import TocsinError
 from relay.core.events import PeersSeen, SignalTold, Started
@@ -65,9 +65,10 @@ async def _serve(
     timeline = Timeline(_wall_clock_us)
     async with AsyncExitStack() as stack:
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        inputs = Pump(node, shells.journal, shells.bundles.heard, _wall_clock_ms)
+        meter = Meter(telemetry.metrics, _wall_clock_us)
+        inputs = Pump(node, shells.journal, shells.bundles.heard, meter)
         api = await stack.enter_async_context(_api(config, shells, telemetry, timeline, inputs))
-        watch = Watch(node, timeline, lambda name: api.publish("incident", {"id": name}))
+        watch = Watch(node, timeline, telemetry.metrics, lambda name: api.publish("incident", {"id": name}))
         tools = Tools(
             committee=shells.committee,
             signer=shells.signer,

@@ -38,13 +38,18 @@ PLAN_FILES: Final = "*.plan.toml"
 RECENT_HEADERS: Final = 256
 
 
-def load_committee(config: NodeConfig, telemetry: Telemetry) -> CommitteeDocument:
-    """Read the committee in force: the newest epoch of the signed chain.
+def load_committee(config: NodeConfig, telemetry: Telemetry, now_s: int) -> CommitteeDocument:
+    """Read the committee in force: the newest epoch of the signed chain whose time has come.
 
     Raises:
         ConfigError: a file is wrong or unsigned, or the committee is unfit and the network is no demo.
     """
-    committee = load_committee_chain(config.directory.committee)[-1].document
+    chain = [signed.document for signed in load_committee_chain(config.directory.committee)]
+    begun = [document for document in chain if document.activates_at <= now_s]
+    if not begun:
+        where = str(config.directory.committee)
+        raise ConfigError(where, f"expected an epoch in force, got one from {chain[0].activates_at} on")
+    committee = begun[-1]
     if config.demo != committee.demo:
         where = f"{config.directory.node_file}: network.demo"
         raise ConfigError(

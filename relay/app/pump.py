@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+from relay.app.watch import Meter
 from relay.core.effects import Effect, Notice
 from relay.core.effects import LogEntry as Logged
 from relay.core.events import Event, Received, Signed, Started, Ticked
@@ -34,12 +35,12 @@ class Pump:
         node: Node,
         journal: Journal,
         heard: Callable[[Event], None],
-        clock: Callable[[], Millis],
+        meter: Meter,
     ) -> None:
         self.node = node
         self._journal = journal
         self._heard = heard
-        self._clock = clock
+        self._meter = meter
         self._inputs: asyncio.Queue[Event] = asyncio.Queue(MAX_WAITING)
 
     async def put(self, event: Event) -> None:
@@ -55,6 +56,9 @@ class Pump:
         await perform(await self._turn([started]))
         while True:
             await perform(await self._turn(await self._batch()))
+
+    def _clock(self) -> Millis:
+        return Millis(self._meter.clock_us() // 1_000)
 
     async def _batch(self) -> list[Event]:
         """Take what is waiting, or the tick that the node wants, whichever comes first."""
@@ -83,8 +87,10 @@ class Pump:
                 self._heard(event)
         envelopes = self._envelopes(kept, effects)
         # DURABLE: events and log entries in one commit, and nothing leaves before it.
+        began_us = self._meter.clock_us()
         if kept or envelopes:
             await self._journal.append([event_to_bytes(event) for event in kept], envelopes)
+        self._meter.turned(batch, effects, self._meter.clock_us() - began_us if kept else 0)
         return effects
 
     def _envelopes(self, kept: Sequence[Event], effects: Sequence[Effect]) -> list[StoredEnvelope]:

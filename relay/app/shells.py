@@ -52,7 +52,7 @@ async def open_shells(
         TocsinError: a file, a key, the disk, an address or an endpoint is not as it must be.
     """
     directory = config.directory
-    committee = load_committee(config, telemetry)
+    committee = load_committee(config, telemetry, clock() // 1_000)
     adapters = load_adapters()
     plans = load_plans(config, adapters)
     limits = DiskLimits(

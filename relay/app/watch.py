@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from relay.core.effects import Effect
+from relay.core.events import EndpointDisagreed, Event
 from relay.core.incidents import incidents
 from relay.core.node import Node
 from relay.core.types import DecisionId
@@ -13,7 +15,7 @@ from relay.gossip import Lane
 from relay.journal import Journal
 from relay.telemetry import Kind, Metric, Metrics
 
-__all__ = ["Timeline", "Watch", "expose_lane", "set_gauges"]
+__all__ = ["Meter", "Timeline", "Watch", "expose_lane", "set_gauges"]
 
 MAX_TIMELINE: Final = 4_096
 LANE_DROPS: Final = Metric(
@@ -35,12 +37,35 @@ class Timeline:
         self.at_us.setdefault(decision_id, {}).setdefault(step, self.clock_us())
 
 
+class Meter:
+    """Counts what passes the pump."""
+
+    def __init__(self, metrics: Metrics, clock_us: Callable[[], int]) -> None:
+        self._metrics = metrics
+        self.clock_us = clock_us
+
+    def turned(self, batch: Sequence[Event], effects: Sequence[Effect], commit_us: int) -> None:
+        """Take one turn of the pump; `commit_us` is 0 where nothing went to disk."""
+        for event in batch:
+            self._metrics.count("events", event=type(event).__name__)
+            if isinstance(event, EndpointDisagreed):
+                for operator in event.operators:
+                    self._metrics.count("endpoint_disagreements", chain=event.chain, operator=operator)
+        for effect in effects:
+            self._metrics.count("effects", effect=type(effect).__name__)
+        if commit_us:
+            self._metrics.observe("journal_commit_seconds", commit_us / 1_000_000)
+
+
 class Watch:
     """Turns the node's effects into updates and times."""
 
-    def __init__(self, node: Node, timeline: Timeline, publish: Callable[[str], None]) -> None:
+    def __init__(
+        self, node: Node, timeline: Timeline, metrics: Metrics, publish: Callable[[str], None]
+    ) -> None:
         self._node = node
         self._timeline = timeline
+        self._metrics = metrics
         self._publish = publish
 
     def judged(self, decision_id: bytes) -> None:
@@ -50,8 +75,13 @@ class Watch:
     def changed(self, decision_id: bytes) -> None:
         """Take note that a decision's state has changed."""
         entry = self._node.book.entry_of(DecisionId(decision_id))
-        if entry is not None and entry.tally.certificate is not None:
+        times = self._timeline.at_us.get(decision_id, {})
+        if entry is not None and entry.tally.certificate is not None and "certified" not in times:
             self._timeline.note(decision_id, "certified")
+            times = self._timeline.at_us[decision_id]
+            if "judged" in times:
+                took_s = (times["certified"] - times["judged"]) / 1_000_000
+                self._metrics.observe("edge_to_certificate_seconds", took_s)
         self._publish(decision_id.hex())
 
 

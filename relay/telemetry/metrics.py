@@ -47,9 +47,6 @@ CATALOGUE = (
         "Calls to gateways, by chain and what became of them.",
         ("chain", "status"),
     ),
-    Metric(
-        "endpoint_errors", Kind.COUNTER, "Unusable answers, by chain and operator.", ("chain", "operator")
-    ),
     Metric("endpoint_disagreements", Kind.COUNTER, "Answers unlike the quorum's.", ("chain", "operator")),
     Metric("head_number", Kind.GAUGE, "Newest block read by quorum.", ("chain",)),
     Metric("head_timestamp_seconds", Kind.GAUGE, "Its timestamp.", ("chain",)),
@@ -57,13 +54,7 @@ CATALOGUE = (
     Metric("open_incidents", Kind.GAUGE, "Incidents not yet closed."),
     Metric("journal_free_bytes", Kind.GAUGE, "Free space where the journal lives."),
     Metric("log_size", Kind.GAUGE, "Entries of the audit log."),
-    Metric(
-        "edge_to_certificate_seconds", Kind.HISTOGRAM, "From the first own attestation to the certificate."
-    ),
-    Metric(
-        "certificate_to_landed_seconds", Kind.HISTOGRAM, "From certificate to the gateway event.", ("chain",)
-    ),
-    Metric("block_read_seconds", Kind.HISTOGRAM, "One block read by quorum.", ("chain",)),
+    Metric("edge_to_certificate_seconds", Kind.HISTOGRAM, "From our own verdict to the certificate."),
     Metric("journal_commit_seconds", Kind.HISTOGRAM, "One group commit."),
 )
 
