@@ -15,7 +15,8 @@ from tests.sim.liars import Mallory, Silent
 from tests.sim.plans import AWAY, HOME, REARM_S
 from tests.sim.town import Town, Weather
 
-SEEDS = tuple(range(int(os.environ.get("TOCSIN_SIM_SEEDS", "6"))))
+SEEDS = range(int(os.environ.get("TOCSIN_SIM_SEEDS", "4")))
+MORE_SEEDS = range(int(os.environ.get("TOCSIN_SIM_MORE_SEEDS", "12")))
 FIRST_SEED = int(os.environ.get("TOCSIN_SIM_FIRST_SEED", "1000"))
 
 
@@ -64,11 +65,21 @@ def slots_decided(town: Town, host: Host, subject: str) -> set[int]:
 
 @pytest.mark.parametrize("number", SEEDS)
 def test_whatever_happens_no_promise_is_broken_and_calm_brings_protection_in_every_slot(number: int) -> None:
-    seed = FIRST_SEED + number
-    print(f"TOCSIN_SIM_FIRST_SEED={seed} TOCSIN_SIM_SEEDS=1")
+    campaign(FIRST_SEED + number, size=4)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("number", MORE_SEEDS)
+def test_so_it_is_with_seven_members_and_two_liars(number: int) -> None:
+    campaign(FIRST_SEED + 500 + number, size=7)
+
+
+def campaign(seed: int, *, size: int) -> None:
+    """Run one town through a storm, a calm and the end of its incident."""
+    print(f"TOCSIN_SIM_FIRST_SEED={seed} TOCSIN_SIM_SEEDS=1, {size} members")
     chance = random.Random(seed)
-    size, f = chance.choice(((4, 1), (4, 1), (7, 2)))
-    liars = [chance.choice((Mallory, Mallory, Silent)) for _ in range(f)]
+    liars = [chance.choice((Mallory, Mallory, Silent)) for _ in range((size - 1) // 3)]
     town = Town(chance, size=size, liars=liars, late=chance.choice((0, 1)))
     town.checks.append(Witness())
     town.burn(100)

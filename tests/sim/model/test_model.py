@@ -25,7 +25,7 @@ from tests.sim.model.terms import (
 )
 from tests.sim.model.world import broken_by, first_broken
 
-SCHEDULES = int(os.environ.get("TOCSIN_MODEL_SCHEDULES", "400"))
+SCHEDULES = int(os.environ.get("TOCSIN_MODEL_SCHEDULES", "300"))
 CALM = Conditions((0, -2), (2,), Budget(400, fast=70, all=200, fast_records=3))
 
 WITHHELD_RELEASE = Schedule(
