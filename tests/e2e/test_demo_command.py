@@ -1,0 +1,152 @@
+"""`tocsin demo` as a stranger runs it: one command, one JSON object, nothing left behind."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from adapters.evm.demo.scenario import COLUMNS, Kind
+from relay.cli.settings import Answer
+from tests.cli.calls import tocsin
+from tests.e2e.scene import short
+
+pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("network")]
+
+WAIT_S = 600
+RELAYS = 4
+KEYS: Mapping[str, type | tuple[type, ...]] = {
+    "schema": str,
+    "contained": bool,
+    "verified": bool,
+    "false_triggers": int,
+    "quiet_hours": (int, float),
+    "certificate_kind": str,
+    "certificate_ms": (int, float),
+    "containment_blocks": dict,
+    "value_out_usd": (int, float),
+    "value_saved_usd": (int, float),
+    "acts": list,
+    "bundle": str,
+    "policy": str,
+    "log_dir": str,
+}
+ACT_KEYS: Mapping[str, type] = {
+    "chain": str,
+    "act": str,
+    "tx": str,
+    "block": int,
+    "gas": int,
+    "effect": str,
+}
+
+
+@pytest.fixture
+def events(tmp_path: Path, seed: int) -> Path:
+    """A short recording: what `--events` takes."""
+    scenario = short(seed % 2**32, thefts=20)
+    file = tmp_path / "events.csv"
+    with file.open("w", newline="", encoding="utf-8") as output:
+        writer = csv.writer(output)
+        writer.writerow(COLUMNS)
+        for step in scenario.steps:
+            chain, label = "far" if step.kind is Kind.BURN else "near", "attack" if step.is_attack else ""
+            row = (step.timestamp, chain, step.kind, step.withdrawal_id, step.token, step.amount)
+            writer.writerow((*row, step.value_usd, label))
+    return file
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "relay.cli", "demo", *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def processes() -> dict[int, tuple[int, str]]:
+    """All processes of this machine that run: pid → (parent, command line)."""
+    found: dict[int, tuple[int, str]] = {}
+    for folder in Path("/proc").iterdir():
+        try:
+            state, parent, *_ = (folder / "stat").read_text().rpartition(")")[2].split()
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except (OSError, ValueError):
+            continue  # no process, or one that has just ended
+        if state != "Z":
+            found[int(folder.name)] = (int(parent), command)
+    return found
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """The processes that one has started, directly or not, with their command lines."""
+    running, found = processes(), {pid: ""}
+    while True:
+        more = {
+            child: command
+            for child, (parent, command) in running.items()
+            if parent in found and child not in found
+        }
+        if not more:
+            del found[pid]
+            return found
+        found |= more
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {WAIT_S} s in vain: {what}"
+        os.sched_yield()
+
+
+def test_the_demonstration_contains_the_attack_and_proves_it(events: Path) -> None:
+    seen: dict[int, str] = {}
+    with start("--json", "--events", events, "--pace", 0.5) as process:
+        wait_for(lambda: note(seen, process.pid) >= RELAYS or process.poll() is not None, "four relays run")
+        out, err = process.communicate(timeout=WAIT_S)
+
+    assert process.returncode == Answer.YES, err[-3_000:]
+    report = json.loads(out)
+    for key, kind in KEYS.items():
+        assert isinstance(report[key], kind), key
+    assert report["schema"] == "tocsin/demo/1"
+    assert (report["contained"], report["verified"], report["false_triggers"]) == (True, True, 0)
+    assert len(report["containment_blocks"]) == 2
+    assert report["value_saved_usd"] > 0
+    for act in report["acts"]:
+        assert {key: type(act[key]) for key in ACT_KEYS} == ACT_KEYS
+    assert (Path(report["log_dir"]) / "checkpoint").read_text().startswith("demo/")
+    assert tocsin("audit", "verify", report["bundle"], "--policy", report["policy"]).code == Answer.YES
+    assert not seen.keys() & processes().keys(), "a process was left behind"
+
+
+def test_ctrl_c_leaves_no_process_behind(events: Path) -> None:
+    seen: dict[int, str] = {}
+    with start("--json", "--events", events) as process:
+        wait_for(lambda: note(seen, process.pid) >= RELAYS or process.poll() is not None, "four relays run")
+
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=WAIT_S)
+
+    assert process.returncode == Answer.INTERRUPTED, err[-3_000:]
+    assert len(seen) > RELAYS
+    assert out == ""
+    assert "Traceback" not in err
+    assert not seen.keys() & processes().keys(), "a process was left behind"
+
+
+def note(seen: dict[int, str], pid: int) -> int:
+    """Remember the descendants; gives how many relays are among those seen so far."""
+    seen |= descendants(pid)
+    return sum(1 for command in seen.values() if "relay.cli" in command and " run" in command)
