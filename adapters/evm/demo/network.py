@@ -188,12 +188,14 @@ class Network:
 
 
 @asynccontextmanager
-async def make_network(home: Path, chains: Sequence[Caip2]) -> AsyncIterator[Network]:
+async def make_network(
+    home: Path, chains: Sequence[Caip2], names: Sequence[str] = MEMBERS
+) -> AsyncIterator[Network]:
     """Make keys, committee and directories of the members under `home`."""
     passphrase = os.urandom(16).hex()
-    ports = _free_ports(2 * len(MEMBERS))
+    ports = _free_ports(2 * len(names))
     members: list[Member] = []
-    for number, name in enumerate(MEMBERS):
+    for number, name in enumerate(names):
         directory = NodeDirectory(home / name, NETWORK)
         directory.path.mkdir(parents=True)
         public = await asyncio.to_thread(generate, directory.keys, Secret(passphrase.encode()), cost=CHEAP)
