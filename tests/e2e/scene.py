@@ -19,6 +19,8 @@ from rich.console import Console
 
 from adapters.evm import shapes
 from adapters.evm.demo.network import (
+    FINALITY,
+    MEMBERS,
     OPERATORS,
     Member,
     Network,
@@ -265,8 +267,13 @@ def statements(member: Member) -> dict[tuple[bytes, int], bytes]:
 
 
 @asynccontextmanager
-async def open_scene(home: Path, *, seed: int, chain_ids: tuple[int, int]) -> AsyncIterator[Scene]:
-    """Start everything, play the quiet part, and stop everything at the end."""
+async def open_scene(
+    home: Path, *, seed: int, chain_ids: tuple[int, int], names: Sequence[str] = MEMBERS, depth: int = 6
+) -> AsyncIterator[Scene]:
+    """Start everything, play the quiet part, and stop everything at the end.
+
+    A block is final for every member when `depth` blocks stand above it.
+    """
     scenario = short(seed)
     async with AsyncExitStack() as stack:
         settings = [
@@ -274,12 +281,15 @@ async def open_scene(home: Path, *, seed: int, chain_ids: tuple[int, int]) -> As
             for chain_id in chain_ids
         ]
         near, far = [await stack.enter_async_context(start_anvil(each)) for each in settings]
-        network = await stack.enter_async_context(make_network(home, [near.chain, far.chain]))
+        network = await stack.enter_async_context(make_network(home, [near.chain, far.chain], names))
         world = await build_world(
             Driver(near), Driver(far), scenario, network.committee, submitters_of(network)
         )
         proxies = [await stack.enter_async_context(start_proxies(anvil)) for anvil in (near, far)]
         network.prepare(world.plan_texts, proxies, BLOCK_TIME_MS)
+        for member in network.members:
+            text = member.directory.node_file.read_text()
+            member.directory.node_file.write_text(text.replace(FINALITY, f"depth:{depth}"))
         stack.push_async_callback(network.stop)
         scene = Scene(scenario, world, network, {each.chain: each for each in proxies}, Bridge(world), 0)
         for member in network.members:
