@@ -109,6 +109,16 @@ def test_any_held_anchor_is_attested_whoever_proposes_it() -> None:
     ]
 
 
+def test_a_block_at_which_the_rule_is_true_but_not_held_is_no_anchor() -> None:
+    stage = ready(hold=3)
+    stage.run(stage.block(500), stage.block(), stage.block())
+    stage.run(stage.block(-500), stage.block(500))
+
+    assert asked(stage, stage.attests("bob", stage.decision(stage.blocks[5]))) == [
+        "dissent drained/0 fast at 6"
+    ]
+
+
 def test_a_full_decision_waits_for_the_anchor_to_be_final() -> None:
     stage = ready()
     stage.run(stage.block(500), stage.block())
