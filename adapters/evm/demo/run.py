@@ -36,6 +36,8 @@ DENSE_BLOCKS: Final = 12
 """So many blocks of the attack are mined one by one in any case, so that every member's reading is final."""
 CATCH_UP_S: Final = 600.0
 BUNDLE_S: Final = 60.0
+FAST_MANDATE_S: Final = 1_800
+"""How long the plans' fast mandates can be used (core SPEC 4.2, 7.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +220,7 @@ class Demonstration:
     async def _audit(self, world: World, network: Network, watcher: Watcher) -> _Evidence:
         """Take the bundle from a member that submitted nothing, and verify it offline, policy pinned."""
         member = await self._bystander(world, network, watcher)
+        await _outlive(world)
         policy = network.policy().encode()
         (self._options.home / "policy.txt").write_bytes(policy)
         path = self._options.home / "bundle.json"
@@ -235,8 +238,10 @@ class Demonstration:
         return _Evidence(path, member, verified=True, failed_check="")
 
     async def _first_certified(self, member: Member, watcher: Watcher) -> str:
+        """Give the decision that took effect first: its full copy, of the same anchor, is published later."""
         sightings = await watcher.sightings(member)
-        return next((each.id for each in sightings if each.certified and each.parent is None), "0" * 64)
+        rooted = [each for each in sightings if each.certified and each.parent is None and each.acts]
+        return next((each.id for each in rooted), "0" * 64)
 
     async def _bystander(self, world: World, network: Network, watcher: Watcher) -> Member:
         senders: set[str] = set()
@@ -304,6 +309,12 @@ class Demonstration:
         home = network.members[0].directory.home
         self._show.say(f"for example: tocsin --home {home} incident list · Ctrl-C ends it")
         await asyncio.Event().wait()
+
+
+async def _outlive(world: World) -> None:
+    """Let time pass until no fast mandate can be used any more: the logs keep them back until then."""
+    for driver in (world.near, world.far):
+        await driver.block(await driver.next_time() + FAST_MANDATE_S)
 
 
 async def _mine(driver: Driver, timestamp: int, calls: Sequence[Call]) -> bool:
