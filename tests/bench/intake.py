@@ -1,0 +1,211 @@
+"""What one core takes in: frames as the lane hands them over, until they are verified, counted and on disk.
+
+A member of a committee of fifty hears attestations of many decisions, every one well signed, and counts them up to
+the certificates. Its inbox, node, pump and journal are the real ones; the lane is a list of frames. The peer is
+PyNaCl's bare verification of the same envelopes' signatures, in the same run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from nacl.signing import VerifyKey
+
+from proofs.committee import CommitteeDocument, CommitteeMember, CommitteeStatement, build_committee
+from proofs.decision import Decision
+from proofs.envelope import parse_envelope, signing_bytes
+from proofs.hashes import sha256
+from proofs.mandate import Op, Tier
+from relay.app.inbox import Inbox
+from relay.app.pump import Pump
+from relay.app.watch import Meter
+from relay.core.decisions import prepare
+from relay.core.effects import Effect
+from relay.core.events import BlockObserved, Event, Received, Started
+from relay.core.node import Node, NodeSettings
+from relay.core.types import Digest, Millis
+from relay.gossip import Mail
+from relay.journal import DiskLimits, Journal
+from relay.keys import KdfCost, Secret, generate, open_signer
+from relay.telemetry import Log, Metrics, Telemetry
+from tests.bench.figure import Figure, Goal
+from tests.sim.chain import GENESIS_S, ChainTerms, make_chains
+from tests.sim.keys import Keys
+from tests.sim.plans import AWAY, HOME, sim_plans
+
+__all__ = ["measure"]
+
+MEMBERS = 50
+DECISIONS = 60
+"""One member may bring up 64 that nobody else knows."""
+GOAL_SHARE = 0.30
+BLOCKS = 4
+ROUNDS = 3
+_LIMITS = DiskLimits(min_free_bytes=0, ballast_bytes=0)
+
+
+class Given:
+    """A lane on which everything has arrived already."""
+
+    def __init__(self, mail: Sequence[Mail]) -> None:
+        self._mail = iter(mail)
+
+    def __aiter__(self) -> Given:
+        return self
+
+    async def __anext__(self) -> Mail:
+        for mail in self._mail:
+            return mail
+        raise StopAsyncIteration
+
+
+async def measure(seed: int = 1) -> list[Figure]:
+    """Measure several times, and give the median run."""
+    committee, keys = _committee()
+    frames = _frames(committee, keys, random.Random(seed))
+    runs = []
+    for _ in range(ROUNDS):
+        bare_per_s = _bare(frames)
+        with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as folder:
+            runs.append((await _intake(Path(folder), committee, keys[0], frames), bare_per_s))
+    runs.sort(key=lambda run: run[0] / run[1])
+    per_s, bare_per_s = runs[len(runs) // 2]
+    return [
+        Figure(
+            "attestation intake, frame to disk",
+            per_s,
+            "1/s",
+            floor=bare_per_s,
+            floor_name="PyNaCl verifications",
+            goal=GOAL_SHARE,
+            side=Goal.AT_LEAST,
+            judged="ratio",
+        )
+    ]
+
+
+def _committee() -> tuple[CommitteeDocument, list[Keys]]:
+    keys = [Keys(f"member-{number:02d}") for number in range(MEMBERS)]
+    members = tuple(
+        CommitteeMember(
+            identity=each.identity,
+            attester=each.attester,
+            log=sha256(b"log" + each.identity),
+            cosigner=sha256(b"cosigner" + each.identity),
+            name=each.name,
+            operator=f"operator of {each.name}",
+            addresses=(),
+            providers={},
+        )
+        for each in keys
+    )
+    statement = CommitteeStatement(
+        name="bench", committee_epoch=1, key_epoch=1, activates_at=0, demo=False, genesis=None, members=members
+    )
+    return build_committee(statement), keys
+
+
+def _frames(committee: CommitteeDocument, keys: Sequence[Keys], chance: random.Random) -> list[Mail]:
+    """Attestations of everybody but the first member, of decisions whose anchors are just ahead of the head."""
+    bridge = sim_plans()[0]
+    chain = make_chains(sim_plans(), committee, _terms())[HOME]
+    chain.mine()
+    mail: list[Mail] = []
+    for number in range(DECISIONS):
+        anchor = replace(
+            chain.head,
+            hash=Digest(chance.randbytes(32)),
+            number=BLOCKS + 1 + number,
+            timestamp=GENESIS_S + 12 * BLOCKS + 1 + number,
+        )
+        decision = Decision(
+            op=Op.PROTECT,
+            plan_hash=bridge.plan.hash,
+            subject="unbacked",
+            rung=0,
+            tier=Tier.FAST,
+            anchor=anchor,
+            key_epoch=committee.key_epoch,
+            parent=None,
+        )
+        prepared = prepare(committee.network, bridge, decision)
+        for each in keys[1:]:
+            envelope, _ = each.attest(prepared, committee, GENESIS_S * 1_000)
+            mail.append(Mail(each.identity, envelope.raw))
+    chance.shuffle(mail)
+    return mail
+
+
+def _terms() -> tuple[ChainTerms, ...]:
+    return (ChainTerms(HOME, block_s=12, final_depth=4), ChainTerms(AWAY, block_s=12, final_depth=4))
+
+
+def _bare(frames: Sequence[Mail]) -> float:
+    """Bare verifications per second of the frames' own signatures."""
+    envelopes = [parse_envelope(each.frame) for each in frames]
+    keys = {each.peer: VerifyKey(each.peer) for each in frames}
+    signed = [(keys[each.fields.author], signing_bytes(each.payload), each.signature) for each in envelopes]
+    began_s = time.perf_counter()
+    for key, message, signature in signed:
+        key.verify(message, signature)
+    return len(signed) / (time.perf_counter() - began_s)
+
+
+async def _intake(home: Path, committee: CommitteeDocument, me: Keys, frames: Sequence[Mail]) -> float:
+    """Frames per second through inbox, node and journal."""
+
+    def clock_us() -> int:
+        return GENESIS_S * 1_000_000
+
+    def clock() -> Millis:
+        return Millis(GENESIS_S * 1_000)
+
+    node = _node(committee, me)
+    passphrase = Secret(b"bench")
+    generate(home / "keys", passphrase, cost=KdfCost(passes=1, memory_bytes=8 << 10))
+    done, heard = asyncio.Event(), 0
+
+    def on_heard(event: Event) -> None:
+        nonlocal heard
+        heard += isinstance(event, Received)
+
+    async def perform(effects: Sequence[Effect]) -> None:
+        if heard == len(frames):
+            done.set()
+
+    with (home / "log").open("w") as log:
+        telemetry = Telemetry(Log(log, clock=clock))
+        async with (
+            Journal.open(home / "journal.sqlite", clock=clock, limits=_LIMITS) as journal,
+            open_signer(home / "keys", guard_path=home / "guard.sqlite", passphrase=passphrase) as signer,
+            asyncio.timeout(120),
+            asyncio.TaskGroup() as group,
+        ):
+            pump = Pump(node, journal, on_heard, Meter(Metrics(), clock_us))
+            inbox = Inbox(committee, journal, signer, telemetry, clock)
+            pumping = group.create_task(pump.run(Started(clock(), 1, bytes(16)), perform))
+            began_s = time.perf_counter()
+            await inbox.run(Given(frames), pump.put)
+            await done.wait()
+            took_s = time.perf_counter() - began_s
+            pumping.cancel()
+    return len(frames) / took_s
+
+
+def _node(committee: CommitteeDocument, me: Keys) -> Node:
+    """A node that has read the first blocks, in which the plan comes into force."""
+    plans = sim_plans()
+    chains = make_chains(plans, committee, _terms())
+    node = Node(NodeSettings(me.identity, committee, plans, {HOME: 12_000, AWAY: 12_000}))
+    for chain in chains.values():
+        for _ in range(BLOCKS):
+            chain.mine()
+        for reads in chain.blocks:
+            node.advance(BlockObserved(reads, 2, 3, chain.head))
+    return node
