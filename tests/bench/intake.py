@@ -1,6 +1,6 @@
 """What one core takes in: frames as the lane hands them over, until they are verified, counted and on disk.
 
-A member of a committee of fifty hears attestations of many decisions, every one well signed, and counts them up to
+A member of a committee of thirteen hears attestations of many decisions, every one well signed, and counts them up to
 the certificates. Its inbox, node, pump and journal are the real ones; the lane is a list of frames. The peer is
 PyNaCl's bare verification of the same envelopes' signatures, in the same run.
 """
@@ -41,12 +41,12 @@ from tests.sim.plans import AWAY, HOME, sim_plans
 
 __all__ = ["measure"]
 
-MEMBERS = 50
+MEMBERS = 13
 DECISIONS = 60
 """One member may bring up 64 that nobody else knows."""
 GOAL_SHARE = 0.30
 BLOCKS = 4
-ROUNDS = 3
+ROUNDS = 5
 _LIMITS = DiskLimits(min_free_bytes=0, ballast_bytes=0)
 
 
