@@ -25,6 +25,8 @@ _MANDATE = "(bytes32,uint32,uint8,bytes32,uint8,bytes32,bytes32,uint64,uint64)"
 _EXECUTE = (_MANDATE, "bytes32", "uint64", "bytes32[]", "bytes")
 EXECUTE_SELECTOR = selector("execute", _EXECUTE)
 EXPIRE_SELECTOR = selector("expire", ("bytes32",))
+NOOP_ANSWER = bytes(32)
+"""What the gateway's `execute` returns where it recorded nothing (`Result.NOOP`)."""
 
 
 def gateway_of(text: str, where: str = "gateway") -> Gateway:
@@ -132,6 +134,7 @@ __all__ = [
     "EXECUTE_SELECTOR",
     "EXPIRE_SELECTOR",
     "MAX_GAS_CAP",
+    "NOOP_ANSWER",
     "act_id",
     "address_text",
     "encode_act",

@@ -27,9 +27,13 @@ GAS_LIMIT_CAP = 1 << 24
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """One endpoint's view, or several put together. `refusal` is None where the simulation succeeds."""
+    """One endpoint's view, or several put together.
+
+    `refusal` is None where the simulation succeeds, `is_needless` where it succeeds and changes nothing.
+    """
 
     refusal: str | None
+    is_needless: bool
     latest: int
     pending: int
     balance_wei: int
@@ -39,7 +43,7 @@ class Quote:
     @property
     def key(self) -> tuple[object, ...]:
         """What endpoints at one head give alike."""
-        return self.refusal, self.latest, self.pending, self.balance_wei
+        return self.refusal, self.is_needless, self.latest, self.pending, self.balance_wei
 
     @property
     def cost_wei(self) -> int:
@@ -49,13 +53,14 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A call to be quoted."""
+    """A call to be quoted. `needless` is what it answers where it would change nothing, if it can say so."""
 
     chain: Caip2
     sender: str
     to: str
     data: bytes
     errors: Mapping[bytes, str]
+    needless: bytes | None = None
 
     def requests(self) -> list[Request]:
         call = {"from": self.sender, "to": self.to, "data": "0x" + self.data.hex()}
@@ -88,6 +93,7 @@ async def ask_quote(rpc: Rpc, question: Question) -> Quote:
         base = shapes.mapping(block).get("baseFeePerGas")
         return Quote(
             refusal=_refusal(simulated, question.errors),
+            is_needless=_is_needless(simulated, question.needless),
             latest=_number(latest),
             pending=_number(pending),
             balance_wei=_number(balance, 256),
@@ -112,6 +118,10 @@ def _refusal(simulated: object, errors: Mapping[bytes, str]) -> str | None:
     return refusal_reason(simulated, errors)
 
 
+def _is_needless(simulated: object, needless: bytes | None) -> bool:
+    return needless is not None and isinstance(simulated, str) and shapes.octets(simulated) == needless
+
+
 def _gas(estimate: object) -> int:
     needed = 0 if isinstance(estimate, RpcError) else shapes.quantity(estimate)
     return min(max(needed + needed // 4 + GAS_MARGIN, GAS_FLOOR), GAS_LIMIT_CAP)
@@ -122,12 +132,15 @@ def combined(quotes: Sequence[Quote], need: int) -> Quote:
 
     Of equally many verdicts the one to go: protection beats gas.
     """
-    goes = [quote for quote in quotes if quote.refusal is None]
+    goes = [quote for quote in quotes if quote.refusal is None and not quote.is_needless]
+    needless = [quote for quote in quotes if quote.is_needless]
     refusals = [quote.refusal for quote in quotes if quote.refusal is not None]
-    refused = len(refusals) > len(goes)
-    basis = quotes if refused else goes
+    is_refused = len(refusals) > max(len(goes), len(needless))
+    is_needless = not is_refused and len(needless) > len(goes)
+    basis = quotes if is_refused or is_needless else goes
     return Quote(
-        refusal=most_frequent(refusals)[0] if refused else None,
+        refusal=most_frequent(refusals)[0] if is_refused else None,
+        is_needless=is_needless,
         latest=reached_by([quote.latest for quote in quotes], need),
         pending=reached_by([quote.pending for quote in quotes], need),
         balance_wei=reached_by([quote.balance_wei for quote in quotes], need),

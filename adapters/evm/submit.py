@@ -1,7 +1,7 @@
 """The last mile: simulate, send to every endpoint, raise the fee while it does not land, check the effect.
 
-A call that the simulation refuses costs nothing. No endpoint alone can stop a call, fake its landing, or
-set its price.
+A call that the simulation refuses, or that would change nothing now, costs nothing. No endpoint alone can
+stop a call, fake its landing, or set its price.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from adapters.evm import crowd, shapes
-from adapters.evm.encode import address_text, gateway_calldata
+from adapters.evm.encode import NOOP_ANSWER, address_text, gateway_calldata
 from adapters.evm.gateway_events import GATEWAY_TOPICS, PLAN_SET
 from adapters.evm.nonces import Nonces
 from adapters.evm.quotes import Question, Quote, agree, ask_quote, combined
@@ -96,6 +96,7 @@ class EvmSubmitter:
             address_text(call.gateway),
             gateway_calldata(call),
             self._errors,
+            NOOP_ANSWER if isinstance(call, Execute) else None,
         )
         try:
             quote = await self._quote(question)
@@ -103,6 +104,8 @@ class EvmSubmitter:
             return Submission(SubmissionStatus.UNAVAILABLE, reason=error.problem)
         if quote.refusal is not None:
             return Submission(SubmissionStatus.REFUSED, reason=quote.refusal)
+        if quote.is_needless:
+            return Submission(SubmissionStatus.NEEDLESS, reason="already protected")
         async with self._nonces.lock:
             sent = await self._send_first(question, quote)
         if isinstance(sent, Submission):

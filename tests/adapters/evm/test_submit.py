@@ -369,8 +369,8 @@ def test_fees_rise_by_a_quarter_up_to_the_cap():
     assert fees.tip_wei <= fees.most_wei
 
 
-def quote(refusal=None, latest=3, gas=100, fee=10):
-    return Quote(refusal, latest, latest, 10**18, gas, Fees(fee, 1))
+def quote(refusal=None, latest=3, gas=100, fee=10, needless=False):
+    return Quote(refusal, needless, latest, latest, 10**18, gas, Fees(fee, 1))
 
 
 def test_one_quote_among_three_moves_no_number():
@@ -379,3 +379,14 @@ def test_one_quote_among_three_moves_no_number():
         assert combined([honest, liar, honest], 2) == honest
     assert combined([quote("no"), quote("no"), honest], 2).refusal == "no"
     assert combined([quote("no"), honest], 2).refusal is None
+
+
+def test_one_operator_that_calls_a_call_needless_does_not_stop_it():
+    honest, needless = quote(), quote(needless=True)
+
+    assert combined([honest, needless, honest], 2) == honest
+    assert combined([honest, needless], 2) == honest
+    assert combined([honest, needless, quote("no")], 2) == honest
+    assert combined([needless, needless, honest], 2).is_needless
+    assert combined([needless, needless, quote("no")], 2).is_needless
+    assert combined([needless, quote("no"), quote("no")], 2) == quote("no")
