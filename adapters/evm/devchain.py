@@ -1,4 +1,4 @@
-"""A development chain for tests and the demonstration: anvil from npm, run as its native binary.
+"""A development chain for tests and the demonstration: anvil from npm or PATH, run as its native binary.
 
 The npm wrapper leaves its child behind when it is killed, so the binary is found by platform and started
 directly.
@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import json
+import os
 import platform
 import re
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -25,9 +27,12 @@ from adapters.evm import shapes
 from relay.core.errors import ChainError, ConfigError, WrongChain
 from relay.core.types import Caip2
 
+ANVIL_VERSION = "1.7.1"
+"""That of `package.json`, which an installed wheel does not have."""
 START_TIMEOUT_S = 15.0
 ANSWER_TIMEOUT_S = 60.0
 _LISTENING = re.compile(rb"Listening on 127\.0\.0\.1:(\d+)")
+_VERSION = re.compile(r"anvil Version: (\d+\.\d+\.\d+)")
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _POLL_S = 0.01
 _PR_SET_PDEATHSIG = 1
@@ -139,17 +144,39 @@ class Anvil:
 
 
 def anvil_binary() -> Path:
-    """The native binary for this machine.
+    """The native binary for this machine: npm's, or else the same version from PATH.
+
+    npm's registry has no package for every platform, and an installed wheel has none at all. Runs what it
+    finds in PATH to learn its version, so it may take a moment.
 
     Raises:
-        ConfigError: naming the npm package that is missing.
+        ConfigError: naming the npm package and the version that are missing.
     """
     system, machine = platform.system().lower(), _MACHINES.get(platform.machine().lower(), "unknown")
     package = f"@foundry-rs/anvil-{system}-{machine}"
     path = Path(__file__).parent / "node_modules" / package / "bin" / "anvil"
-    if not path.is_file():
-        raise ConfigError("anvil", f"expected the npm package {package}", remedy="run npm ci in adapters/evm")
-    return path
+    if path.is_file():
+        return path
+    for folder in filter(None, os.environ.get("PATH", "").split(os.pathsep)):
+        found = Path(folder) / "anvil"
+        if found.is_file() and _version_of(found) == ANVIL_VERSION:
+            return found
+    raise ConfigError(
+        "anvil",
+        f"expected the npm package {package} or anvil {ANVIL_VERSION} in PATH",
+        remedy=f"run npm ci in adapters/evm, or foundryup --install {ANVIL_VERSION}",
+    )
+
+
+def _version_of(binary: Path) -> str | None:
+    try:
+        said = subprocess.run(
+            [binary, "--version"], capture_output=True, text=True, timeout=START_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
+        return None
+    version = _VERSION.search(said.stdout)
+    return version.group(1) if version else None
 
 
 def _die_with_parent() -> None:
@@ -174,8 +201,9 @@ async def start_anvil(settings: AnvilSettings) -> AsyncIterator[Anvil]:
     with tempfile.TemporaryDirectory(prefix="anvil-") as folder:
         path = settings.log or Path(folder) / "anvil.log"
         with path.open("wb") as output:
+            binary = await asyncio.to_thread(anvil_binary)
             process = await asyncio.create_subprocess_exec(
-                str(anvil_binary()),
+                str(binary),
                 *_arguments(settings),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -61,11 +62,46 @@ async def test_reads_stay_within_the_gas_of_one_transaction_on_the_newest_fork(c
     assert reads.calls[0].value == 7
 
 
-def test_a_missing_binary_names_the_package(monkeypatch):
-    monkeypatch.setattr(devchain.platform, "machine", lambda: "riscv64")
+def fake_anvil(folder, prints):
+    folder.mkdir()
+    binary = folder / "anvil"
+    binary.write_text(f"#!/bin/sh\necho '{prints}'\n")
+    binary.chmod(0o755)
+    return binary
 
-    with pytest.raises(ConfigError, match=r"expected the npm package @foundry-rs/anvil-.*run npm ci"):
+
+@pytest.fixture
+def unpackaged(monkeypatch, tmp_path):
+    """A machine for which npm has no package; gives a setter of its PATH."""
+    monkeypatch.setattr(devchain.platform, "machine", lambda: "riscv64")
+    return lambda *folders: monkeypatch.setenv("PATH", os.pathsep.join(map(str, ("", tmp_path, *folders))))
+
+
+def test_without_a_package_the_anvil_of_the_same_version_in_the_path_is_taken(unpackaged, tmp_path):
+    older = fake_anvil(tmp_path / "older", "anvil Version: 1.5.0-stable")
+    longer = fake_anvil(tmp_path / "longer", f"anvil Version: {devchain.ANVIL_VERSION}0")
+    same = fake_anvil(tmp_path / "same", f"anvil Version: {devchain.ANVIL_VERSION}-stable")
+    unpackaged(older.parent, longer.parent, same.parent)
+
+    assert devchain.anvil_binary() == same
+
+
+def test_a_missing_binary_names_the_package_and_the_version(unpackaged, tmp_path):
+    older = fake_anvil(tmp_path / "older", "anvil Version: 1.5.0-stable")
+    broken = fake_anvil(tmp_path / "broken", "")
+    broken.chmod(0o644)
+    unpackaged(older.parent, broken.parent)
+
+    with pytest.raises(
+        ConfigError, match=r"expected the npm package @foundry-rs/anvil-.* or anvil 1\..*npm ci"
+    ):
         devchain.anvil_binary()
+
+
+def test_the_version_is_the_one_that_npm_installs():
+    locked = json.loads((Path(devchain.__file__).parent / "package.json").read_text())["optionalDependencies"]
+
+    assert {version for name, version in locked.items() if "/anvil-" in name} == {devchain.ANVIL_VERSION}
 
 
 @pytest.mark.asyncio
