@@ -28,8 +28,14 @@ _FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 
 
 def _hash(_context: click.Context, _parameter: click.Parameter, value: str | None) -> bytes | None:
-    if value is None:
-        return None
+    return None if value is None else _digest(value)
+
+
+def _hashes(_context: click.Context, _parameter: click.Parameter, values: Sequence[str]) -> tuple[bytes, ...]:
+    return tuple(_digest(value) for value in values)
+
+
+def _digest(value: str) -> bytes:
     try:
         digest = bytes.fromhex(value.removeprefix("0x"))
     except ValueError:
@@ -43,8 +49,23 @@ def _hash(_context: click.Context, _parameter: click.Parameter, value: str | Non
 @click.argument("file", type=_FILE)
 @click.option("--policy", "policy_file", type=_FILE, help="Whose logs to trust: a C2SP tlog-policy file.")
 @click.option("--policy-hash", callback=_hash, help="SHA-256 that the policy file must have.")
+@click.option("--network", callback=_hash, help="Network id that the genesis committee must give.")
+@click.option(
+    "--plan-hash",
+    "plan_hashes",
+    multiple=True,
+    callback=_hashes,
+    help="Hash that a plan may have; every plan of the bundle must have one of them. Repeatable.",
+)
 @click.pass_context
-def verify(context: click.Context, file: Path, policy_file: Path | None, policy_hash: bytes | None) -> int:
+def verify(
+    context: click.Context,
+    file: Path,
+    policy_file: Path | None,
+    policy_hash: bytes | None,
+    network: bytes | None,
+    plan_hashes: Sequence[bytes],
+) -> int:
     """Verify a bundle: every signature, hash and log proof in it, without asking any server.
 
     Exit codes: 0 everything holds, 1 something does not and the failed check is named, 2 usage or policy
@@ -64,7 +85,9 @@ def verify(context: click.Context, file: Path, policy_file: Path | None, policy_
     except PolicyError as error:
         return settings.fail(f"{policy_file}: {error.message}", "", Answer.USAGE)
     try:
-        verdict = verify_bundle(data, policy=policy, policy_hash=policy_hash)
+        verdict = verify_bundle(
+            data, policy=policy, policy_hash=policy_hash, network=network, plan_hashes=plan_hashes
+        )
     except ProofError as error:
         return _refuse(settings, error)
     settings.give("verdict", verdict_value(verdict), lambda console: _show(console, verdict))
@@ -107,7 +130,8 @@ def _anchors(verdict: Verdict) -> Table:
     else:
         policy = Text(f"policy not pinned; its hash is\n{verdict.policy_hash.hex()}", style="yellow")
     table.add_row("policy", policy)
-    table.add_row("network", Text(f"{verdict.network_name}\n{verdict.network.hex()}"))
+    network = f"{verdict.network_name}\n{verdict.network.hex()}"
+    table.add_row("network", _pin("network", network, is_pinned=verdict.network_pinned))
     for epoch in verdict.epochs:
         members = f"{epoch.members} members, {epoch.f} of them may be malicious"
         text = Text(f"{members}, key epoch {epoch.key_epoch}\n{epoch.digest.hex()}")
@@ -115,12 +139,18 @@ def _anchors(verdict: Verdict) -> Table:
             text.append("\ndemonstration only", style="yellow")
         table.add_row(f"epoch {epoch.committee_epoch}", text)
     for plan in verdict.plans:
-        table.add_row("plan", Text(plan.hex()))
+        table.add_row("plan", _pin("plan", plan.hex(), is_pinned=verdict.plans_pinned))
     log = verdict.log
     table.add_row("log", Text(log.vkey))
     table.add_row("", Text(f"kept by {log.member or 'no member'}, size {log.newest.size}"))
     table.add_row("", Text(f"cosigned by {_names(log.witnesses)}"))
     return table
+
+
+def _pin(what: str, value: str, *, is_pinned: bool) -> Text:
+    if is_pinned:
+        return Text(f"pinned\n{value}", style="green")
+    return Text(f"{what} not pinned\n{value}", style="yellow")
 
 
 def _decision(verdict: DecisionVerdict) -> Table:
@@ -152,7 +182,8 @@ def _act(act: ActVerdict) -> Text:
         text.append("\nno member signed to have seen an effect", style="yellow")
     for outcome in act.outcomes:
         text.append(f"\n{outcome.effect} in {_place(outcome.block)}\n")
-        text.append(f"until {_time(outcome.until)}, by transaction\n{outcome.tx.hex()}\n")
+        until = f"until {_time(outcome.until)}, " if outcome.until else ""
+        text.append(f"{until}by transaction\n{outcome.tx.hex()}\n")
         text.append(outcome.source, style="dim")
     return text
 
