@@ -1,8 +1,8 @@
 """From the edge to the certificate on all members: real processes, real lane, real chains, on one machine.
 
-Each near block opens a slot of the bridge's plan while the rule stays true, so each makes a fast decision. Times
-are each member's own (`timeline_us` of the incident, one machine, one clock): the edge is the first member's
-verdict, the end the last member's certificate. Chains are not final here, so that full decisions stay out of it.
+Each near block opens a slot of the bridge's plan while the rule stays true, so each makes a fast decision.
+Times are each member's own (`timeline_us` of the incident, one machine, one clock): the edge is the first
+member's verdict, the end the last member's certificate. Chains are not final here: full decisions stay out.
 """
 
 from __future__ import annotations
@@ -94,18 +94,16 @@ async def _certified(scene: Scene, count: int) -> None:
 
     async def is_so() -> bool:
         texts = [member.log_file.read_text() for member in scene.network.members]
-        return all(_count(text, "unbacked") >= count and _count(text, "link:bridge") >= count for text in texts)
+        return all(
+            _count(text, "unbacked") >= count and _count(text, "link:bridge") >= count for text in texts
+        )
 
     await until(f"{count} certificates on every member", is_so)
     await asyncio.sleep(0.3)  # submissions and outcomes of this decision are not part of the next
 
 
 def _count(text: str, subject: str) -> int:
-    return sum(
-        1
-        for line in text.splitlines()
-        if '"certificate complete"' in line and f'"{subject}"' in line
-    )
+    return sum(1 for line in text.splitlines() if '"certificate complete"' in line and f'"{subject}"' in line)
 
 
 async def _timelines(scene: Scene, member: Member) -> dict[str, Mapping[str, int]]:
