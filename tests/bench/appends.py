@@ -1,0 +1,30 @@
+"""Appends with fsync per second, beside bare SQLite: the figures of `tests.bench.log` that have a place here."""
+
+from __future__ import annotations
+
+import asyncio
+
+from adapters.evm import shapes
+from tests.bench import log
+from tests.bench.figure import Figure
+
+__all__ = ["measure"]
+
+
+async def measure() -> list[Figure]:
+    """Journal appends at batches of 1, 16 and 256."""
+    journal = shapes.mapping((await asyncio.to_thread(log.run))["journal"])
+    figures = []
+    for batch in log.BATCHES:
+        found = shapes.mapping(journal[f"batch_{batch}"])
+        rate, share = float(str(found["appends_per_s"])), float(str(found["share_of_bare_sqlite"]))
+        figures.append(
+            Figure(
+                f"journal appends with fsync, batch {batch}",
+                rate,
+                "1/s",
+                floor=rate / share,
+                floor_name="bare SQLite",
+            )
+        )
+    return figures
