@@ -96,10 +96,12 @@ class Verdict:
 
     network: NetworkId
     network_name: str
+    network_pinned: bool
     policy_hash: Digest | None
     policy_pinned: bool
     epochs: tuple[EpochAnchor, ...]
     plans: tuple[PlanHash, ...]
+    plans_pinned: bool
     log: LogAnchor
     records: int
     decisions: tuple[DecisionVerdict, ...]
@@ -114,10 +116,12 @@ def verdict_value(verdict: Verdict) -> dict[str, Value]:
         "verified": True,
         "network": verdict.network.hex(),
         "network_name": verdict.network_name,
+        "network_pinned": verdict.network_pinned,
         "policy_hash": None if verdict.policy_hash is None else verdict.policy_hash.hex(),
         "policy_pinned": verdict.policy_pinned,
         "epochs": [_epoch_value(epoch) for epoch in verdict.epochs],
         "plans": [plan.hex() for plan in verdict.plans],
+        "plans_pinned": verdict.plans_pinned,
         "log": {
             "vkey": verdict.log.vkey,
             "member": verdict.log.member,

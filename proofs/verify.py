@@ -3,7 +3,7 @@
 Every check has a name; the first that fails is raised. Nobody's server is asked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from proofs.bundle import Bundle, decode_bundle
@@ -32,10 +32,11 @@ CHECKS = (
     "bundle is in its one spelling and within its limits",
     "policy is the pinned one",
     "committee documents are in force from genesis on, and give the network id",
+    "network is the pinned one",
     "log key is one of the policy, or without a policy that of a member",
     "every record is an envelope signed by a member of its epoch",
     "every record is in the log, under a signed checkpoint",
-    "every plan has its hash",
+    "every plan has its hash, and is a pinned one",
     "every decision id, mandate, acts root and lifetime follows from decision and plan",
     "every certificate is signed by enough attesters of its key epoch",
     "every signer of a certificate has its attestation in the log",
@@ -48,10 +49,18 @@ class VerifyError(ProofError):
     """The parts of a bundle do not belong together; SPEC 10 lists the checks."""
 
 
-def verify_bundle(data: bytes, *, policy: bytes | None = None, policy_hash: bytes | None = None) -> Verdict:
+def verify_bundle(
+    data: bytes,
+    *,
+    policy: bytes | None = None,
+    policy_hash: bytes | None = None,
+    network: bytes | None = None,
+    plan_hashes: Collection[bytes] = (),
+) -> Verdict:
     """Verify a bundle, its log under `policy` (a C2SP policy file) if there is one.
 
-    With `policy_hash` (32 bytes) the policy must be that one, and counts as pinned.
+    With `policy_hash` (32 bytes) the policy must be that one, with `network` (32 bytes) the network, with
+    `plan_hashes` (32 bytes each) every plan one of them; they count as pinned.
 
     Raises:
         ProofError: with `.check`, the first check that failed.
@@ -59,18 +68,23 @@ def verify_bundle(data: bytes, *, policy: bytes | None = None, policy_hash: byte
     bundle = decode_bundle(data)
     pinned = _policy(policy, policy_hash)
     ground = _ground(bundle)
+    if network is not None and network != ground.network:
+        raise VerifyError("network-pinned", f"expected {network.hex()}, got {ground.network.hex()}")
     log_key, holder = _log_key(bundle, ground, pinned)
     newest, envelopes = _records(bundle, ground, log_key, pinned)
     terms = _plans(bundle)
+    _check_plans_pinned(terms, plan_hashes)
     decisions = tuple(check_decision(entry, ground, envelopes, terms) for entry in bundle.decisions)
     _check_nothing_extra(bundle, decisions)
     return Verdict(
         network=bundle.network,
         network_name=ground.documents[0].name,
+        network_pinned=network is not None,
         policy_hash=None if policy is None else sha256(policy),
         policy_pinned=policy_hash is not None,
         epochs=tuple(_anchor(document) for document in ground.documents),
         plans=tuple(plan.plan_hash for plan in bundle.plans),
+        plans_pinned=bool(plan_hashes),
         log=LogAnchor(
             vkey=bundle.log,
             member=holder,
@@ -179,6 +193,13 @@ def _plans(bundle: Bundle) -> dict[PlanHash, PlanTerms]:
             raise VerifyError("plan-twice", f"expected each plan once, got {hashed.hex()} twice")
         terms[hashed] = parse_plan_terms(plan.canonical)
     return terms
+
+
+def _check_plans_pinned(terms: Collection[PlanHash], pinned: Collection[bytes]) -> None:
+    for plan_hash in terms if pinned else ():
+        if plan_hash not in pinned:
+            wanted = ", ".join(each.hex() for each in pinned)
+            raise VerifyError("plan-pinned", f"expected one of {wanted}, got {plan_hash.hex()}")
 
 
 def _check_nothing_extra(bundle: Bundle, decisions: Sequence[DecisionVerdict]) -> None:

@@ -65,7 +65,8 @@ def test_a_right_bundle_is_yes_and_says_whom_it_trusts(verify: Verify, bundle: P
 
     assert result.returncode == 0, result.stderr
     assert "VERIFIED" in result.stdout
-    assert "policy not pinned" in result.stdout
+    for anchor in ("policy", "network", "plan"):
+        assert f"{anchor} not pinned" in result.stdout
     assert town.network.hex() in result.stdout.replace("\n", "").replace(" ", "")
     for name in ("alice", "bob", "carol", "dave", "halt", "disable"):
         assert name in result.stdout
@@ -79,14 +80,31 @@ def test_it_runs_on_the_base_install(bundle: Path) -> None:
     assert result.returncode == 0, result.stderr
 
 
-def test_a_pinned_policy_is_said_to_be_pinned(verify: Verify, bundle: Path, policy: Path) -> None:
-    digest = sha256(policy.read_bytes()).hex()
+def test_what_is_pinned_is_said_to_be_pinned(
+    verify: Verify, bundle: Path, policy: Path, town: "Town"
+) -> None:
+    digest, network, plan = sha256(policy.read_bytes()).hex(), town.network.hex(), town.plan_hash.hex()
+    pins = ("--policy-hash", digest, "--network", network, "--plan-hash", plan, "--plan-hash", "00" * 32)
 
-    result = verify(bundle, "--policy", policy, "--policy-hash", digest)
+    result = verify(bundle, "--policy", policy, *pins)
 
     assert result.returncode == 0, result.stderr
     assert "not pinned" not in result.stdout
-    assert f"pinned {digest}" in " ".join(result.stdout.split())
+    said = " ".join(result.stdout.split())
+    assert said.count(" pinned ") == 3
+    assert all(pinned in said for pinned in (digest, network, plan))
+
+
+@pytest.mark.parametrize(
+    ("option", "check"), [("--network", "network-pinned"), ("--plan-hash", "plan-pinned")]
+)
+def test_another_network_or_plan_than_the_pinned_one_is_no(
+    verify: Verify, bundle: Path, option: str, check: str
+) -> None:
+    result = verify(bundle, option, "0x" + "17" * 32)
+
+    assert result.returncode == 1
+    assert check in result.stdout
 
 
 def test_json_has_a_schema_in_every_answer(verify: Verify, bundle: Path, policy: Path) -> None:
@@ -98,6 +116,7 @@ def test_json_has_a_schema_in_every_answer(verify: Verify, bundle: Path, policy:
     assert (yes.returncode, no.returncode) == (0, 1)
     assert verdict["schema"] == refusal["schema"] == "tocsin/verdict/1"
     assert (verdict["verified"], verdict["policy_pinned"], verdict["policy_hash"]) == (True, True, digest)
+    assert (verdict["network_pinned"], verdict["plans_pinned"]) == (False, False)
     assert len(verdict["decisions"]) == 3
     assert (refusal["verified"], refusal["check"]) == (False, "policy-pin")
 
@@ -131,6 +150,8 @@ def test_a_file_beyond_the_limit_is_not_read_whole(verify: Verify, bundle: Path)
         (["{bundle}", "--policy", "no-such-policy"], "no-such-policy"),
         (["{bundle}", "--policy-hash", "00" * 32], "--policy"),
         (["{bundle}", "--policy", "{policy}", "--policy-hash", "zz"], "32 bytes in hex"),
+        (["{bundle}", "--network", "17"], "32 bytes in hex"),
+        (["{bundle}", "--plan-hash", "00" * 32, "--plan-hash", "zz"], "32 bytes in hex"),
         (["{bundle}", "--policy", "{bundle}"], "line 1"),
         (["{bundle}", "--policies"], "--policies"),
     ],

@@ -1,7 +1,7 @@
 """Bundles: a right one is accepted; every part changed, dropped, doubled or swapped is refused by name."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
     from tests.proofs.conftest import Town
 
 
-def check_of(data: bytes | Bundle, **policy: bytes | None) -> str:
+def check_of(data: bytes | Bundle, **pins: "bytes | Collection[bytes] | None") -> str:
     raw = encode_bundle(data) if isinstance(data, Bundle) else data
     with pytest.raises(ProofError) as caught:
-        verify_bundle(raw, **policy)
+        verify_bundle(raw, **pins)
     return caught.value.check
 
 
@@ -136,6 +136,26 @@ def test_a_pinned_policy_is_held_to_its_hash(town: "Town", other_town: "Town") -
     assert check_of(data, policy_hash=sha256(policy)) == "policy-missing"
     assert check_of(data, policy=other_town.policy()) == "log-key"
     assert check_of(data, policy=b"log nothing\n") == "policy-form"
+
+
+def test_a_pinned_policy_does_not_carry_a_committee_that_its_log_keeper_made_up(
+    town: "Town", other_town: "Town"
+) -> None:
+    """Whoever keeps a log of the policy may log what he likes: here the word of a committee of his own."""
+    made_up, policy = encode_bundle(other_town.alarm()), other_town.policy()
+    pins = {"policy": policy, "policy_hash": sha256(policy)}
+
+    assert not verify_bundle(made_up, **pins).network_pinned
+    assert check_of(made_up, **pins, network=town.network) == "network-pinned"
+    assert verify_bundle(encode_bundle(town.alarm()), network=town.network).network_pinned
+
+
+def test_every_plan_must_be_a_pinned_one(town: "Town") -> None:
+    data, other = encode_bundle(town.alarm()), bytes(32)
+
+    assert not verify_bundle(data).plans_pinned
+    assert verify_bundle(data, plan_hashes=[other, town.plan_hash]).plans_pinned
+    assert check_of(data, plan_hashes=[other]) == "plan-pinned"
 
 
 def test_a_policy_with_witnesses_asks_for_their_cosignatures(town: "Town") -> None:

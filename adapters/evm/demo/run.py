@@ -218,7 +218,10 @@ class Demonstration:
     # --- afterwards
 
     async def _audit(self, world: World, network: Network, watcher: Watcher) -> _Evidence:
-        """Take the bundle from a member that submitted nothing, and verify it offline, policy pinned."""
+        """Take the bundle from a member that submitted nothing, and verify it offline.
+
+        Policy and network are pinned.
+        """
         member = await self._bystander(world, network, watcher)
         await _outlive(world)
         policy = network.policy().encode()
@@ -232,7 +235,13 @@ class Demonstration:
             return _Evidence(path, member, verified=False, failed_check="no bundle within a minute")
         path.write_bytes(bundle)
         try:
-            await asyncio.to_thread(verify_bundle, bundle, policy=policy, policy_hash=sha256(policy))
+            await asyncio.to_thread(
+                verify_bundle,
+                bundle,
+                policy=policy,
+                policy_hash=sha256(policy),
+                network=network.committee.network,
+            )
         except ProofError as error:
             return _Evidence(path, member, verified=False, failed_check=str(error))
         return _Evidence(path, member, verified=True, failed_check="")
