@@ -119,10 +119,9 @@ class SimChain:
 
     # ---- growing
 
-    def mine(self) -> None:
+    def mine(self, timestamp: int) -> None:
         """Make the next block, with everything that is waiting."""
         number = len(self.blocks) + 1
-        timestamp = GENESIS_S + number * self.terms.block_s
         parent = self.blocks[-1].header.block.hash if self.blocks else bytes(32)
         seed = f"{self.terms.name}/{number}/{self._forks}".encode()
         block = BlockRef(self.terms.name, Digest(sha256(seed + parent)), number, timestamp)

@@ -45,6 +45,7 @@ from relay.core.events import (
 from relay.core.history import event_from_bytes, event_to_bytes
 from relay.core.messages import LOGGED, Attestation, Verdict
 from relay.core.node import Node, NodeSettings, is_journalled
+from relay.core.observations import BlockReads
 from relay.core.ports import Submission
 from relay.core.types import BlockRef, Caip2, Identity, Millis
 from relay.core.wire import open_message
@@ -105,6 +106,8 @@ class Host:
     can_submit: bool = True
     blind: set[Caip2] = field(default_factory=set)
     """Chains that it cannot read now."""
+    lens: Callable[[BlockReads], BlockReads] = lambda reads: reads
+    """What a lying quorum of its endpoints makes of a block."""
     unlocked: bool = False
     stopped: str = ""
     inputs: deque[Event] = field(default_factory=deque)
@@ -310,7 +313,7 @@ class Host:
         number = 0 if tip is None else tip.number
         if number >= len(chain.blocks):
             return False
-        self.take(BlockObserved(chain.blocks[number], 2, 3, chain.head))
+        self.take(BlockObserved(self.lens(chain.blocks[number]), 2, 3, chain.head))
         return True
 
     def _ancestor(self, node: Node, chain: SimChain) -> BlockRef:

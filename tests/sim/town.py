@@ -82,6 +82,8 @@ class Town:
         self.now_ms = GENESIS_S * 1_000
         self.weather = Weather()
         self.is_lying = True
+        self.stalled: set[Caip2] = set()
+        """Chains that make no blocks."""
         self._frames: list[Frame] = []
         self._sent = 0
         names = list(self.keys)
@@ -148,8 +150,8 @@ class Town:
         """Let a second pass."""
         self.now_ms += 1_000
         for chain in self.chains.values():
-            if self.now_s % chain.terms.block_s == 0:
-                chain.mine()
+            if self.now_s % chain.terms.block_s == 0 and chain.terms.name not in self.stalled:
+                chain.mine(self.now_s)
         hosts = list(self.hosts.values())
         self.chance.shuffle(hosts)
         for host in hosts:

@@ -73,6 +73,7 @@ KEEPS: dict[AnyRule, set[Property]] = {
 """What breaks first without each rule, in the schedules searched."""
 
 
+@pytest.mark.timeout(600)
 def test_no_schedule_breaks_a_property() -> None:
     for schedule in DIRECTED:
         assert not broken_by(schedule, ALL_RULES)
