@@ -1,7 +1,7 @@
 """`python -m tests.bench [--json] [--only NAME]`: every figure beside what it is measured against.
 
-Absolute times are this machine's, ratios within one run hold elsewhere too. Nothing fails here: a goal that is
-missed is said, and by how much.
+Absolute times are this machine's, ratios within one run hold elsewhere too. Nothing fails here: a goal that
+is missed is said, and by how much.
 """
 
 from __future__ import annotations

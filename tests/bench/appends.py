@@ -1,4 +1,4 @@
-"""Appends with fsync per second, beside bare SQLite: the figures of `tests.bench.log` that have a place here."""
+"""Appends with fsync per second, beside bare SQLite; `python -m tests.bench.log` tells more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a running node costs while nothing happens: memory, and processor time, from the kernel's own books."""
+"""What a running node costs while nothing happens: memory and processor time, from the kernel's own books."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
 All rates are by processor time of the whole process, the journal's writer thread included: on a busy machine
 the wall clock tells of its neighbours.
 
-A member of a committee of thirteen hears attestations of many decisions, every one well signed, and counts them
-up to the certificates. Its inbox, node, pump and journal are the real ones; the lane is a list of frames. The
-peer is PyNaCl's bare verification of the same envelopes' signatures, in the same run.
+A member of a committee of thirteen hears attestations of many decisions, every one well signed, and counts
+them up to the certificates. Its inbox, node, pump and journal are the real ones; the lane is a list of frames.
+The floor is PyNaCl's bare verification of the same envelopes' signatures, in the same run.
 """
 
 from __future__ import annotations
