@@ -4,7 +4,7 @@ All rates are by processor time of the whole process, the journal's writer threa
 the wall clock tells of its neighbours.
 
 A member of a committee of thirteen hears attestations of many decisions, every one well signed, and counts
-them up to the certificates. Its inbox, node, pump and journal are the real ones; the lane is a list of frames.
+them up to the certificates. Inbox, node, pump and journal are the real ones; the lane is a list of frames.
 The floor is PyNaCl's bare verification of the same envelopes' signatures, in the same run.
 """
 
