@@ -227,6 +227,8 @@ class Book:
         ]
         if envelope.author == self.me and self._convictions.holds(author, about):
             return record  # our own record of what we saw ourselves
+        if self._convictions.holds(author, about):
+            return []
         return self._convict(author, about, record)
 
     def _convict(self, author: Identity, about: SigningKey, record: list[Effect]) -> list[Effect]:
@@ -237,7 +239,7 @@ class Book:
                 slots = {identity: slot for identity, slot in entry.tally.slots.items() if identity != author}
                 entry.tally = Tally(entry.tally.prepared, slots)
         if not is_worth_telling:
-            return []
+            return [Changed(about[0])]  # an effect: what convicts must be in the journal
         text = f"member {author.hex()[:16]} signed two mandates for decision {about[0].hex()[:16]}"
         stop = [Stop(f"somebody else signs with our keys: {text}")] if author == self.me else []
         return [*record, Page(PageKind.FORK_EVIDENCE, text), *stop]

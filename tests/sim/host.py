@@ -167,7 +167,9 @@ class Host:
 
     def _step(self, node: Node, event: Event) -> None:
         effects = node.advance(event)
-        if is_journalled(event):
+        # What a peer said and the node dropped is not worth the disk.
+        dropped = isinstance(event, Received) and all(isinstance(effect, Notice) for effect in effects)
+        if is_journalled(event) and not dropped:
             self._write(lambda: self._commit(event, effects))
         for effect in effects:
             self._do(effect)
