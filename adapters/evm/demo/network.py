@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,21 +158,35 @@ class Network:
             await asyncio.sleep(POLL_S)
         return found
 
-    async def wait_ready(self, member: Member) -> None:
-        """Wait until a member says that it is ready.
+    async def wait_serving(self, member: Member) -> None:
+        """Wait until a member's interface answers.
 
         Raises:
             ConfigError: its process ended, or it took too long; says where its log is.
         """
+        await self._wait(member, self._is_serving)
+
+    async def wait_ready(self, member: Member) -> None:
+        """Wait until a member says that it is ready: peers connected, chains read, plans in force.
+
+        Raises:
+            ConfigError: its process ended, or it took too long; says where its log is.
+        """
+        await self._wait(member, self._is_ready)
+
+    async def _wait(self, member: Member, holds: Callable[[Member], Awaitable[bool]]) -> None:
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
-                while not await self._is_ready(member):
+                while not await holds(member):
                     if member.process is not None and member.process.returncode is not None:
                         raise ConfigError(f"member {member.name}", _tail(member.log_file))
                     await asyncio.sleep(0.1)
         except TimeoutError:
             problem = f"not ready within {START_TIMEOUT_S:.0f} s, see {member.log_file}"
             raise ConfigError(f"member {member.name}", problem) from None
+
+    async def _is_serving(self, member: Member) -> bool:
+        return await self.ask(member, "/healthz") is not None
 
     async def _is_ready(self, member: Member) -> bool:
         answer = await self.ask(member, "/readyz")

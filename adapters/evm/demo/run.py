@@ -87,9 +87,11 @@ class Demonstration:
             proxies = [await stack.enter_async_context(start_proxies(anvil)) for anvil in (near, far)]
             network.prepare(world.plan_texts, proxies, max(1, round(self._options.pace_s * 1_000)))
             stack.push_async_callback(network.stop)
-            await self._start(network)
             bridge = Bridge(world)
             await self._quiet(world, bridge)
+            # The members come when the quiet months are over, and read them block by block: ranges are read
+            # many times faster than single blocks, and every block is evaluated all the same.
+            await self._start(network)
             await self._catch_up(world, network)
             quiet_edges = await self._edges(network)
             copies = await self._copies(world, stack)
@@ -122,7 +124,7 @@ class Demonstration:
             for member in network.members:
                 await network.start(member)
             for member in network.members:
-                await network.wait_ready(member)
+                await network.wait_serving(member)
                 progress.advance(progress.task_ids[0])
 
     async def _quiet(self, world: World, bridge: Bridge) -> None:
@@ -154,6 +156,8 @@ class Demonstration:
                     )
                     progress.update(progress.task_ids[0], completed=done)
                     await asyncio.sleep(0.2)
+        for member in network.members:
+            await network.wait_ready(member)
 
     async def _read(self, network: Network, member: Member, chains: Sequence[str]) -> int:
         status = await network.ask(member, "/v1/status")
