@@ -201,7 +201,9 @@ class Gateway:
         if wanted <= record.until and order.not_before <= record.last:
             return Result.NOOP
         if wanted > record.until:
-            record.until = self._pay(order.tier is Tier.FAST, record.until, wanted, now)
+            if wanted <= now:
+                raise Refused("MandateOver")
+            record.until = self._pay(order.tier is Tier.FAST, max(record.until, now), wanted, now)
         record.last = max(record.last, order.not_before)
         return Result.EXTENDED
 

@@ -266,13 +266,16 @@ contract TocsinGateway is GatewayViews {
         return Result.STARTED;
     }
 
-    /// A record in force grows to the later end; a replay changes nothing.
+    /// A record grows to the later end; a replay changes nothing. One that ran out pays from now on: the time since, in
+    /// which anybody could have ended it, is not booked.
     function _lengthen(Order memory order, Record storage record_) private returns (Result) {
         (uint256 until, uint256 last) = (record_.until, record_.last);
         uint256 wanted = uint256(order.notBefore) + order.duration;
         if (wanted <= until && order.notBefore <= last) return _noop(order);
         if (wanted > until) {
-            until = _usage.pay(_budget, window, order.tier == TIER_FAST, until, wanted);
+            if (wanted <= block.timestamp) revert MandateOver(wanted, block.timestamp);
+            uint256 from = Math.max(until, block.timestamp);
+            until = _usage.pay(_budget, window, order.tier == TIER_FAST, from, wanted);
         }
         (record_.until, record_.last) = (uint64(until), uint64(Math.max(last, order.notBefore)));
         emit ActExtended(order.digest, order.actId, order.decisionId, order.tier, uint64(until));

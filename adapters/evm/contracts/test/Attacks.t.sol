@@ -167,6 +167,20 @@ contract AttacksTest is Fixture {
         assertEq(gateway.usage(START / WINDOW).fastSeconds, 24 hours);
     }
 
+    /// Nobody called expire, and the window in which the record ran out is full.
+    function test_a_full_window_of_the_past_does_not_stop_a_protection_of_today() public {
+        for (uint64 i = 0; i < 4; ++i) {
+            vm.warp(START + i * HOURS_6);
+            _protectFast();
+        }
+        vm.warp(START + 2 * WINDOW);
+
+        _assertResult(_protectFast(), Result.EXTENDED);
+
+        assertEq(_record(PAUSE).until, START + 2 * WINDOW + HOURS_6);
+        assertEq(gateway.usage(_now() / WINDOW).fastSeconds, HOURS_6);
+    }
+
     function test_the_fourth_fast_record_is_refused_and_the_full_one_starts() public {
         for (uint64 i = 0; i < 3; ++i) {
             vm.warp(START + i * 1 hours);

@@ -161,14 +161,25 @@ contract GatewayTest is Fixture {
         gateway.expire(PAUSE);
     }
 
-    function test_a_record_that_ran_out_unexpired_can_be_lengthened_and_pays_for_the_gap() public {
+    function test_a_record_that_ran_out_unexpired_can_be_lengthened_and_pays_from_now_on() public {
         _protectFast();
         vm.warp(START + HOURS_6 + 100);
 
         _assertResult(_protectFast(), Result.EXTENDED);
 
         assertEq(_record(PAUSE).until, START + 2 * HOURS_6 + 100);
-        assertEq(gateway.budgetLeft().fastSeconds, 24 hours - 2 * HOURS_6 - 100);
+        assertEq(gateway.budgetLeft().fastSeconds, 24 hours - 2 * HOURS_6);
+    }
+
+    function test_a_mandate_that_is_over_lengthens_no_record_that_ran_out() public {
+        _execute(OP_PROTECT, TIER_FAST, START, PAUSE, 10 minutes);
+        bytes memory call_ = _signed(_mandate(OP_PROTECT, TIER_FAST, START + 60), PAUSE, 10 minutes);
+        vm.warp(START + 11 minutes);
+
+        _bringReverts(
+            call_,
+            abi.encodeWithSelector(TocsinGateway.MandateOver.selector, START + 11 minutes, START + 11 minutes)
+        );
     }
 
     // ---- the protocol's own people
