@@ -29,7 +29,7 @@ demo: env ## run one incident end to end on two local chains (ARGS="--events FIL
 
 .PHONY: test
 test: env ## run the tests: Python, then Solidity (ARGS goes to pytest)
-	$(BIN)/python -m pytest -q -n $(WORKERS) $(ARGS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup $(ARGS)
 	@$(MAKE) contracts-test
 
 # ------------------------------------------------------------------ for developers
