@@ -171,8 +171,9 @@ async def test_a_member_that_floods_the_others_stops_nothing(
 
 
 async def open_decisions(scene: Scene, member: Member) -> int:
-    """How many decisions a member holds, and that its interface answers."""
-    status = await scene.network.ask(member, "/v1/status")
+    """How many decisions a member holds; its interface answers also while it is flooded."""
+    asked = "/v1/status"
+    status = await until(f"{member.name} answers {asked}", lambda: scene.network.ask(member, asked))
     assert isinstance(status, dict)
     return int(status["open_decisions"])
 
