@@ -1,1 +1,1 @@
-"""The relay network: the pure protocol in `relay.core`, its shells beside it, `relay.app` and `relay.cli` on top."""
+"""The relay network: the pure protocol in `relay.core`, its shells, `relay.app` and `relay.cli` on top."""

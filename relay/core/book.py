@@ -10,6 +10,7 @@ from proofs.committee import CommitteeDocument
 from proofs.decision import BlockRef, Decision, decision_id
 from proofs.envelope import Envelope
 from proofs.mandate import Op
+from relay.core.anchors import Anchors, Series
 from relay.core.decisions import Prepared, prepare
 from relay.core.effects import (
     Changed,
@@ -45,10 +46,6 @@ MAX_ATTESTATION_BYTES: Final = 32_000
 """Two of them fit into the evidence of an equivocation."""
 
 
-_Series = tuple[PlanHash, tuple[str, int, int, int]]
-"""A plan, and rule, slot, rung and tier: the anchors of one series do the same."""
-
-
 class Book:
     """All open decisions; deterministic, fed by the node."""
 
@@ -65,8 +62,7 @@ class Book:
         self._alone: dict[Identity, dict[Key, None]] = {}
         """By the member that brought them up: open decisions that at most f members attest."""
         self._tracks: dict[tuple[PlanHash, tuple[str, int, int, int]], list[Key]] = {}
-        self._anchors: dict[_Series, dict[Key, None]] = {}
-        """Anchors of one series that we found right."""
+        self._anchors = Anchors()
         self._shadowed: dict[tuple[PlanHash, str, int, int], int] = {}
         self._convictions = Convictions()
 
@@ -272,7 +268,8 @@ class Book:
         room = self.rooms[decision.plan_hash]
         if not room.is_armed:
             return []
-        if entry.tally.certificate is None and self._has_certified_sibling(room, key):
+        series = self._series_of(room, key)
+        if entry.tally.certificate is None and self._anchors.has_sibling(series, key, self._is_certified):
             # One certificate does the work of all: a member must not make us sign every held block.
             self._undecided[key] = None
             return []
@@ -283,25 +280,15 @@ class Book:
             return []
         self._undecided.pop(key, None)
         if assessment is Assessment.RIGHT:
-            self._note_anchor(room, key)
+            self._anchors.note(series, key)
         entry.asked = Verdict.ATTEST if assessment is Assessment.RIGHT else Verdict.DISSENT
         return [SignAttestation(entry.tally.prepared, entry.asked, room.trace(decision, parent))]
 
-    def _series_of(self, room: Room, key: Key) -> _Series | None:
+    def _series_of(self, room: Room, key: Key) -> Series | None:
         """Give the series of anchors that a decision belongs to, where one anchor may stand for another."""
         decision = self.entries[key].tally.prepared.decision
         track = room.schedule.track_of(decision)
         return None if track is None else (decision.plan_hash, track)
-
-    def _has_certified_sibling(self, room: Room, key: Key) -> bool:
-        series = self._series_of(room, key)
-        anchors = self._anchors.get(series, ()) if series is not None else ()
-        return any(self._is_certified(other) for other in anchors if other != key)
-
-    def _note_anchor(self, room: Room, key: Key) -> None:
-        series = self._series_of(room, key)
-        if series is not None:
-            self._anchors.setdefault(series, {})[key] = None
 
     def ask_again(self, now_s: Mapping[str, int]) -> list[Effect]:
         """After a restart: ask the signer again for every verdict that has no envelope yet."""
@@ -365,11 +352,7 @@ class Book:
             for name, keys in self._tracks.items()
             if (kept := [key for key in keys if key in self.entries])
         }
-        self._anchors = {
-            series: left
-            for series, keys in self._anchors.items()
-            if (left := {key: None for key in keys if key in self.entries})
-        }
+        self._anchors.keep(self.entries)
         self._convictions.keep(self._by_id)
 
     # ---- small questions

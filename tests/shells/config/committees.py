@@ -54,7 +54,7 @@ def make_committee(
 ) -> CommitteeDocument:
     chosen = [member(name) for name in NAMES] if members is None else members
     return build_committee(
-        CommitteeStatement("acme\"net”\\", epoch, 1, 1_700_000_000, demo, genesis, tuple(chosen))
+        CommitteeStatement('acme"net”\\', epoch, 1, 1_700_000_000, demo, genesis, tuple(chosen))
     )
 
 
