@@ -37,8 +37,8 @@ BURST = 250
 MOST_CPU = 0.9
 """Cores that a flooded member may use."""
 MOST_OPEN = 64
-"""Decisions that one member may bring up (core SPEC 6.5). Honest answers to inventions bring these up with the
-members that have not heard of them.
+"""Decisions that one member may bring up (core SPEC 6.5). Honest answers to inventions bring these up with
+the members that have not heard of them.
 """
 NEXT_SLOT = 12
 """More decisions than the next slot can make: three anchors each of the rule and of the link, two tiers."""
