@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -64,13 +65,15 @@ def events(tmp_path: Path, seed: int) -> Path:
     return file
 
 
-def start(*arguments: object) -> subprocess.Popen[str]:
+def start(events: Path, *arguments: object) -> subprocess.Popen[str]:
+    """Run it on this recording; what it leaves lies beside it."""
     return subprocess.Popen(
-        [sys.executable, "-m", "relay.cli", "demo", *map(str, arguments)],
+        [sys.executable, "-m", "relay.cli", "demo", "--json", "--events", events, *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, "TMPDIR": str(events.parent)},
     )
 
 
@@ -112,7 +115,7 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
 
 def test_the_demonstration_contains_the_attack_and_proves_it(events: Path) -> None:
     seen: dict[int, str] = {}
-    with start("--json", "--events", events, "--pace", 0.5) as process:
+    with start(events, "--pace", 0.5) as process:
         wait_for(lambda: note(seen, process.pid) >= RELAYS or process.poll() is not None, "four relays run")
         out, err = process.communicate(timeout=WAIT_S)
 
@@ -133,7 +136,7 @@ def test_the_demonstration_contains_the_attack_and_proves_it(events: Path) -> No
 
 def test_ctrl_c_leaves_no_process_behind(events: Path) -> None:
     seen: dict[int, str] = {}
-    with start("--json", "--events", events) as process:
+    with start(events) as process:
         wait_for(lambda: note(seen, process.pid) >= RELAYS or process.poll() is not None, "four relays run")
 
         process.send_signal(signal.SIGINT)
