@@ -10,6 +10,7 @@ import aiohttp
 
 from adapters.evm import shapes
 from adapters.evm.reads import (
+    Call,
     CompiledQueries,
     block_reads,
     call_value,
@@ -135,7 +136,7 @@ class EvmEndpoint:
         logs = self._logs(replies[1]) if queries.addresses else ()
         if any(log.block_hash != header.block.hash for log in logs):
             raise self._rpc.unavailable("a log of another block")
-        calls = self._calls(queries, replies[calls_start:])
+        calls = self._calls(queries.calls_at(header), replies[calls_start:])
         gas = await self._gas_used({header.block.hash: gateway_transactions(queries, logs)})
         return block_reads(header, queries, logs, calls, gas)
 
@@ -157,17 +158,14 @@ class EvmEndpoint:
         # read, binds the whole run, block by block through the parents, to the hashes.
         (last,) = await self._rpc.replies([_block_request(hex(run[-1].block.number))])
         self._assert_canonical(run[-1], last)
-        width = len(queries.calls)
-        return [
-            block_reads(
-                header,
-                queries,
-                by_block[header.block.hash],
-                self._calls(queries, replies[width * place : width * (place + 1)]),
-                gas,
-            )
-            for place, header in enumerate(run)
-        ]
+        reads: list[BlockReads] = []
+        place = 0
+        for header in run:
+            asked = queries.calls_at(header)
+            calls = self._calls(asked, replies[place : place + len(asked)])
+            place += len(asked)
+            reads.append(block_reads(header, queries, by_block[header.block.hash], calls, gas))
+        return reads
 
     async def _range_logs(self, run: Sequence[Header], queries: CompiledQueries) -> list[shapes.Log]:
         """The logs of a run; halves it where the endpoint refuses (providers cap range and number of
@@ -227,11 +225,11 @@ class EvmEndpoint:
         except ValueError as error:
             raise self._rpc.unavailable(f"malformed log: {error}") from None
 
-    def _calls(self, queries: CompiledQueries, replies: Sequence[object]) -> tuple[CallValue, ...]:
+    def _calls(self, calls: Sequence[Call], replies: Sequence[object]) -> tuple[CallValue, ...]:
         try:
             return tuple(
                 call_value(index, call, reply)
-                for index, (call, reply) in enumerate(zip(queries.calls, replies, strict=True))
+                for index, (call, reply) in enumerate(zip(calls, replies, strict=True))
             )
         except ValueError as error:
             raise self._rpc.unavailable(str(error)) from None

@@ -46,7 +46,7 @@ _FAULT_TEXTS = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class Call:
     """One call query, encoded."""
 
     to: str
@@ -63,7 +63,12 @@ class CompiledQueries:
     topics: tuple[str, ...]
     events: Mapping[tuple[str, bytes], tuple[tuple[int, EventSignature], ...]]
     gateways: frozenset[str]
-    calls: tuple[_Call, ...]
+    calls: tuple[Call, ...]
+    calls_since: int
+
+    def calls_at(self, header: Header) -> tuple[Call, ...]:
+        """The calls to make at this block: all, or none before any plan counts them."""
+        return self.calls if header.block.number >= self.calls_since else ()
 
     def log_filter(self, bounds: Mapping[str, str]) -> Request:
         """`eth_getLogs` for one block hash or a range of numbers."""
@@ -74,7 +79,7 @@ class CompiledQueries:
         at = {"blockHash": "0x" + header.block.hash.hex(), "requireCanonical": True}
         return [
             Request("eth_call", [{"to": call.to, "data": call.data, "gas": hex(CALL_GAS)}, at])
-            for call in self.calls
+            for call in self.calls_at(header)
         ]
 
 
@@ -92,15 +97,16 @@ def compile_queries(queries: ChainQueries) -> CompiledQueries:
         events={key: tuple(found) for key, found in events.items()},
         gateways=gateways,
         calls=tuple(_compile_call(query) for query in queries.calls),
+        calls_since=queries.calls_since,
     )
 
 
-def _compile_call(query: CallQuery) -> _Call:
+def _compile_call(query: CallQuery) -> Call:
     function = parse_function(query.call)
     types = list(function.inputs)
     values = [_argument(type_, arg, "args") for type_, arg in zip(types, query.args, strict=True)]
     data = encode_call(function.name, types, values, "args")
-    return _Call(query.address, "0x" + data.hex(), result_type(function, query.word, "word"), query.word)
+    return Call(query.address, "0x" + data.hex(), result_type(function, query.word, "word"), query.word)
 
 
 def _argument(type_: str, arg: Field, where: str) -> Value:
@@ -155,7 +161,7 @@ def is_fault(error: RpcError) -> bool:
     return error.code == _FAULT_CODE or any(known in text for known in _FAULT_TEXTS)
 
 
-def call_value(index: int, call: _Call, reply: object) -> CallValue:
+def call_value(index: int, call: Call, reply: object) -> CallValue:
     """A call's value or fault.
 
     Raises:
@@ -219,6 +225,7 @@ def _add_gateway_log(
 
 __all__ = [
     "CALL_GAS",
+    "Call",
     "CompiledQueries",
     "block_reads",
     "call_value",

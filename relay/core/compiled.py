@@ -100,7 +100,9 @@ def compile_plan(plan: Plan, adapters: Mapping[str, PlanCompiler]) -> CompiledPl
     compiled = CompiledPlan(
         plan=plan,
         acts=acts,
-        queries={chain: _queries(chain, sources, gateways) for chain in plan.chains},
+        queries={
+            chain: _queries(chain, sources, gateways, each.since) for chain, each in plan.chains.items()
+        },
         gateways=gateways,
         sources=sources,
         rules=rules,
@@ -122,6 +124,7 @@ def merge_queries(plans: Iterable[CompiledPlan]) -> Mapping[Caip2, ChainQueries]
                 {*known.events, *asked.events},
                 {*known.calls, *asked.calls},
                 {*known.gateways, *asked.gateways},
+                min([each.calls_since for each in (known, asked) if each.calls], default=0),
             )
     return {chain: merged[chain] for chain in sorted(merged)}
 
@@ -136,7 +139,10 @@ def first_blocks(plans: Iterable[CompiledPlan]) -> Mapping[Caip2, int]:
 
 
 def _queries(
-    chain: Caip2, sources: Mapping[str, EventQuery | CallQuery], gateways: Mapping[Caip2, Gateway]
+    chain: Caip2,
+    sources: Mapping[str, EventQuery | CallQuery],
+    gateways: Mapping[Caip2, Gateway],
+    since: int,
 ) -> ChainQueries:
     own = [source for source in sources.values() if source.chain == chain]
     return _sorted_queries(
@@ -144,11 +150,12 @@ def _queries(
         {source for source in own if isinstance(source, EventQuery)},
         {source for source in own if isinstance(source, CallQuery)},
         {gateways[chain]} if chain in gateways else set(),
+        since,
     )
 
 
 def _sorted_queries(
-    chain: Caip2, events: set[EventQuery], calls: set[CallQuery], gateways: set[Gateway]
+    chain: Caip2, events: set[EventQuery], calls: set[CallQuery], gateways: set[Gateway], calls_since: int
 ) -> ChainQueries:
     return ChainQueries(
         chain,
@@ -156,6 +163,7 @@ def _sorted_queries(
         # Arguments of different types do not compare: their texts do, and `repr` tells 1, "1" and True apart.
         tuple(sorted(calls, key=lambda query: (query.address, query.call, repr(query.args), query.word))),
         tuple(sorted(gateways)),
+        calls_since if calls else 0,
     )
 
 

@@ -46,6 +46,8 @@ class ChainQueries:
     events: tuple[EventQuery, ...] = ()
     calls: tuple[CallQuery, ...] = ()
     gateways: tuple[Gateway, ...] = ()
+    calls_since: int = 0
+    """Number of the first block at which the calls are made: before it no plan counts them."""
 
 
 @dataclass(frozen=True, slots=True)

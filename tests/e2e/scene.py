@@ -29,12 +29,12 @@ from adapters.evm.demo.network import (
     start_proxies,
     submitters_of,
 )
-from adapters.evm.demo.replay import BLOCK_S, Bridge, quiet_blocks
+from adapters.evm.demo.replay import BLOCK_S, Bridge, calm_blocks, quiet_blocks
 from adapters.evm.demo.scenario import Kind, Scenario, Step, built_in
 from adapters.evm.demo.show import Show
 from adapters.evm.demo.traffic import Call, Driver, encode_call
 from adapters.evm.demo.watch import Sighting, Watcher
-from adapters.evm.demo.world import World, build_world
+from adapters.evm.demo.world import World, arm_market, build_world
 from adapters.evm.devchain import AnvilSettings, start_anvil
 
 __all__ = ["Mined", "Scene", "log_lines", "logged", "open_scene", "short", "statements", "until"]
@@ -285,6 +285,7 @@ async def open_scene(
         world = await build_world(
             Driver(near), Driver(far), scenario, network.committee, submitters_of(network)
         )
+        await arm_market(world)
         proxies = [await stack.enter_async_context(start_proxies(anvil)) for anvil in (near, far)]
         network.prepare(world.plan_texts, proxies, BLOCK_TIME_MS)
         for member in network.members:
@@ -294,7 +295,7 @@ async def open_scene(
         scene = Scene(scenario, world, network, {each.chain: each for each in proxies}, Bridge(world), 0)
         for member in network.members:
             await network.start(member)
-        for block in quiet_blocks(scenario, scene.bridge):
+        for block in (*quiet_blocks(scenario, scene.bridge), *calm_blocks(scenario)):
             scene.now_s = block.timestamp
             done = await scene.mine(block.near, block.far, after_s=0)
             assert all(done.near_done + done.far_done), f"a benign transfer at {block.timestamp} reverted"

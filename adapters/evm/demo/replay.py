@@ -14,12 +14,14 @@ from adapters.evm.demo.scenario import Kind, Scenario, Step
 from adapters.evm.demo.traffic import Call, Driver, encode_arguments, encode_call
 from adapters.evm.demo.world import STABLE_UNIT, World
 
-__all__ = ["Attack", "Block", "Bridge", "quiet_blocks"]
+__all__ = ["Attack", "Block", "Bridge", "calm_blocks", "quiet_blocks"]
 
 MESSAGE: Final = "(uint256,address,uint256,address)"
 BLOCK_S: Final = 12
 """Between two blocks of either chain while the attack runs."""
 CALM_BLOCKS: Final = 20
+CALM_MARGIN_S: Final = 60
+"""Before them there is time for the market to take up its plan."""
 """Regular blocks before the first bad release."""
 BORROW_AFTER_S: Final = 36
 """So long after the first bad release the attacker borrows against the bridged token."""
@@ -94,7 +96,7 @@ class Block:
 
 def quiet_blocks(scenario: Scenario, bridge: Bridge) -> Iterable[Block]:
     """Give a block on each chain for every time at which something happened before the attack."""
-    calm_from = scenario.attack_at - CALM_BLOCKS * BLOCK_S
+    calm_from = scenario.attack_at - CALM_BLOCKS * BLOCK_S - CALM_MARGIN_S
     for timestamp, steps in groupby(scenario.quiet(), key=lambda step: min(step.timestamp, calm_from - 1)):
         near, far = [], []
         for step in steps:
@@ -103,7 +105,13 @@ def quiet_blocks(scenario: Scenario, bridge: Bridge) -> Iterable[Block]:
             else:
                 near.append(bridge.release(step))
         yield Block(timestamp, tuple(near), tuple(far))
-    # Chains make blocks also when nobody uses them; the months before go without these, for time's sake.
+
+
+def calm_blocks(scenario: Scenario) -> Iterable[Block]:
+    """Give regular blocks before the attack: chains make them also when nobody uses them.
+
+    The months before go without these, for time's sake.
+    """
     for number in range(CALM_BLOCKS, 0, -1):
         yield Block(scenario.attack_at - number * BLOCK_S, (), ())
 

@@ -54,6 +54,7 @@ class Report:
     pace_s: float
     attesters: int
     members: int
+    published_after_s: int
 
     @property
     def value_saved_usd(self) -> float:
@@ -97,6 +98,7 @@ class Report:
                 "reverted" if self.second_leg_reverted else f"took {self.borrowed_usd:,.0f} USD",
             ),
             ("audit", _mark(self.verified) + (f" ({self.failed_check})" if self.failed_check else "")),
+            ("evidence public", f"{self.published_after_s:,} s of chain time later: no usable mandate is published"),
             ("bundle", f"{self.bundle} (from {self.bundle_from}, who submitted nothing)"),
             ("policy", self.policy),
             ("audit log", self.log_dir),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,13 +12,13 @@ from typing import Final
 
 from adapters.evm import shapes
 from adapters.evm.demo.network import MEMBERS, Member, Network, make_network, start_proxies, submitters_of
-from adapters.evm.demo.replay import Attack, Bridge, Progress, quiet_blocks
+from adapters.evm.demo.replay import Attack, Block, Bridge, Progress, calm_blocks, quiet_blocks
 from adapters.evm.demo.report import ActReport, Report
 from adapters.evm.demo.scenario import Scenario
 from adapters.evm.demo.show import Show
 from adapters.evm.demo.traffic import Call, Driver
 from adapters.evm.demo.watch import Sighting, Watcher, edges_of
-from adapters.evm.demo.world import World, build_world
+from adapters.evm.demo.world import World, arm_market, build_world
 from adapters.evm.devchain import Anvil, AnvilSettings, start_anvil
 from proofs.errors import ProofError
 from proofs.hashes import sha256
@@ -30,6 +30,7 @@ __all__ = ["Demonstration", "Options"]
 
 NEAR_ID: Final = 313_371
 FAR_ID: Final = 313_372
+KEPT_STATES: Final = 512
 BEFORE_S: Final = 3_600
 """Deployment happens so long before the first step."""
 DENSE_BLOCKS: Final = 12
@@ -84,20 +85,21 @@ class Demonstration:
             world = await build_world(
                 Driver(near), Driver(far), self._scenario, network.committee, submitters_of(network)
             )
+            bridge = Bridge(world)
+            quiet = quiet_blocks(self._scenario, bridge)
+            await self._mine(world, f"{self._scenario.quiet_hours:,.0f} quiet hours of bridge traffic", quiet)
+            await arm_market(world)
+            await self._mine(world, "regular blocks", calm_blocks(self._scenario))
+            baseline = await self._baseline(world, bridge.copy())
             proxies = [await stack.enter_async_context(start_proxies(anvil)) for anvil in (near, far)]
             network.prepare(world.plan_texts, proxies, max(1, round(self._options.pace_s * 1_000)))
             stack.push_async_callback(network.stop)
-            bridge = Bridge(world)
-            await self._quiet(world, bridge)
             # The members come when the quiet months are over, and read them block by block: ranges are read
             # many times faster than single blocks, and every block is evaluated all the same.
             await self._start(network)
             await self._catch_up(world, network)
             quiet_edges = await self._edges(network)
-            copies = await self._copies(world, stack)
-            unwatched = bridge.copy()
             attack, watcher = await self._storm(world, network, bridge)
-            baseline = await self._baseline(copies, unwatched)
             evidence = await self._audit(world, network, watcher)
             report = await self._report(world, network, attack, baseline, watcher, evidence, quiet_edges)
             if self._options.keep:
@@ -116,7 +118,12 @@ class Demonstration:
     # --- before the attack
 
     async def _anvil(self, stack: AsyncExitStack, chain_id: int) -> Anvil:
-        settings = AnvilSettings(chain_id=chain_id, timestamp=self._scenario.steps[0].timestamp - BEFORE_S)
+        settings = AnvilSettings(
+            chain_id=chain_id,
+            timestamp=self._scenario.steps[0].timestamp - BEFORE_S,
+            # Without this anvil writes its whole state to disk with every block, ever more of it.
+            extra=("--prune-history", str(KEPT_STATES)),
+        )
         return await stack.enter_async_context(start_anvil(settings))
 
     async def _start(self, network: Network) -> None:
@@ -127,11 +134,11 @@ class Demonstration:
                 await network.wait_serving(member)
                 progress.advance(progress.task_ids[0])
 
-    async def _quiet(self, world: World, bridge: Bridge) -> None:
-        blocks = list(quiet_blocks(self._scenario, bridge))
-        text = f"{self._scenario.quiet_hours:,.0f} quiet hours of bridge traffic"
-        with self._show.progress(text, len(blocks)) as progress:
-            for block in blocks:
+    async def _mine(self, world: World, text: str, blocks: Iterable[Block]) -> None:
+        """Mine benign blocks on both chains, side by side."""
+        waiting = list(blocks)
+        with self._show.progress(text, len(waiting)) as progress:
+            for block in waiting:
                 async with asyncio.TaskGroup() as group:
                     near = group.create_task(_mine(world.near, block.timestamp, block.near))
                     far = group.create_task(_mine(world.far, block.timestamp, block.far))
@@ -201,23 +208,20 @@ class Demonstration:
             said = ("took the money", "red") if step.borrowed else ("reverted", "green")
             self._show.say(f"block {step.far_block}: borrowing against the bridged token {said[0]}", said[1])
 
-    async def _copies(self, world: World, stack: AsyncExitStack) -> tuple[Driver, Driver]:
-        """Copies of both chains as they are now, that nobody watches."""
-        copies = []
-        for driver in (world.near, world.far):
-            anvil = driver.anvil
-            extra = ("--fork-url", anvil.url, "--fork-block-number", str(await driver.number()))
-            settings = AnvilSettings(chain_id=anvil.chain_id, extra=extra)
-            copies.append(Driver(await stack.enter_async_context(start_anvil(settings))))
-        return copies[0], copies[1]
-
-    async def _baseline(self, copies: tuple[Driver, Driver], bridge: Bridge) -> Attack:
-        """The same attack on the copies."""
-        attack = Attack(*copies, self._scenario, bridge)
-        with self._show.progress("the same attack without Tocsin", len(self._scenario.stormy())) as progress:
-            async for _ in attack.run(0):
-                progress.update(progress.task_ids[0], completed=attack.attempted)
-        return attack
+    async def _baseline(self, world: World, bridge: Bridge) -> Attack:
+        """Let the same attack run on copies of both chains that nobody watches."""
+        async with AsyncExitStack() as stack:
+            copies: list[Driver] = []
+            for driver in (world.near, world.far):
+                anvil = driver.anvil
+                extra = ("--fork-url", anvil.url, "--fork-block-number", str(await driver.number()))
+                settings = AnvilSettings(chain_id=anvil.chain_id, extra=extra)
+                copies.append(Driver(await stack.enter_async_context(start_anvil(settings))))
+            attack = Attack(copies[0], copies[1], self._scenario, bridge)
+            with self._show.progress("the attack without Tocsin", len(self._scenario.stormy())) as progress:
+                async for _ in attack.run(0):
+                    progress.update(progress.task_ids[0], completed=attack.attempted)
+            return attack
 
     # --- afterwards
 
@@ -313,6 +317,7 @@ class Demonstration:
             pace_s=self._options.pace_s,
             attesters=sum(verdict == "attest" for verdict in earliest.verdicts.values()) if earliest else 0,
             members=len(MEMBERS),
+            published_after_s=FAST_MANDATE_S,
         )
 
     async def _stay(self, network: Network) -> None:

@@ -19,7 +19,7 @@ from relay.core.errors import ChainError
 from relay.core.plan_file import parse_plan
 from relay.core.types import Address
 
-__all__ = ["World", "build_world"]
+__all__ = ["World", "arm_market", "build_world"]
 
 ROTATION_DELAY_S: Final = 86_400
 OVERLAP_S: Final = 21_600
@@ -63,6 +63,7 @@ class World:
     plans: tuple[CompiledPlan, ...] = ()
     near_since: int = 0
     far_since: int = 0
+    market_since: int = 0
 
     @property
     def collateral(self) -> Token:
@@ -73,7 +74,7 @@ class World:
 async def build_world(
     near: Driver, far: Driver, scenario: Scenario, committee: CommitteeDocument, submitters: Sequence[Address]
 ) -> World:
-    """Deploy everything at the time before the scenario's first step, and register both plans.
+    """Deploy everything before the scenario's first step, and put the bridge's plan in force.
 
     Raises:
         ChainError: a deployment failed.
@@ -88,9 +89,20 @@ async def build_world(
     world.gateway_near = await _deploy_gateway(world, near, committee)
     world.gateway_far = await _deploy_gateway(world, far, committee)
     world.near_since, world.far_since = await near.number(), await far.number()
-    _write_plans(world)
-    await _grant_and_register(world)
+    bridge = _compiled_plan(world, "bridge")
+    await _grant(world, near, world.replica, "PAUSER_ROLE()", world.gateway_near)
+    await _register(world, near, world.gateway_near, bridge)
+    world.plans = (bridge,)
     return world
+
+
+async def arm_market(world: World) -> None:
+    """Let the market's governance take up its plan: younger than the bridge's, and listening to it."""
+    world.market_since = await world.far.number()
+    market = _compiled_plan(world, "market")
+    await _grant(world, world.far, world.market, "RISK_ADMIN_ROLE()", world.gateway_far)
+    await _register(world, world.far, world.gateway_far, market)
+    world.plans = (*world.plans, market)
 
 
 async def _deploy_tokens_and_bridge(world: World) -> None:
@@ -179,27 +191,20 @@ async def _deploy_gateway(world: World, driver: Driver, committee: CommitteeDocu
     )
 
 
-async def _grant_and_register(world: World) -> None:
-    """Give each gateway just the role its acts need, register the acts, then put the plans in force."""
-    bridge, market = world.plans
-    await _grant(world, world.near, world.replica, "PAUSER_ROLE()", world.gateway_near)
-    await _grant(world, world.far, world.market, "RISK_ADMIN_ROLE()", world.gateway_far)
-    for plan, driver, gateway in (
-        (bridge, world.near, world.gateway_near),
-        (market, world.far, world.gateway_far),
-    ):
-        for name, encoded in plan.acts.items():
-            act = plan.plan.acts[name]
-            register = encode_call(
-                f"registerAct(bytes32,{ACT_TYPE},uint8,uint64)",
-                encoded.act_id,
-                encoded.registration,
-                int(act.tier),
-                act.lasts_s,
-            )
-            await _call(driver, world.owner, gateway, register)
-        in_force = encode_call("setPlan(bytes32,bytes32,uint64)", plan.plan.hash, bytes(32), 0)
-        await _call(driver, world.owner, gateway, in_force)
+async def _register(world: World, driver: Driver, gateway: str, plan: CompiledPlan) -> None:
+    """Register the acts of a plan, then the plan: from then on it is in force."""
+    for name, encoded in plan.acts.items():
+        act = plan.plan.acts[name]
+        register = encode_call(
+            f"registerAct(bytes32,{ACT_TYPE},uint8,uint64)",
+            encoded.act_id,
+            encoded.registration,
+            int(act.tier),
+            act.lasts_s,
+        )
+        await _call(driver, world.owner, gateway, register)
+    in_force = encode_call("setPlan(bytes32,bytes32,uint64)", plan.plan.hash, bytes(32), 0)
+    await _call(driver, world.owner, gateway, in_force)
 
 
 async def _grant(world: World, driver: Driver, target: str, role: str, to: str) -> None:
@@ -210,7 +215,8 @@ async def _grant(world: World, driver: Driver, target: str, role: str, to: str) 
     await _call(driver, world.owner, target, grant)
 
 
-def _write_plans(world: World) -> None:
+def _compiled_plan(world: World, name: str) -> CompiledPlan:
+    """Fill a plan's template with what was deployed."""
     mapped = [token for token in world.scenario.tokens if token.is_mapped]
     values: Mapping[str, object] = {
         "home_of_tokens": world.near.anvil.chain,
@@ -219,6 +225,7 @@ def _write_plans(world: World) -> None:
         "market_gateway": world.gateway_far,
         "tokens_since": world.near_since,
         "far_since": world.far_since,
+        "market_since": world.market_since,
         "home": world.home,
         "replica": world.replica,
         "market": world.market,
@@ -235,15 +242,10 @@ def _write_plans(world: World) -> None:
             for token in mapped
         ),
     }
-    compilers = {"eip155": make_adapter()}
-    compiled = []
-    for name in ("bridge", "market"):
-        text = Template((files("adapters.evm.demo") / "plans" / f"{name}.plan.toml").read_text()).substitute(
-            values
-        )
-        world.plan_texts[name] = text
-        compiled.append(compile_plan(parse_plan(text, where=f"{name}.plan.toml"), compilers))
-    world.plans = tuple(compiled)
+    template = (files("adapters.evm.demo") / "plans" / f"{name}.plan.toml").read_text()
+    world.plan_texts[name] = Template(template).substitute(values)
+    plan = parse_plan(world.plan_texts[name], where=f"{name}.plan.toml")
+    return compile_plan(plan, {"eip155": make_adapter()})
 
 
 async def _deploy(driver: Driver, sender: str, contract: str, types: str, *arguments: object) -> str:

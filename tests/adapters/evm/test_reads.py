@@ -188,6 +188,20 @@ async def test_a_range_reads_the_same_as_block_by_block(bench):
 
 
 @pytest.mark.asyncio
+async def test_calls_begin_at_the_block_from_which_a_plan_counts_them(bench):
+    await bench.anvil.mine(5)
+    head = await newest(bench)
+    since = head.block.number - 2
+    asked = replace(queries(bench, events=(RELEASE,), calls=[("cap()", (), 0)]), calls_since=since)
+    headers = await bench.endpoint.headers(0, head.block.number)
+
+    ranged = await bench.endpoint.observe(headers, asked)
+
+    assert [bool(reads.calls) for reads in ranged] == [header.block.number >= since for header in headers]
+    assert list(ranged) == [(await bench.endpoint.observe([header], asked))[0] for header in headers]
+
+
+@pytest.mark.asyncio
 async def test_a_range_that_was_reorganised_away_is_unavailable(bench):
     await bench.anvil.mine(5)
     head = await newest(bench)
