@@ -78,6 +78,7 @@ async def _serve(
             telemetry=telemetry,
             clock=_wall_clock_ms,
             judged=watch.judged,
+            counted=watch.counted,
             changed=watch.changed,
         )
         await inputs.restore(shells.replayed.entries)
@@ -94,7 +95,7 @@ async def _serve(
         if ready is not None:
             ready(api.url)
         deeds = Deeds(tools, group, inputs.put)
-        await inputs.run(Started(_wall_clock_ms(), shells.boot.number, shells.boot.instance), deeds.perform)
+        await inputs.run(Started(_wall_clock_ms(), shells.boot.number, shells.boot.instance), deeds)
 
 
 def _api(config: NodeConfig, shells: Shells, telemetry: Telemetry, timeline: Timeline, inputs: Pump) -> Api:

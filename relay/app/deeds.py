@@ -55,7 +55,19 @@ class Tools:
     clock: Callable[[], Millis]
     judged: Callable[[bytes], None]
     """Told when our own verdict on a decision is known."""
+    counted: Callable[[bytes], None]
+    """Told when a word on a decision was counted, perhaps the last that its certificate needed."""
     changed: Callable[[bytes], None]
+    """Told the same once it is on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What was begun before the events were on disk; nothing of it leaves before `on_disk` is set."""
+
+    on_disk: asyncio.Event
+    begun: frozenset[int]
+    """Places of the effects that were begun."""
 
 
 @dataclass(slots=True)
@@ -68,16 +80,34 @@ class Deeds:
     unlocked: bool = False
     _signing: set[tuple[bytes, Verdict]] = field(default_factory=set)
 
-    async def perform(self, effects: Sequence[Effect]) -> None:  # noqa: C901 - one dispatch
+    def foresee(self, effects: Sequence[Effect]) -> Foreseen:
+        """Begin to sign while the events are on their way to disk: the guard's own write needs the same time.
+
+        A signature that is ready earlier waits. If the journal refuses, the process ends and nothing left.
+        """
+        on_disk = asyncio.Event()
+        begun: set[int] = set()
+        for place, effect in enumerate(effects):
+            if isinstance(effect, SignAttestation):
+                self.tools.judged(effect.prepared.id)
+                if self._begin_attestation(effect, on_disk):
+                    begun.add(place)
+            elif isinstance(effect, Changed):
+                self.tools.counted(effect.decision_id)
+        return Foreseen(on_disk, frozenset(begun))
+
+    async def perform(self, effects: Sequence[Effect], foreseen: Foreseen) -> None:  # noqa: C901 - one dispatch
         """Do all of `effects`, in order; what takes time goes on in the background."""
+        foreseen.on_disk.set()
         releasable: list[Digest] = []
-        for effect in effects:
+        for place, effect in enumerate(effects):
             match effect:
                 case UnlockSigner():
                     await self.tools.signer.release_guard()
                     self.unlocked = True
                 case SignAttestation():
-                    self._begin_attestation(effect)
+                    if place not in foreseen.begun:
+                        self._begin_attestation(effect, foreseen.on_disk)
                 case SignStatement(message, to):
                     self.group.create_task(self._state(message, to), name="state")
                 case Forward(raw, to):
@@ -97,15 +127,18 @@ class Deeds:
 
     # --- signing
 
-    def _begin_attestation(self, effect: SignAttestation) -> None:
-        # Before the peers have answered the guard is locked; the node asks again when it opens.
-        self.tools.judged(effect.prepared.id)
+    def _begin_attestation(self, effect: SignAttestation, on_disk: asyncio.Event) -> bool:
+        """Begin to sign a verdict, and tell whether it is under way.
+
+        Before the peers have answered the guard is locked; the node asks again when it opens.
+        """
         key = (effect.prepared.id, effect.verdict)
         if self.unlocked and key not in self._signing:
             self._signing.add(key)
-            self.group.create_task(self._attest(effect), name="attest")
+            self.group.create_task(self._attest(effect, on_disk), name="attest")
+        return self.unlocked
 
-    async def _attest(self, effect: SignAttestation) -> None:
+    async def _attest(self, effect: SignAttestation, on_disk: asyncio.Event) -> None:
         prepared, signer = effect.prepared, self.tools.signer
         plain = Attestation(decision=prepared.decision, verdict=effect.verdict, trace=effect.trace)
 
@@ -134,6 +167,8 @@ class Deeds:
         finally:
             self._signing.discard((prepared.id, effect.verdict))
         self.tools.telemetry.metrics.count("signatures", kind=effect.verdict.value)
+        # DURABLE: what made us say it is on disk before anybody hears it.
+        await on_disk.wait()
         await self._say(signed, signature, None)
 
     async def _state(self, message: Message, to: Identity | None) -> None:

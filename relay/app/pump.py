@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
+from relay.app.deeds import Deeds
 from relay.app.watch import Meter
 from relay.core.effects import Effect, Notice
 from relay.core.effects import LogEntry as Logged
@@ -22,9 +23,6 @@ MAX_WAITING: Final = 4_096
 MAX_BATCH: Final = 256
 KEEP_MS: Final = 24 * 3_600 * 1_000
 """For how long anti-entropy offers an envelope; the longest mandate lives a quarter of that."""
-
-
-Perform = Callable[[Sequence[Effect]], Awaitable[None]]
 
 
 class Pump:
@@ -47,15 +45,15 @@ class Pump:
         """Hand an event to the node; waits while too many are waiting."""
         await self._inputs.put(event)
 
-    async def run(self, started: Started, perform: Perform) -> None:
-        """Feed the node for ever, beginning with `started`; `perform` does the effects.
+    async def run(self, started: Started, deeds: Deeds) -> None:
+        """Feed the node for ever, beginning with `started`; `deeds` does the effects.
 
         Raises:
             JournalError: the disk does not take an event; the process must end.
         """
-        await perform(await self._turn([started]))
+        await self._turn([started], deeds)
         while True:
-            await perform(await self._turn(await self._batch()))
+            await self._turn(await self._batch(), deeds)
 
     def _clock(self) -> Millis:
         return Millis(self._meter.clock_us() // 1_000)
@@ -75,8 +73,8 @@ class Pump:
             batch.append(Ticked(self._clock()))
         return batch
 
-    async def _turn(self, batch: Sequence[Event]) -> Sequence[Effect]:
-        """Apply a batch, and give its effects once it is on disk."""
+    async def _turn(self, batch: Sequence[Event], deeds: Deeds) -> None:
+        """Apply a batch, and do its effects once it is on disk."""
         effects: list[Effect] = []
         kept: list[Event] = []
         for event in batch:
@@ -86,12 +84,13 @@ class Pump:
                 kept.append(event)
                 self._heard(event)
         envelopes = self._envelopes(kept, effects)
+        foreseen = deeds.foresee(effects)
         # DURABLE: events and log entries in one commit, and nothing leaves before it.
         began_us = self._meter.clock_us()
         if kept or envelopes:
             await self._journal.append([event_to_bytes(event) for event in kept], envelopes)
         self._meter.turned(batch, effects, self._meter.clock_us() - began_us if kept else 0)
-        return effects
+        await deeds.perform(effects, foreseen)
 
     def _envelopes(self, kept: Sequence[Event], effects: Sequence[Effect]) -> list[StoredEnvelope]:
         """Give what the journal is to keep by digest: log entries, and what peers may ask for."""

@@ -72,8 +72,8 @@ class Watch:
         """Take note that our own verdict on a decision is known: the edge was seen."""
         self._timeline.note(decision_id, "judged")
 
-    def changed(self, decision_id: bytes) -> None:
-        """Take note that a decision's state has changed."""
+    def counted(self, decision_id: bytes) -> None:
+        """Take note of the certificate, if the word just counted was the last that it needed."""
         entry = self._node.book.entry_of(DecisionId(decision_id))
         times = self._timeline.at_us.get(decision_id, {})
         if entry is not None and entry.tally.certificate is not None and "certified" not in times:
@@ -82,6 +82,9 @@ class Watch:
             if "judged" in times:
                 took_s = (times["certified"] - times["judged"]) / 1_000_000
                 self._metrics.observe("edge_to_certificate_seconds", took_s)
+
+    def changed(self, decision_id: bytes) -> None:
+        """Tell watchers that a decision's state has changed."""
         self._publish(decision_id.hex())
 
 

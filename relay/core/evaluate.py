@@ -143,6 +143,8 @@ class PlanEvaluator:
         self._since = plan.chains[self._reference].since
         self._evaluated = self._since - 1
         """Number of the last evaluated block."""
+        self._progress: dict[Caip2, tuple[int, int]] = {}
+        """Of each awaited chain: the number of its newest block, and the reference time when it came."""
 
     @property
     def evaluated_to(self) -> int:
@@ -157,6 +159,7 @@ class PlanEvaluator:
         not wait where some rule reads no unsettled chain: what that rule sees must not wait for others.
         `evaluate_at` gives the rest once `waiting` is settled.
         """
+        self._note_progress()
         made: list[Evaluation] = []
         for block in self._views[self._reference].after(self._evaluated):
             if not self._is_ripe(block):
@@ -210,8 +213,33 @@ class PlanEvaluator:
             if not self._views[chain].has_later_than(block.timestamp - self._lags[chain])
         )
 
+    def _note_progress(self) -> None:
+        """Note where the reference chain stood when a foreign chain was last read further."""
+        reference = self._views[self._reference].tip
+        now_s = 0 if reference is None else reference.timestamp
+        for chain in self._awaited:
+            tip = self._views[chain].tip
+            if tip is not None and self._progress.get(chain, (-1, 0))[0] != tip.number:
+                self._progress[chain] = (tip.number, now_s)
+
+    def _is_catching_up(self, chain: Caip2) -> bool:
+        """Tell whether a foreign chain is only being read later than it could be: then it is worth waiting.
+
+        Not for ever: once the reference chain is read to its head and goes on for `patience_s` while the
+        other stays where it is, nobody waits for it any more.
+        """
+        view, reference = self._views[chain], self._views[self._reference]
+        if view.tip is None or view.head is None or view.tip.number >= view.head.number:
+            return False
+        if reference.tip is None or reference.head is None or reference.tip.number < reference.head.number:
+            return True
+        read_at_s = self._progress.get(chain, (0, 0))[1]
+        return reference.tip.timestamp < read_at_s + self._compiled.plan.clock.patience_s
+
     def _is_ripe(self, block: BlockRef) -> bool:
         unsettled = self._unsettled(block)
+        if any(self._is_catching_up(chain) for chain in unsettled):
+            return False
         if not unsettled or any(rule.chains_are_none_of(unsettled) for rule in self._rules.values()):
             return True
         return all(self._is_out_of_patience(chain, block) for chain in unsettled)

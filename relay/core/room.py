@@ -4,6 +4,7 @@ it.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -56,8 +57,8 @@ class Room:
         self.schedule = Schedule(compiled, views)
         self._views = views
         self._reference = views[compiled.plan.clock.reference]
-        self._blind: dict[BlockRef, None] = {}
-        """Blocks where a rule had to abstain; read again while they are few."""
+        self._blind: dict[Caip2, deque[BlockRef]] = {}
+        """By the chain that stood still: blocks where a rule had to abstain, oldest first."""
 
     @property
     def is_armed(self) -> bool:
@@ -88,16 +89,24 @@ class Room:
         """Evaluate what has become readable and give the new edges, in the order of the chain."""
         fresh = self.evaluator.advance()
         edges = self.schedule.extend(fresh)
-        for block in list(self._blind):
+        for block in self._settled():
             again = self.evaluator.evaluate_at(block)
-            if again is None or not again.abstains:
-                del self._blind[block]
-            if again is not None and not again.abstains:
+            if again is not None:
                 edges += self.schedule.revise(again)
         for evaluation in fresh:
-            if evaluation.abstains and len(self._blind) < MAX_BLIND:
-                self._blind[evaluation.block] = None
+            for chain in evaluation.waiting:
+                self._blind.setdefault(chain, deque(maxlen=MAX_BLIND)).append(evaluation.block)
         return edges
+
+    def _settled(self) -> list[BlockRef]:
+        """Take the blocks for which a chain that they waited for has gone on, in their order."""
+        settled: dict[int, BlockRef] = {}
+        for chain, waiting in self._blind.items():
+            lag_s = self.compiled.plan.chains[chain].lag_s
+            while waiting and self._views[chain].has_later_than(waiting[0].timestamp - lag_s):
+                block = waiting.popleft()
+                settled[block.number] = block
+        return [settled[number] for number in sorted(settled)]
 
     def rollback(self, ancestor: BlockRef) -> None:
         """Follow a chain back to `ancestor`: what rested on later blocks is evaluated anew."""

@@ -30,7 +30,7 @@ __all__ = ["Demonstration", "Options"]
 
 NEAR_ID: Final = 313_371
 FAR_ID: Final = 313_372
-KEPT_STATES: Final = 512
+KEPT_STATES: Final = 256
 BEFORE_S: Final = 3_600
 """Deployment happens so long before the first step."""
 DENSE_BLOCKS: Final = 12

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -167,6 +168,24 @@ def test_a_rule_that_reads_no_silent_chain_does_not_wait(world_of: Callable[[str
     again = world.evaluator.evaluate_at(block)
     assert again is not None
     assert again.rules["unbacked"].outcome is Outcome.TRUE
+
+
+def test_a_chain_that_is_only_read_late_is_waited_for_until_it_makes_no_progress(world: World) -> None:
+    away, home = world.chains[AWAY], world.chains[HOME]
+    seen = away.block(900, [(0, amount(5))])
+    world.views[AWAY].observe(replace(seen, head=replace(seen.head, number=seen.head.number + 9)))
+    far_ahead = home.block(1_000, [(0, amount(9))])
+    beyond = home.block(50_000)
+    world.views[HOME].observe(replace(far_ahead, head=beyond.head))
+    world.views[HOME].observe(beyond)
+
+    assert world.evaluator.advance() == ()  # the silence is ours: its next blocks are there to be read
+    world.see(HOME, 50_000 + 299)
+    assert world.evaluator.advance() == ()
+    world.see(HOME, 50_000 + 300)
+    abstained = world.evaluator.advance()
+
+    assert [each.rules["unbacked"].outcome for each in abstained] == [Outcome.ABSTAIN] * 4
 
 
 def test_where_a_chain_has_no_block_before_the_lag_rules_abstain_for_good(world: World) -> None:
