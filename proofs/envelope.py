@@ -36,6 +36,11 @@ MAX_ENVELOPE_BYTES = 65_535
 MAX_KIND_BYTES = 32
 SIGNATURE_BYTES = 64
 _VERSION = 1
+_SIGNATURE_BYTES = 64
+_HEAD = bytes([0x93, _VERSION])
+"""An array of three, and the first of them."""
+_BIN_8, _BIN_16, _BIN_64 = b"\xc4", b"\xc5", b"\xc4\x40"
+_BYTE = 0xFF
 _SIGNING_TAG = b"tocsin/envelope/1\n"
 _KEYS = frozenset({"at_ms", "author", "body", "committee_epoch", "kind", "network"})
 _U32 = (1 << 32) - 1
@@ -125,16 +130,7 @@ def parse_envelope(raw: bytes) -> UnverifiedEnvelope:
         CanonicalError: a limit, or another encoding than the canonical one.
         FieldError: `shape`, an unknown, missing or wrong field of the payload.
     """
-    match decode(raw, limit_bytes=MAX_ENVELOPE_BYTES):
-        case (version, bytes() as payload, bytes() as signature) if (
-            # SECURITY: `True == 1`; a second spelling would be a second digest of one statement.
-            type(version) is int and version == _VERSION and len(signature) == SIGNATURE_BYTES
-        ):
-            pass
-        case _:
-            raise EnvelopeError(
-                "envelope-form", "expected [1, payload, 64 bytes of signature], got another form"
-            )
+    payload, signature = _split(raw)
     fields = fields_of(decode(payload, limit_bytes=MAX_ENVELOPE_BYTES), "envelope", _KEYS)
     body = fields.raw("body")
     if not isinstance(body, Mapping):
@@ -148,6 +144,23 @@ def parse_envelope(raw: bytes) -> UnverifiedEnvelope:
         body=body,
     )
     return UnverifiedEnvelope(raw=raw, payload=payload, signature=signature, fields=stated)
+
+
+def _split(raw: bytes) -> tuple[bytes, bytes]:
+    """Take the one canonical spelling of [1, payload, 64 bytes of signature] apart.
+
+    The form is fixed, so looking at its few header bytes is all that a decoder would do, and much faster.
+    """
+    if len(raw) > MAX_ENVELOPE_BYTES:
+        raise EnvelopeError("envelope-size", f"expected at most {MAX_ENVELOPE_BYTES} bytes, got {len(raw)}")
+    end = len(raw) - len(_BIN_64) - _SIGNATURE_BYTES
+    start = 4 if raw[2:3] == _BIN_8 else 5
+    length = max(0, end - start)
+    # A payload of 256 bytes or more has a length of 16 bits, a shorter one of 8: never the other way round.
+    header = _BIN_8 + bytes([length]) if length <= _BYTE else _BIN_16 + length.to_bytes(2, "big")
+    if end < start or raw[:start] != _HEAD + header or raw[end : end + len(_BIN_64)] != _BIN_64:
+        raise EnvelopeError("envelope-form", "expected [1, payload, 64 bytes of signature], got another form")
+    return raw[start:end], raw[end + len(_BIN_64) :]
 
 
 def verify_envelope(unverified: UnverifiedEnvelope) -> Envelope:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
-from relay.app.deeds import Deeds
+from relay.app.deeds import Foreseen
 from relay.app.watch import Meter
 from relay.core.effects import Effect, Notice
 from relay.core.effects import LogEntry as Logged
@@ -17,12 +17,20 @@ from relay.core.node import Node, is_journalled
 from relay.core.types import Digest, Millis
 from relay.journal import Journal, LogEntry, StoredEnvelope
 
-__all__ = ["Pump"]
+__all__ = ["Doer", "Pump"]
 
 MAX_WAITING: Final = 4_096
 MAX_BATCH: Final = 256
 KEEP_MS: Final = 24 * 3_600 * 1_000
 """For how long anti-entropy offers an envelope; the longest mandate lives a quarter of that."""
+
+
+class Doer(Protocol):
+    """What effects are done by: begun before the commit where that is safe, done after it."""
+
+    def foresee(self, effects: Sequence[Effect]) -> Foreseen: ...
+
+    async def perform(self, effects: Sequence[Effect], foreseen: Foreseen) -> None: ...
 
 
 class Pump:
@@ -45,7 +53,7 @@ class Pump:
         """Hand an event to the node; waits while too many are waiting."""
         await self._inputs.put(event)
 
-    async def run(self, started: Started, deeds: Deeds) -> None:
+    async def run(self, started: Started, deeds: Doer) -> None:
         """Feed the node for ever, beginning with `started`; `deeds` does the effects.
 
         Raises:
@@ -73,7 +81,7 @@ class Pump:
             batch.append(Ticked(self._clock()))
         return batch
 
-    async def _turn(self, batch: Sequence[Event], deeds: Deeds) -> None:
+    async def _turn(self, batch: Sequence[Event], deeds: Doer) -> None:
         """Apply a batch, and do its effects once it is on disk."""
         effects: list[Effect] = []
         kept: list[Event] = []

@@ -78,11 +78,21 @@ class Book:
                 if due.track not in begun:
                     begun.add(due.track)
                     effects += self._propose(room, due)
-        for waiting in list(self.links.waiting):
-            effects += self._propose_link(waiting)
         for key in list(self._undecided):
             effects += self._judge(key)
+        return effects + self.propose_links()
+
+    def propose_links(self) -> list[Effect]:
+        """Propose the links whose anchor is settled, and judge again what follows another decision."""
+        effects: list[Effect] = []
+        for waiting in list(self.links.waiting):
+            effects += self._propose_link(waiting)
+        for key in [key for key in self._undecided if self._follows(key)]:
+            effects += self._judge(key)
         return effects
+
+    def _follows(self, key: Key) -> bool:
+        return self.entries[key].tally.prepared.decision.parent is not None
 
     def _propose(self, room: Room, due: Due) -> list[Effect]:
         if not room.is_armed:

@@ -381,7 +381,7 @@ class Node:
             what: Facts = {"subject": prepared.decision.subject, "tier": prepared.decision.tier.name.lower()}
             effects += [Notice("certificate complete", what), Changed(prepared.id)]
         if certified:
-            effects += self.book.propose_due()
+            effects += self.book.propose_links()
             effects += self.landing.due(self.now_ms)
         return effects
 

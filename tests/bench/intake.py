@@ -24,6 +24,7 @@ from proofs.decision import BlockRef, Decision
 from proofs.envelope import parse_envelope, signing_bytes
 from proofs.hashes import sha256
 from proofs.mandate import Op, Tier
+from relay.app.deeds import Foreseen
 from relay.app.inbox import Inbox
 from relay.app.pump import Pump
 from relay.app.watch import Meter
@@ -177,9 +178,15 @@ async def _intake(home: Path, committee: CommitteeDocument, me: Keys, frames: Se
         nonlocal heard
         heard += isinstance(event, Received)
 
-    async def perform(effects: Sequence[Effect]) -> None:
-        if heard == len(frames):
-            done.set()
+    class Idle:
+        """Does nothing: what is measured ends at the disk."""
+
+        def foresee(self, effects: Sequence[Effect]) -> Foreseen:
+            return Foreseen(asyncio.Event(), frozenset())
+
+        async def perform(self, effects: Sequence[Effect], foreseen: Foreseen) -> None:
+            if heard == len(frames):
+                done.set()
 
     with (home / "log").open("w") as log:
         telemetry = Telemetry(Log(log, clock=clock))
@@ -191,7 +198,7 @@ async def _intake(home: Path, committee: CommitteeDocument, me: Keys, frames: Se
         ):
             pump = Pump(node, journal, on_heard, Meter(Metrics(), clock_us))
             inbox = Inbox(committee, journal, signer, telemetry, clock)
-            pumping = group.create_task(pump.run(Started(clock(), 1, bytes(16)), perform))
+            pumping = group.create_task(pump.run(Started(clock(), 1, bytes(16)), Idle()))
             began_s = time.process_time()
             await inbox.run(Given(frames), pump.put)
             await done.wait()
