@@ -87,8 +87,9 @@ class Scenario:
         return tuple(step for step in self.steps if step.timestamp < self.attack_at)
 
     def stormy(self) -> tuple[Step, ...]:
-        """Everything from the attack's first release on."""
-        return tuple(step for step in self.steps if step.timestamp >= self.attack_at)
+        """Everything from the attack's first release to its last; a recording may go on for weeks."""
+        last = max(step.timestamp for step in self.steps if step.is_attack)
+        return tuple(step for step in self.steps if self.attack_at <= step.timestamp <= last)
 
 
 def load_events(path: Path) -> Scenario:
