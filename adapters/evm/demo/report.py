@@ -98,7 +98,10 @@ class Report:
                 "reverted" if self.second_leg_reverted else f"took {self.borrowed_usd:,.0f} USD",
             ),
             ("audit", _mark(self.verified) + (f" ({self.failed_check})" if self.failed_check else "")),
-            ("evidence public", f"{self.published_after_s:,} s of chain time later: no usable mandate is published"),
+            (
+                "evidence public",
+                f"after {self.published_after_s:,} s of chain time: no usable mandate is shown",
+            ),
             ("bundle", f"{self.bundle} (from {self.bundle_from}, who submitted nothing)"),
             ("policy", self.policy),
             ("audit log", self.log_dir),
