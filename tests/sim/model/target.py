@@ -115,6 +115,9 @@ class Target:
         weaker = state > wanted if ACTS[act].at_most else state < wanted
         if weaker and not self.unseen[act]:
             self.blame(Property.OTHERS, f"{how} of {act} leaves {state}, the owner had set {wanted}")
+        if weaker and self.unseen[act]:
+            # Lost in the way that is documented (he must adopt): what follows undoes no wish of his any more.
+            self.wanted[act] = state
 
     def _replay(self, order: Order, act: str) -> None:
         before = self._measure(act)
