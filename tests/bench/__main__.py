@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import platform
@@ -50,7 +51,10 @@ def main() -> int:
 
 
 async def _one(bench: Callable[[int], Awaitable[Sequence[Figure]]], seed: int) -> Sequence[Figure]:
-    return await bench(seed)
+    found = await bench(seed)
+    # What is left of ended processes goes while its loop is still open.
+    gc.collect()
+    return found
 
 
 def _document(found: Mapping[str, Sequence[Figure]], seed: int) -> dict[str, object]:
