@@ -12,13 +12,13 @@ from typing import Final
 
 from adapters.evm import shapes
 from adapters.evm.demo.network import MEMBERS, Member, Network, make_network, start_proxies, submitters_of
-from adapters.evm.demo.replay import Attack, Block, Bridge, Progress, calm_blocks, quiet_blocks
+from adapters.evm.demo.replay import BLOCK_S, Attack, Block, Bridge, Progress, calm_blocks, quiet_blocks
 from adapters.evm.demo.report import ActReport, Report
 from adapters.evm.demo.scenario import Scenario
 from adapters.evm.demo.show import Show
 from adapters.evm.demo.traffic import Call, Driver
 from adapters.evm.demo.watch import Sighting, Watcher, edges_of
-from adapters.evm.demo.world import World, arm_market, build_world
+from adapters.evm.demo.world import World, arm_drill, arm_market, build_world
 from adapters.evm.devchain import Anvil, AnvilSettings, start_anvil
 from proofs.errors import ProofError
 from proofs.hashes import sha256
@@ -31,6 +31,8 @@ __all__ = ["Demonstration", "Options"]
 NEAR_ID: Final = 313_371
 FAR_ID: Final = 313_372
 KEPT_STATES: Final = 256
+MIN_PACE_S: Final = 0.2
+"""Between two blocks when nobody watches the story any more."""
 BEFORE_S: Final = 3_600
 """Deployment happens so long before the first step."""
 DENSE_BLOCKS: Final = 12
@@ -89,6 +91,8 @@ class Demonstration:
             quiet = quiet_blocks(self._scenario, bridge)
             await self._mine(world, f"{self._scenario.quiet_hours:,.0f} quiet hours of bridge traffic", quiet)
             await arm_market(world)
+            if self._options.keep:
+                await arm_drill(world, network.committee)
             await self._mine(world, "regular blocks", calm_blocks(self._scenario))
             baseline = await self._baseline(world, bridge.copy())
             proxies = [await stack.enter_async_context(start_proxies(anvil)) for anvil in (near, far)]
@@ -104,7 +108,7 @@ class Demonstration:
             report = await self._report(world, network, attack, baseline, watcher, evidence, quiet_edges)
             if self._options.keep:
                 self._show.table(report)
-                await self._stay(network)
+                await self._stay(world, network)
             return report
 
     def keep_evidence(self, report: Report) -> Report:
@@ -320,13 +324,24 @@ class Demonstration:
             published_after_s=FAST_MANDATE_S,
         )
 
-    async def _stay(self, network: Network) -> None:
-        """Leave everything running until Ctrl-C, and say how to look at it."""
+    async def _stay(self, world: World, network: Network) -> None:
+        """Let the chains and the network run on until Ctrl-C, and say how to look at them."""
         for member in network.members:
             self._show.say(f"{member.name}: {member.url}/v1/incidents · log {member.log_file}")
         home = network.members[0].directory.home
-        self._show.say(f"for example: tocsin --home {home} incident list · Ctrl-C ends it")
-        await asyncio.Event().wait()
+        for words in ("incident list", "gateway inspect", "doctor"):
+            self._show.say(f"  tocsin --home {home} {words}")
+        self._show.say("both chains go on, a block of 12 s each second · Ctrl-C ends it")
+        async with asyncio.TaskGroup() as group:
+            for driver in (world.near, world.far):
+                group.create_task(_go_on(driver, max(self._options.pace_s, MIN_PACE_S)))
+
+
+async def _go_on(driver: Driver, pace_s: float) -> None:
+    """Mine what comes, at the pace of the scenario, for ever."""
+    while True:
+        await driver.block(await driver.next_time() + BLOCK_S - 1)
+        await asyncio.sleep(pace_s)
 
 
 async def _outlive(world: World) -> None:

@@ -19,7 +19,7 @@ from relay.core.errors import ChainError
 from relay.core.plan_file import parse_plan
 from relay.core.types import Address
 
-__all__ = ["World", "arm_market", "build_world"]
+__all__ = ["World", "arm_drill", "arm_market", "build_world"]
 
 ROTATION_DELAY_S: Final = 86_400
 OVERLAP_S: Final = 21_600
@@ -31,6 +31,8 @@ BUDGET: Final = (86_400, 21 * 86_400, 3)
 ACT_TYPE: Final = "(address,bytes,address,bytes,uint8,uint256,uint8,uint8,bytes,uint16,uint64)"
 COLLATERAL: Final = "WBTC"
 """The bridged token that the market takes: what the attack takes first."""
+DRILL_BUDGET: Final = (86_400, 86_400, 288)
+"""Drills of five minutes: what they may use is no protocol's."""
 STABLE_UNIT: Final = 10**18
 ROOM: Final = 2
 """The replica holds so many times what the scenario ever moves: emptying it does not stop the drain."""
@@ -55,6 +57,9 @@ class World:
     stable: str = ""
     gateway_near: str = ""
     gateway_far: str = ""
+    drill_gateways: tuple[str, str] = ("", "")
+    """On the near and the far chain, once `arm_drill` has deployed them; so for the bells."""
+    bells: tuple[str, str] = ("", "")
     original: dict[str, str] = field(default_factory=dict)
     """Token addresses of the scenario to those on the near chain."""
     bridged: dict[str, str] = field(default_factory=dict)
@@ -64,6 +69,7 @@ class World:
     near_since: int = 0
     far_since: int = 0
     market_since: int = 0
+    drill_since: tuple[int, int] = (0, 0)
 
     @property
     def collateral(self) -> Token:
@@ -103,6 +109,23 @@ async def arm_market(world: World) -> None:
     await _grant(world, world.far, world.market, "RISK_ADMIN_ROLE()", world.gateway_far)
     await _register(world, world.far, world.gateway_far, market)
     world.plans = (*world.plans, market)
+
+
+async def arm_drill(world: World, committee: CommitteeDocument) -> None:
+    """Set up the drill: a bell on either chain, behind gateways of its own, and the plan that rings them."""
+    drivers = (world.near, world.far)
+    world.drill_since = (await world.near.number(), await world.far.number())
+    near, far = [await _deploy_gateway(world, driver, committee, DRILL_BUDGET) for driver in drivers]
+    world.drill_gateways = (near, far)
+    bells = [
+        await _deploy(driver, world.owner, "DrillBell", "(address,address)", gateway, world.owner)
+        for driver, gateway in zip(drivers, world.drill_gateways, strict=True)
+    ]
+    world.bells = (bells[0], bells[1])
+    drill = _compiled_plan(world, "drill")
+    for driver, gateway in zip(drivers, world.drill_gateways, strict=True):
+        await _register(world, driver, gateway, drill)
+    world.plans = (*world.plans, drill)
 
 
 async def _deploy_tokens_and_bridge(world: World) -> None:
@@ -162,7 +185,12 @@ async def _deploy_market(world: World) -> None:
     await _call(far, world.attacker, world.market, supply)
 
 
-async def _deploy_gateway(world: World, driver: Driver, committee: CommitteeDocument) -> str:
+async def _deploy_gateway(
+    world: World,
+    driver: Driver,
+    committee: CommitteeDocument,
+    budget: tuple[int, int, int] = BUDGET,
+) -> str:
     attesters = sorted("0x" + member.attester.hex() for member in committee.members)
     verifier = await _deploy(
         driver,
@@ -187,14 +215,16 @@ async def _deploy_gateway(world: World, driver: Driver, committee: CommitteeDocu
         verifier,
         committee.network,
         (SKEW_S, WEAKENING_DELAY_S, WINDOW_S),
-        BUDGET,
+        budget,
     )
 
 
 async def _register(world: World, driver: Driver, gateway: str, plan: CompiledPlan) -> None:
-    """Register the acts of a plan, then the plan: from then on it is in force."""
+    """Register a plan's acts of this chain, then the plan: from then on it is in force."""
     for name, encoded in plan.acts.items():
         act = plan.plan.acts[name]
+        if act.text.chain != driver.anvil.chain:
+            continue
         register = encode_call(
             f"registerAct(bytes32,{ACT_TYPE},uint8,uint64)",
             encoded.act_id,
@@ -226,6 +256,12 @@ def _compiled_plan(world: World, name: str) -> CompiledPlan:
         "tokens_since": world.near_since,
         "far_since": world.far_since,
         "market_since": world.market_since,
+        "drill_gateway_near": world.drill_gateways[0],
+        "drill_gateway_far": world.drill_gateways[1],
+        "drill_since_near": world.drill_since[0],
+        "drill_since_far": world.drill_since[1],
+        "bell_near": world.bells[0],
+        "bell_far": world.bells[1],
         "home": world.home,
         "replica": world.replica,
         "market": world.market,
