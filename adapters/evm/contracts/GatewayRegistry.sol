@@ -38,16 +38,22 @@ abstract contract GatewayRegistry is Ownable2Step, ReentrancyGuardTransient {
     uint256 public constant MAX_GAS_CAP = 15_000_000;
     /// How long an announced change may wait to be made, once it is due.
     uint256 public constant CHANGE_LIFETIME = 14 days;
+    /// `refusedFrom` that refuses nothing: no committee reaches this key epoch.
+    uint32 public constant NO_EPOCH_REFUSED = type(uint32).max;
 
     bytes32 public immutable network;
     uint64 public immutable skew;
     uint64 public immutable weakeningDelay;
     uint64 public immutable window;
 
+    // What every mandate asks for stands in one slot, from here to `refusedFrom`.
     ITocsinVerifier public verifier;
-    uint64 internal _overlapUntil;
+    uint40 internal _overlapUntil;
     bool public paused;
     bool public isSealed;
+    /// Mandates of this key epoch and later ones are refused.
+    uint32 public refusedFrom = NO_EPOCH_REFUSED;
+
     address public guardian;
     bytes32 internal _currentPlan;
     bytes32 internal _nextPlan;
@@ -66,6 +72,8 @@ abstract contract GatewayRegistry is Ownable2Step, ReentrancyGuardTransient {
     event BudgetSet(uint64 fastSeconds, uint64 allSeconds, uint32 fastRecords);
     event VerifierSet(address verifier);
     event GuardianSet(address guardian);
+    /// Mandates of key epoch `from` and later are refused here.
+    event EpochsRefused(uint32 from, address by);
     event GatewaySealed();
     event GatewayPaused(address by);
     event GatewayUnpaused();
@@ -131,7 +139,7 @@ abstract contract GatewayRegistry is Ownable2Step, ReentrancyGuardTransient {
         Entry storage entry = _entries[actId];
         bool known = entry.code != address(0) && _hashAt(entry.code) == hash;
         bool weaker = known && entry.active && tier >= entry.tier && maxDuration <= entry.maxDuration;
-        if (!weaker) _takeScheduled();
+        _takeScheduled(!weaker);
         if (!known) _replaceAct(actId, entry, act_, hash);
         _claimGetter(actId, act_);
         if (!entry.active) _actIds.push(actId);
@@ -160,9 +168,11 @@ abstract contract GatewayRegistry is Ownable2Step, ReentrancyGuardTransient {
     /// Name the plans whose mandates start acts: `current`, and `next` too until `overlapUntil`; afterwards `next` alone.
     /// The first plan seals the gateway.
     function setPlan(bytes32 current, bytes32 next, uint64 overlapUntil) external onlyOwner {
-        bool inRange = next == 0 ? overlapUntil == 0 : overlapUntil > block.timestamp;
+        bool inRange = next == 0
+            ? overlapUntil == 0
+            : overlapUntil > block.timestamp && overlapUntil <= type(uint40).max;
         if (!inRange) revert OverlapOutOfRange(overlapUntil);
-        (_currentPlan, _nextPlan, _overlapUntil) = (current, next, overlapUntil);
+        (_currentPlan, _nextPlan, _overlapUntil) = (current, next, uint40(overlapUntil));
         emit PlanSet(current, next, overlapUntil);
         if (isSealed || (current == 0 && next == 0)) return;
         isSealed = true;
@@ -174,7 +184,7 @@ abstract contract GatewayRegistry is Ownable2Step, ReentrancyGuardTransient {
         Budget memory old = _budget;
         bool grows = budget_.fastSeconds > old.fastSeconds || budget_.allSeconds > old.allSeconds
             || budget_.fastRecords > old.fastRecords;
-        if (grows) _takeScheduled();
+        _takeScheduled(grows);
         _setBudget(budget_);
     }
 
@@ -186,6 +196,15 @@ abstract contract GatewayRegistry is Ownable2Step, ReentrancyGuardTransient {
 
     function setGuardian(address guardian_) external onlyOwner {
         _setGuardian(guardian_);
+    }
+
+    /// Refuse all mandates of key epoch `epoch` and later ones, at this gateway: the veto on a rotation. Whoever stole
+    /// the keys of the next epoch cannot release either; guardian, owner and `expire` still undo. To refuse less is the
+    /// owner's alone.
+    function refuseEpochsFrom(uint32 epoch) external onlyGuardian {
+        if (epoch > refusedFrom) _checkOwner();
+        refusedFrom = epoch;
+        emit EpochsRefused(epoch, msg.sender);
     }
 
     /// Stop protect and extend; ending and undoing go on.
@@ -242,10 +261,15 @@ abstract contract GatewayRegistry is Ownable2Step, ReentrancyGuardTransient {
 
     // ---- private
 
-    function _takeScheduled() private {
+    /// A change made is not announced any more, whether it needed the notice or not.
+    function _takeScheduled(bool needed) private {
         if (!isSealed) return;
         bytes32 id = keccak256(msg.data);
         uint256 readyAt = _scheduled[id];
+        if (!needed) {
+            if (readyAt != 0) delete _scheduled[id];
+            return;
+        }
         if (readyAt == 0) revert ChangeNotScheduled(id);
         if (block.timestamp < readyAt) revert ChangeNotReady(id, readyAt);
         if (block.timestamp > readyAt + CHANGE_LIFETIME) revert ChangeLapsed(id, readyAt);

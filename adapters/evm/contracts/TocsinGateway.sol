@@ -66,9 +66,12 @@ contract TocsinGateway is GatewayViews {
     );
     event ActNoop(bytes32 indexed mandate, bytes32 indexed actId, bytes32 indexed decisionId);
     event ActEnded(bytes32 indexed mandate, bytes32 indexed actId, uint8 how, uint64 endedAt, bool undone);
+    /// A log's checkpoint existed at this block; the gateway says nothing of who brought it.
+    event LogAnchored(bytes32 indexed incidentId, bytes32 indexed origin, uint64 size, bytes32 root);
     /// An alarm: a record was ended by force, the effect of our call may still stand.
     event UndoAbandoned(bytes32 indexed actId, address target);
 
+    error EpochRefused(uint32 keyEpoch, uint32 refusedFrom);
     error MandateEarly(uint64 notBefore, uint256 time);
     error MandateLate(uint64 notAfter, uint256 time);
     error MandateOver(uint256 until, uint256 time);
@@ -137,6 +140,13 @@ contract TocsinGateway is GatewayViews {
         return _end(actId, 0, HOW_EXPIRE, record_.until, act_);
     }
 
+    /// Put the checkpoint of a member's audit log on this chain when an incident closes; `origin` is the SHA-256 of its
+    /// origin line. Nothing is checked and nothing kept: an auditor looks for the event that equals a checkpoint which
+    /// the member signed, and passes over all others (GATEWAY.md 6.1).
+    function anchorLog(bytes32 incidentId, bytes32 origin, uint64 size, bytes32 root) external {
+        emit LogAnchored(incidentId, origin, size, root);
+    }
+
     // ---- what the protocol's own people may do
 
     /// Make the protection the protocol's own: the record ends, the state stays.
@@ -168,6 +178,7 @@ contract TocsinGateway is GatewayViews {
 
     function _requireTimely(Mandate calldata mandate, uint64 endedAt) private view {
         if (mandate.network != network) revert WrongNetwork(network, mandate.network);
+        if (mandate.keyEpoch >= refusedFrom) revert EpochRefused(mandate.keyEpoch, refusedFrom);
         if (mandate.notBefore > block.timestamp + skew) {
             revert MandateEarly(mandate.notBefore, block.timestamp);
         }

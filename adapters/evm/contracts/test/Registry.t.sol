@@ -164,6 +164,20 @@ contract RegistryTest is Fixture {
         vm.stopPrank();
     }
 
+    function test_a_change_is_made_once_also_where_it_needed_no_notice() public {
+        bytes memory same = _registration(CAP, _capAct(), TIER_FULL, 72 hours);
+        vm.prank(owner);
+        gateway.schedule(same);
+        vm.warp(START + DELAY);
+        _ownerDoes(same);
+        vm.prank(owner);
+        gateway.revokeAct(CAP);
+
+        _ownerReverts(
+            same, abi.encodeWithSelector(GatewayRegistry.ChangeNotScheduled.selector, keccak256(same))
+        );
+    }
+
     // ---- acts
 
     function test_two_acts_cannot_share_a_getter() public {
