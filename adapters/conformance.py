@@ -12,9 +12,9 @@ check raises `AssertionError` and says what was expected. `CHECKS` holds all; th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from proofs.kinds import Digest
@@ -30,6 +30,7 @@ from relay.core.ports import (
     Expire,
     Submission,
     SubmissionStatus,
+    SubmissionStore,
     TransactionSigner,
 )
 from relay.core.types import ActId, Caip2, Header
@@ -63,6 +64,22 @@ class Vectors:
     wrong_gateways: tuple[str, ...]
 
 
+@dataclass(slots=True)
+class MemoryStore:
+    """A `SubmissionStore` that forgets with its process: for development chains that do the same."""
+
+    _rows: dict[int, bytes] = field(default_factory=dict)
+
+    async def rows(self) -> Mapping[int, bytes]:
+        return dict(sorted(self._rows.items()))
+
+    async def put(self, nonce: int, row: bytes) -> None:
+        self._rows[nonce] = row
+
+    async def drop(self, nonce: int) -> None:
+        self._rows.pop(nonce, None)
+
+
 class ConformanceChain(Protocol):
     """A development chain with a contract that emits and answers, a gateway, and a funded submitter."""
 
@@ -77,6 +94,11 @@ class ConformanceChain(Protocol):
 
     @property
     def signer(self) -> TransactionSigner: ...
+
+    @property
+    def store(self) -> SubmissionStore:
+        """Where the submitter keeps what it signed; a `MemoryStore` will do."""
+        ...
 
     @property
     def contract(self) -> str:
@@ -291,7 +313,7 @@ async def _first_read(chain: ConformanceChain, settings: ChainSettings) -> None:
 
 
 async def _first_submission(chain: ConformanceChain, settings: ChainSettings) -> None:
-    async with chain.adapter.submitter(settings, chain.signer):
+    async with chain.adapter.submitter(settings, chain.signer, chain.store):
         pass
 
 
@@ -315,7 +337,7 @@ async def check_calls_land(chain: ConformanceChain) -> None:
 
 async def _submitted(chain: ConformanceChain, call: Execute | Expire) -> Submission:
     """Submit, and make blocks until it is over."""
-    async with chain.adapter.submitter(chain.settings, chain.signer) as submitter:
+    async with chain.adapter.submitter(chain.settings, chain.signer, chain.store) as submitter:
         async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as group:
             task = group.create_task(submitter.submit(call))
             while not task.done():
@@ -326,7 +348,7 @@ async def _submitted(chain: ConformanceChain, call: Execute | Expire) -> Submiss
 
 async def check_refusals_cost_nothing(chain: ConformanceChain) -> None:
     """A call that the gateway refuses is not sent."""
-    async with chain.adapter.submitter(chain.settings, chain.signer) as submitter:
+    async with chain.adapter.submitter(chain.settings, chain.signer, chain.store) as submitter:
         before = await submitter.balance()
         submission = await submitter.submit(chain.refused())
         await chain.advance(1)
@@ -339,7 +361,7 @@ async def check_refusals_cost_nothing(chain: ConformanceChain) -> None:
 async def check_an_empty_purse_is_told(chain: ConformanceChain) -> None:
     """Without funds nothing is sent, and the status says so."""
     await chain.empty_purse()
-    async with chain.adapter.submitter(chain.settings, chain.signer) as submitter:
+    async with chain.adapter.submitter(chain.settings, chain.signer, chain.store) as submitter:
         assert await submitter.balance() == 0
         submission = await submitter.submit(chain.execute())
     assert submission.status is SubmissionStatus.UNFUNDED, f"expected no funds, got {submission}"
@@ -369,4 +391,4 @@ CHECKS: tuple[Check, ...] = (
     check_acts_are_told_apart,
 )
 
-__all__ = ["CHECKS", "Check", "ConformanceChain", "Vectors"]
+__all__ = ["CHECKS", "Check", "ConformanceChain", "MemoryStore", "Vectors"]

@@ -8,7 +8,14 @@ from adapters.evm import encode, reads
 from adapters.evm.endpoint import EvmEndpoint, open_endpoint
 from adapters.evm.submit import EvmSubmitter, open_submitter
 from relay.core.observations import CallQuery, EventQuery
-from relay.core.ports import ActText, ChainSettings, EncodedAct, EndpointAddress, TransactionSigner
+from relay.core.ports import (
+    ActText,
+    ChainSettings,
+    EncodedAct,
+    EndpointAddress,
+    SubmissionStore,
+    TransactionSigner,
+)
 from relay.core.types import Caip2, Gateway
 
 
@@ -37,9 +44,9 @@ class EvmAdapter:
         return open_endpoint(settings, address)
 
     def submitter(
-        self, settings: ChainSettings, signer: TransactionSigner
+        self, settings: ChainSettings, signer: TransactionSigner, store: SubmissionStore
     ) -> AbstractAsyncContextManager[EvmSubmitter]:
-        return open_submitter(settings, signer)
+        return open_submitter(settings, signer, store)
 
 
 def adapter() -> EvmAdapter:

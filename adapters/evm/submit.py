@@ -26,10 +26,12 @@ from proofs.mandate import mandate_digest
 from relay.core.errors import ChainError, WrongChain
 from relay.core.ports import (
     ChainSettings,
+    EndpointHealth,
     Execute,
     GatewayCall,
     Submission,
     SubmissionStatus,
+    SubmissionStore,
     TransactionSigner,
 )
 from relay.core.types import BlockRef
@@ -66,9 +68,17 @@ class _Landed:
 class EvmSubmitter:
     """The port `relay.core.ports.Submitter`. Use as an async context manager."""
 
-    def __init__(self, settings: ChainSettings, signer: TransactionSigner, rpcs: list[Rpc]) -> None:
+    def __init__(
+        self,
+        settings: ChainSettings,
+        signer: TransactionSigner,
+        store: SubmissionStore,
+        *,
+        rpcs: list[Rpc],
+    ) -> None:
         self._settings = settings
         self._signer = signer
+        self._store = store
         self._rpcs = rpcs
         self._nonces = Nonces()
         self._errors: Mapping[bytes, str] = gateway_errors()
@@ -116,6 +126,10 @@ class EvmSubmitter:
             return Submission(SubmissionStatus.TIMED_OUT, tx=sent.hashes[-1], reason="not in a block in time")
         self._nonces.landed(sent.transaction.nonce)
         return self._judged(call, landed)
+
+    def health(self) -> tuple[EndpointHealth, ...]:
+        """Each endpoint as it was lately found."""
+        return tuple(EndpointHealth(rpc.operator, is_up=True) for rpc in self._rpcs)
 
     async def balance(self) -> int:
         """Wei that enough endpoints say the submitter holds."""
@@ -346,7 +360,9 @@ async def _receipt(rpc: Rpc, hashes: list[bytes]) -> Receipt | str:
 
 
 @asynccontextmanager
-async def open_submitter(settings: ChainSettings, signer: TransactionSigner) -> AsyncIterator[EvmSubmitter]:
+async def open_submitter(
+    settings: ChainSettings, signer: TransactionSigner, store: SubmissionStore
+) -> AsyncIterator[EvmSubmitter]:
     """A submitter with sessions of its own.
 
     Raises:
@@ -357,7 +373,7 @@ async def open_submitter(settings: ChainSettings, signer: TransactionSigner) -> 
             await stack.enter_async_context(Rpc(settings.chain, address, settings.timeout_ms))
             for address in settings.endpoints
         ]
-        submitter = await stack.enter_async_context(EvmSubmitter(settings, signer, rpcs))
+        submitter = await stack.enter_async_context(EvmSubmitter(settings, signer, store, rpcs=rpcs))
         await submitter.assert_chain()
         yield submitter
 

@@ -15,7 +15,7 @@ from relay.core.node import Node
 from relay.core.ports import Adapter, Submitter
 from relay.core.types import Caip2, Millis
 from relay.gossip import Lane
-from relay.journal import AuditLog, Boot, DiskLimits, Journal, count_boot
+from relay.journal import AuditLog, Boot, DiskLimits, Journal, Outbox, count_boot
 from relay.keys import LocalSigner, Secret, open_identity, open_signer
 from relay.telemetry import Telemetry
 
@@ -110,11 +110,13 @@ async def _open_chains(
     """Open the chains that the plans name, each with a submitter of its own."""
     chains: dict[Caip2, Chain] = {}
     submitters: dict[Caip2, Submitter] = {}
+    outbox = await stack.enter_async_context(Outbox.open(config.directory.outbox_file))
     for settings in config.chains:
         if settings.chain not in node.views:
             continue
         opened = await stack.enter_async_context(open_chain(settings, adapters))
         chains[settings.chain] = opened
-        submitter = opened.adapter.submitter(settings, signer)
+        store = outbox.of(settings.chain, signer.submitter)
+        submitter = opened.adapter.submitter(settings, signer, store)
         submitters[settings.chain] = await stack.enter_async_context(submitter)
     return chains, submitters

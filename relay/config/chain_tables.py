@@ -8,7 +8,7 @@ from pathlib import Path
 from relay.config.addresses import CAIP2, is_loopback_url, is_rpc_url
 from relay.config.private import read_private_line
 from relay.config.table import Table
-from relay.core.ports import ChainSettings, EndpointAddress
+from relay.core.ports import ChainSettings, EndpointAddress, FeeKind
 from relay.core.types import Caip2
 
 MAX_CHAINS = 64
@@ -16,7 +16,17 @@ MAX_ENDPOINTS = 16
 MAX_URL_CHARS = 2_048
 _DEPTH = re.compile(r"depth:([1-9][0-9]{0,4})")
 _ENDPOINT_KEYS = ("url", "url_file", "websocket_url", "websocket_url_file")
-_CHAIN_KEYS = ("need", "block_time_ms", "finality", "log_range", "timeout_ms")
+_CHAIN_KEYS = (
+    "need",
+    "block_time_ms",
+    "finality",
+    "log_range",
+    "timeout_ms",
+    "fees",
+    "fee_cap_gwei",
+    "private",
+    "private_blocks",
+)
 _HTTP = ("http", "https")
 _WEBSOCKET = ("ws", "wss")
 
@@ -50,6 +60,10 @@ def _chain(table: Table, base: Path, *, demo: bool) -> ChainSettings:
         finality=_finality(table),
         log_range=table.integer("log_range", 500, least=1, most=100_000),
         timeout_ms=table.integer("timeout_ms", 5_000, least=100, most=120_000),
+        fees=_fees(table),
+        fee_cap_gwei=table.integer("fee_cap_gwei", 1_000, least=1, most=1_000_000),
+        private=_private(table, base, endpoints),
+        private_blocks=table.integer("private_blocks", 2, least=1, most=100),
     )
 
 
@@ -73,6 +87,24 @@ def _finality(table: Table) -> str:
     if finality in ("finalized", "safe") or _DEPTH.fullmatch(finality):
         return finality
     raise table.error("finality", "finalized, safe or depth:N (N from 1 to 99999)", repr(finality))
+
+
+def _fees(table: Table) -> FeeKind:
+    fees = table.text("fees", FeeKind.EIP1559)
+    if fees not in tuple(FeeKind):
+        raise table.error("fees", " or ".join(FeeKind), repr(fees))
+    return FeeKind(fees)
+
+
+def _private(table: Table, base: Path, endpoints: tuple[EndpointAddress, ...]) -> EndpointAddress | None:
+    if not table.has("private"):
+        return None
+    entry = table.table("private", required=("operator",), optional=("url", "url_file"))
+    private = _endpoint(entry, base)
+    if any(private.url == other.url for other in endpoints):
+        # What is sent there is meant to stay out of the public pool.
+        raise entry.error("url", "an address of its own", "that of an endpoint which everything is read from")
+    return private
 
 
 def _endpoints(table: Table, base: Path) -> tuple[EndpointAddress, ...]:

@@ -66,6 +66,11 @@ class NodeDirectory:
         return self.state / "journal.sqlite"
 
     @property
+    def outbox_file(self) -> Path:
+        """Transactions that were signed and are not final."""
+        return self.state / "outbox.sqlite"
+
+    @property
     def instance_file(self) -> Path:
         return self.state / "instance"
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 from relay.config.node import DEFAULT_API, NODE_FORMAT, Intervals
 
-_CHAIN_KEYS = ("chain", "need", "block_time_ms", "finality", "log_range", "timeout_ms")
+_CHAIN_KEYS = (
+    "chain", "need", "block_time_ms", "finality", "log_range", "timeout_ms",
+    "fees", "fee_cap_gwei", "private_blocks",
+)  # fmt: skip
 _ENDPOINT_KEYS = ("operator", "url", "url_file", "websocket_url")
 
 
@@ -33,6 +36,10 @@ class ChainTemplate:
     finality: str | None = None
     log_range: int | None = None
     timeout_ms: int | None = None
+    fees: str | None = None
+    fee_cap_gwei: int | None = None
+    private_blocks: int | None = None
+    private: EndpointTemplate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,9 @@ def render_node(node: NodeTemplate) -> str:
 
 def _chain(chain: ChainTemplate) -> list[str]:
     lines = _table("[[chains]]", [(name, getattr(chain, name)) for name in _CHAIN_KEYS])
+    if chain.private is not None:
+        private = [(name, getattr(chain.private, name)) for name in _ENDPOINT_KEYS]
+        lines += _table("[chains.private]", private)
     for endpoint in chain.endpoints:
         lines += _table("[[chains.endpoints]]", [(name, getattr(endpoint, name)) for name in _ENDPOINT_KEYS])
     return lines

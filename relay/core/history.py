@@ -34,7 +34,7 @@ from relay.core.observations import (
     GatewayEventKind,
     PlanRegistered,
 )
-from relay.core.ports import Submission, SubmissionStatus
+from relay.core.ports import EffectSeen, Submission, SubmissionStatus
 from relay.core.types import (
     ActId,
     Caip2,
@@ -244,16 +244,43 @@ def _unpack_gateway_event(value: Value) -> GatewayEvent:
 
 def _pack_submission(submission: Submission) -> Value:
     block = block_value(submission.block) if submission.block is not None else None
-    return [submission.status.value, submission.tx, block, submission.gas_used, submission.reason]
+    seen = [submission.status.value, submission.tx, block, submission.gas_used, submission.reason]
+    return [*seen, submission.nonce, submission.effect.value, submission.attempts, submission.fee_wei]
 
 
 def _unpack_submission(value: Value) -> Submission:
     match value:
         case (str(status), bytes() | None as tx, block, int(gas_used), str(reason)):
-            read: BlockRef | None = None if block is None else parse_block(block)
-            return Submission(SubmissionStatus(status), tx, read, gas_used, reason)
+            # As journals had it before a submission told its nonce, effect, attempts and fee.
+            return Submission(SubmissionStatus(status), tx, _block_or_none(block), gas_used, reason)
+        case (
+            str(status),
+            bytes() | None as tx,
+            block,
+            int(gas_used),
+            str(reason),
+            int() | None as nonce,
+            str(effect),
+            int(attempts),
+            int(fee_wei),
+        ):
+            return Submission(
+                status=SubmissionStatus(status),
+                tx=tx,
+                block=_block_or_none(block),
+                gas_used=gas_used,
+                reason=reason,
+                nonce=nonce,
+                effect=EffectSeen(effect),
+                attempts=attempts,
+                fee_wei=fee_wei,
+            )
         case _:
             raise ValueError("expected a submission")
+
+
+def _block_or_none(value: Value) -> BlockRef | None:
+    return None if value is None else parse_block(value)
 
 
 def _items(value: Value) -> Sequence[Value]:

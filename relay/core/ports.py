@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -89,10 +89,20 @@ class SubmissionStatus(StrEnum):
     UNAVAILABLE = "no endpoint"
 
 
+class EffectSeen(StrEnum):
+    """What the gateway's own getters say at the block in which a call landed."""
+
+    UNCHECKED = "unchecked"
+    """Nothing landed, or the getters gave no answer that enough endpoints share."""
+    CONFIRMED = "confirmed"
+    ABSENT = "absent"
+    """The call landed, and the state is not (any more) what it should have left."""
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
     """What became of one call. `tx` is 32 bytes once something was sent; `reason` is the gateway's error by
-    name.
+    name. `attempts` counts the transactions signed for it, `fee_wei` is what the one in the block paid.
     """
 
     status: SubmissionStatus
@@ -100,6 +110,10 @@ class Submission:
     block: BlockRef | None = None
     gas_used: int = 0
     reason: str = ""
+    nonce: int | None = None
+    effect: EffectSeen = EffectSeen.UNCHECKED
+    attempts: int = 0
+    fee_wei: int = 0
 
 
 # ---- chains
@@ -112,6 +126,28 @@ class EndpointAddress:
     operator: str
     url: str = field(repr=False)
     websocket_url: str | None = field(default=None, repr=False)
+
+
+class FeeKind(StrEnum):
+    """How transactions of a chain name their fees."""
+
+    EIP1559 = "eip1559"
+    LEGACY = "legacy"
+    """One gas price (EIP-155), for chains without a base fee."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointHealth:
+    """How one endpoint has answered lately. `problem` names the newest failure; an endpoint that failed is
+    left alone for `retry_in_ms`.
+    """
+
+    operator: str
+    is_up: bool
+    failures: int = 0
+    """In a row."""
+    retry_in_ms: int = 0
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +164,12 @@ class ChainSettings:
     log_range: int = 500
     """The widest block range asked for at once."""
     timeout_ms: int = 5_000
+    fees: FeeKind = FeeKind.EIP1559
+    fee_cap_gwei: int = 1_000
+    """No unit of gas is paid more than this."""
+    private: EndpointAddress | None = None
+    """Where transactions go alone for their first `private_blocks` blocks."""
+    private_blocks: int = 2
 
 
 class Endpoint(Protocol):
@@ -226,12 +268,32 @@ class TransactionSigner(Protocol):
         ...
 
 
+class SubmissionStore(Protocol):
+    """Where a submitter keeps what it signed, one row a nonce, for one chain and key (SPEC 6.6).
+
+    Rows are in the adapter's own form. A write survives a crash once it has resolved. All raise
+    `JournalError`.
+    """
+
+    async def rows(self) -> Mapping[int, bytes]: ...
+
+    async def put(self, nonce: int, row: bytes) -> None:
+        """Store a row, in the place of one with the same nonce."""
+        ...
+
+    async def drop(self, nonce: int) -> None: ...
+
+
 class Submitter(Protocol):
     """Sends calls to the gateways of one chain; owns the nonces of its key there."""
 
     async def submit(self, call: GatewayCall) -> Submission: ...
 
     async def balance(self) -> int: ...
+
+    def health(self) -> tuple[EndpointHealth, ...]:
+        """Each endpoint as this submitter has lately found it."""
+        ...
 
 
 class Adapter(Protocol):
@@ -260,7 +322,7 @@ class Adapter(Protocol):
     ) -> AbstractAsyncContextManager[Endpoint]: ...
 
     def submitter(
-        self, settings: ChainSettings, signer: TransactionSigner
+        self, settings: ChainSettings, signer: TransactionSigner, store: SubmissionStore
     ) -> AbstractAsyncContextManager[Submitter]: ...
 
 
@@ -318,15 +380,19 @@ __all__ = [
     "AgreedChain",
     "Agreement",
     "ChainSettings",
+    "EffectSeen",
     "EncodedAct",
     "Endpoint",
     "EndpointAddress",
+    "EndpointHealth",
     "Execute",
     "Expire",
+    "FeeKind",
     "GatewayCall",
     "Signer",
     "Submission",
     "SubmissionStatus",
+    "SubmissionStore",
     "Submitter",
     "TransactionSigner",
 ]

@@ -3,6 +3,7 @@
 from relay.journal.auditlog import AuditLog, Published
 from relay.journal.boot import Boot, count_boot
 from relay.journal.disk import DiskLimits, DiskState
+from relay.journal.outbox import Outbox
 from relay.journal.store import Journal, LogEntry, StoredEnvelope
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "DiskState",
     "Journal",
     "LogEntry",
+    "Outbox",
     "Published",
     "StoredEnvelope",
     "count_boot",

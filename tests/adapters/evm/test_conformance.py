@@ -64,6 +64,7 @@ class EvmConformanceChain:
         self.settings = replace(bench.settings, block_time_ms=200, timeout_ms=2_000)
         self.vectors = VECTORS
         self.signer = Key()
+        self.store = conformance.MemoryStore()
         self.contract = bench.probe
         self._bench = bench
 

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from eth_abi import encode
 
+from adapters.conformance import MemoryStore
 from adapters.evm import adapter
 from adapters.evm.abi import selector
 from adapters.evm.devchain import artifact_code
@@ -101,7 +102,7 @@ class Door:
     @asynccontextmanager
     async def submitter(self):
         await self.bench.anvil.rpc("anvil_setBalance", "0x" + self.key.submitter.hex(), hex(10**20))
-        async with adapter().submitter(self.bench.settings, self.key) as submitter:
+        async with adapter().submitter(self.bench.settings, self.key, MemoryStore()) as submitter:
             yield submitter
 
     async def submit(self, call):

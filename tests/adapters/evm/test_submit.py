@@ -11,6 +11,7 @@ from eth_account import Account
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.conformance import MemoryStore
 from adapters.evm import adapter
 from adapters.evm.encode import gateway_of
 from adapters.evm.nonces import Nonces
@@ -111,7 +112,10 @@ async def until(is_done, mile=None, pooled=1):
 @asynccontextmanager
 async def submitting(mile, *calls):
     """Submit the calls at once; gives the tasks, whose transactions are in the pool."""
-    async with adapter().submitter(mile.settings, mile.key) as submitter, asyncio.TaskGroup() as group:
+    async with (
+        adapter().submitter(mile.settings, mile.key, MemoryStore()) as submitter,
+        asyncio.TaskGroup() as group,
+    ):
         tasks = [group.create_task(submitter.submit(call)) for call in calls]
         await until(lambda: all(task.done() for task in tasks), mile, len(calls))
         yield tasks
@@ -260,13 +264,13 @@ async def test_an_operator_of_another_chain_is_named_before_first_use(mile):
     other = f"eip155:{mile.anvil.chain_id + 1}"
 
     with pytest.raises(WrongChain, match=f"{mile.anvil.chain} by bob-rpc: endpoint serves {other}"):
-        async with adapter().submitter(mile.settings, mile.key):
+        async with adapter().submitter(mile.settings, mile.key, MemoryStore()):
             pass
 
 
 @pytest.mark.asyncio
 async def test_operators_that_turn_to_another_chain_get_nothing_sent(mile):
-    async with adapter().submitter(mile.settings, mile.key) as submitter:
+    async with adapter().submitter(mile.settings, mile.key, MemoryStore()) as submitter:
         for proxy in mile.proxies:
             proxy.mode = Mode.WRONG_CHAIN
         submission = await submitter.submit(execute(mile.bench))
@@ -279,7 +283,7 @@ async def test_operators_that_turn_to_another_chain_get_nothing_sent(mile):
 @pytest.mark.asyncio
 async def test_the_balance_is_what_enough_operators_say(mile):
     mile.proxies[0].mode = Mode.REFUSE
-    async with adapter().submitter(mile.settings, mile.key) as submitter:
+    async with adapter().submitter(mile.settings, mile.key, MemoryStore()) as submitter:
         assert await submitter.balance() == FUNDS
 
 

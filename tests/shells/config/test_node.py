@@ -21,7 +21,7 @@ from relay.config import (
     render_node,
 )
 from relay.core.errors import ConfigError
-from relay.core.ports import ChainSettings, EndpointAddress
+from relay.core.ports import ChainSettings, EndpointAddress, FeeKind
 from relay.core.types import Caip2
 
 KEY_OF_ALICE = "https://rpc.example/v2/key-of-alice"
@@ -151,9 +151,37 @@ def test_what_is_rendered_is_read_back(node: Node) -> None:
     ]
 
 
+PRIVATE = """
+[chains.private]
+operator = "hidden"
+url = "http://127.0.0.1:9"
+"""
+
+
+def test_a_private_endpoint_is_none_of_the_public_ones(node: Node) -> None:
+    text = GOOD + PRIVATE.replace("http://127.0.0.1:9", "http://127.0.0.1:8545")
+
+    with pytest.raises(ConfigError, match="private.url: expected an address of its own"):
+        load_node(node.write(text))
+
+
+def test_the_last_mile_of_a_chain_is_configured(node: Node) -> None:
+    keys = 'finality = "depth:12"\nfees = "legacy"\nfee_cap_gwei = 40\nprivate_blocks = 3'
+    text = GOOD.replace('finality = "depth:12"', keys) + PRIVATE
+
+    (chain,) = load_node(node.write(text)).chains
+
+    assert (chain.fees, chain.fee_cap_gwei) == (FeeKind.LEGACY, 40)
+    assert chain.private == EndpointAddress("hidden", "http://127.0.0.1:9")
+    assert chain.private_blocks == 3
+
+
 @pytest.mark.parametrize(
     ("old", "new", "where", "said"),
     [
+        ('finality = "depth:12"', 'fees = "cheap"', "chains[0].fees", "eip1559 or legacy, got 'cheap'"),
+        ('finality = "depth:12"', "fee_cap_gwei = 0", "chains[0].fee_cap_gwei", "1 to 1000000"),
+        ('finality = "depth:12"', "private_blocks = 0", "chains[0].private_blocks", "1 to 100"),
         ("heartbeat_ms", "hartbeat_ms", "intervals.hartbeat_ms", "did you mean heartbeat_ms"),
         ("[journal]", "[jurnal]", "jurnal", "did you mean journal"),
         ("need = 2", "nead = 2", "chains[0].nead", "did you mean need"),
