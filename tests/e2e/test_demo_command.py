@@ -134,12 +134,13 @@ def test_the_demonstration_contains_the_attack_and_proves_it(events: Path) -> No
     assert not seen.keys() & processes().keys(), "a process was left behind"
 
 
-def test_ctrl_c_leaves_no_process_behind(events: Path) -> None:
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_leave_no_process_behind(events: Path, told: signal.Signals) -> None:
     seen: dict[int, str] = {}
     with start(events) as process:
         wait_for(lambda: note(seen, process.pid) >= RELAYS or process.poll() is not None, "four relays run")
 
-        process.send_signal(signal.SIGINT)
+        process.send_signal(told)
         out, err = process.communicate(timeout=WAIT_S)
 
     assert process.returncode == Answer.INTERRUPTED, err[-3_000:]

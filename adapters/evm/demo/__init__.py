@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
 
 from rich.console import Console
 
+from adapters.evm.demo.report import Report
 from adapters.evm.demo.run import Demonstration, Options
 from adapters.evm.demo.scenario import built_in, load_events
 from adapters.evm.demo.show import Show
@@ -33,12 +35,22 @@ def main(*, events: Path | None, quorum: str, seed: int, keep: bool, as_json: bo
     options = Options(home=home, quorum=quorum, seed=seed, keep=keep, pace_s=pace)
     try:
         demonstration = Demonstration(scenario, options, show)
-        report = demonstration.keep_evidence(asyncio.run(demonstration.run()))
+        report = demonstration.keep_evidence(asyncio.run(_run(demonstration)))
         show.table(report)
-    except BaseException:
+    except BaseException as error:
         if not keep:
             shutil.rmtree(home, ignore_errors=True)
+        if isinstance(error, asyncio.CancelledError):
+            raise KeyboardInterrupt from None
         raise
     if as_json:
         sys.stdout.write(json.dumps(report.document(), indent=2) + "\n")
     return 0 if report.contained and report.verified else 1
+
+
+async def _run(demonstration: Demonstration) -> Report:
+    """Run it; SIGTERM ends it in order as Ctrl-C does: no chain and no relay may outlive it."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert task is not None
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    return await demonstration.run()
