@@ -7,7 +7,7 @@ from eth_abi.abi import encode
 from adapters.evm.abi import EncodedCall, parse_address, parse_call, selector
 from proofs.hashes import keccak256
 from relay.core.errors import PlanError
-from relay.core.ports import ActText, EncodedAct, Execute, Expire, GatewayCall
+from relay.core.ports import ActText, AnchorLog, EncodedAct, Execute, Expire, GatewayCall
 from relay.core.types import ActId, Gateway
 
 COMPARE = {"=": 0, "<=": 1, ">=": 2}
@@ -25,6 +25,8 @@ _MANDATE = "(bytes32,uint32,uint8,bytes32,uint8,bytes32,bytes32,uint64,uint64)"
 _EXECUTE = (_MANDATE, "bytes32", "uint64", "bytes32[]", "bytes")
 EXECUTE_SELECTOR = selector("execute", _EXECUTE)
 EXPIRE_SELECTOR = selector("expire", ("bytes32",))
+_ANCHOR = ("bytes32", "bytes32", "uint64", "bytes32")
+ANCHOR_SELECTOR = selector("anchorLog", _ANCHOR)
 NOOP_ANSWER = bytes(32)
 """What the gateway's `execute` returns where it recorded nothing (`Result.NOOP`)."""
 
@@ -117,8 +119,10 @@ def _bounded(call: EncodedCall, where: str) -> bytes:
 
 
 def gateway_calldata(call: GatewayCall) -> bytes:
-    """`execute(Mandate,bytes32,uint64,bytes32[],bytes)` or `expire(bytes32)`."""
+    """`execute(Mandate,bytes32,uint64,bytes32[],bytes)`, `expire(bytes32)`, or what anchors a log."""
     match call:
+        case AnchorLog():
+            return ANCHOR_SELECTOR + encode(_ANCHOR, (call.incident_id, call.origin, call.size, call.root))
         case Expire():
             return EXPIRE_SELECTOR + call.act_id
         case Execute():
@@ -131,6 +135,7 @@ def gateway_calldata(call: GatewayCall) -> bytes:
 
 __all__ = [
     "ACT_TYPES",
+    "ANCHOR_SELECTOR",
     "EXECUTE_SELECTOR",
     "EXPIRE_SELECTOR",
     "MAX_GAS_CAP",

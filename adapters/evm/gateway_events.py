@@ -21,6 +21,7 @@ EXTENDED = keccak256(b"ActExtended(bytes32,bytes32,bytes32,uint8,uint64)")
 NOOP = keccak256(b"ActNoop(bytes32,bytes32,bytes32)")
 ENDED = keccak256(b"ActEnded(bytes32,bytes32,uint8,uint64,bool)")
 PLAN_SET = keccak256(b"PlanSet(bytes32,bytes32,uint64)")
+LOG_ANCHORED = keccak256(b"LogAnchored(bytes32,bytes32,uint64,bytes32)")
 GATEWAY_TOPICS = (STARTED, EXTENDED, NOOP, ENDED, PLAN_SET)
 
 _KINDS: dict[bytes, tuple[GatewayEventKind, int, int]] = {
@@ -126,4 +127,4 @@ def gateway_of_log(log: Log) -> Gateway:
     return Gateway(bytes.fromhex(log.address[2:]).rjust(32, b"\0"))
 
 
-__all__ = ["GATEWAY_TOPICS", "PLAN_SET", "gateway_event", "gateway_of_log", "plan_registered"]
+__all__ = ["GATEWAY_TOPICS", "LOG_ANCHORED", "PLAN_SET", "gateway_event", "gateway_of_log", "plan_registered"]

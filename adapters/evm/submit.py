@@ -15,7 +15,7 @@ from typing import Self
 
 from adapters.evm import crowd, shapes
 from adapters.evm.encode import NOOP_ANSWER, address_text, gateway_calldata
-from adapters.evm.gateway_events import GATEWAY_TOPICS, PLAN_SET
+from adapters.evm.gateway_events import GATEWAY_TOPICS, LOG_ANCHORED, PLAN_SET
 from adapters.evm.nonces import Nonces
 from adapters.evm.quotes import Question, Quote, agree, ask_quote, combined
 from adapters.evm.refusals import gateway_errors
@@ -25,6 +25,7 @@ from adapters.evm.transactions import Fees, Transaction, transaction_hash
 from proofs.mandate import mandate_digest
 from relay.core.errors import ChainError, WrongChain
 from relay.core.ports import (
+    AnchorLog,
     ChainSettings,
     EndpointHealth,
     Execute,
@@ -106,7 +107,7 @@ class EvmSubmitter:
             address_text(call.gateway),
             gateway_calldata(call),
             self._errors,
-            NOOP_ANSWER if isinstance(call, Execute) else None,
+            NOOP_ANSWER if isinstance(call, Execute) and not call.says_noop else None,
         )
         try:
             quote = await self._quote(question)
@@ -323,11 +324,11 @@ def _unfunded(quote: Quote, fees: Fees) -> Submission:
 
 def _is_effect(log: shapes.Log, call: GatewayCall) -> bool:
     """Whether a log is the gateway's word on this act, under this mandate where there is one."""
-    if (
-        log.address != address_text(call.gateway)
-        or len(log.topics) < 3
-        or log.topics[0] not in GATEWAY_TOPICS
-    ):
+    if log.address != address_text(call.gateway) or len(log.topics) < 3:
+        return False
+    if isinstance(call, AnchorLog):
+        return log.topics[:3] == (LOG_ANCHORED, call.incident_id, call.origin)
+    if log.topics[0] not in GATEWAY_TOPICS:
         return False
     if log.topics[0] == PLAN_SET or log.topics[2] != call.act_id:
         return False

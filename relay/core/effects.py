@@ -9,7 +9,7 @@ from enum import StrEnum
 from proofs.canonical import Value
 from relay.core.decisions import Prepared
 from relay.core.messages import Message, Verdict
-from relay.core.ports import GatewayCall
+from relay.core.ports import ActCall
 from relay.core.types import Digest, Identity
 
 
@@ -67,7 +67,7 @@ class Submit:
     """Send this call; `key` names it in `SubmissionEnded`."""
 
     key: bytes
-    call: GatewayCall
+    call: ActCall
 
 
 @dataclass(frozen=True, slots=True)

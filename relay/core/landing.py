@@ -11,7 +11,7 @@ from relay.core.compiled import CompiledPlan
 from relay.core.decisions import Prepared
 from relay.core.effects import Effect, Notice, Page, PageKind, Submit
 from relay.core.observations import GatewayEvent, GatewayEventKind
-from relay.core.ports import Execute, Expire, GatewayCall, Submission, SubmissionStatus
+from relay.core.ports import ActCall, Execute, Expire, Submission, SubmissionStatus
 from relay.core.submission import rank, stagger_ms
 from relay.core.types import BlockRef, Caip2, Identity, Millis
 from relay.core.view import ChainView
@@ -40,7 +40,7 @@ class Pending:
     """A call that may have to be sent; `prepared` is None for an expiry."""
 
     key: bytes
-    call: GatewayCall
+    call: ActCall
     since_ms: Millis
     due_ms: Millis
     lasts_s: int
@@ -187,7 +187,7 @@ class Landing:
     # ---- inside
 
     def _queue(
-        self, subject: bytes, call: GatewayCall, *, lasts_s: int, prepared: Prepared | None, at_ms: Millis
+        self, subject: bytes, call: ActCall, *, lasts_s: int, prepared: Prepared | None, at_ms: Millis
     ) -> None:
         key = tagged("tocsin/submission/1", subject + call.chain.encode() + call.gateway + call.act_id)
         if key in self.pending or len(self.pending) >= MAX_PENDING:

@@ -65,6 +65,8 @@ class Execute:
     mandate: Mandate
     proof: tuple[bytes, ...]
     certificate: bytes
+    says_noop: bool = False
+    """Send it also where it changes nothing now: then the gateway says so in an event that all nodes read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,24 @@ class Expire:
     act_id: ActId
 
 
-GatewayCall = Execute | Expire
+@dataclass(frozen=True, slots=True)
+class AnchorLog:
+    """Put a checkpoint of our own audit log on a chain when an incident has closed (SPEC 7.4).
+
+    `origin` is the SHA-256 of the checkpoint's origin line, `size` and `root` are the checkpoint's.
+    """
+
+    chain: Caip2
+    gateway: Gateway
+    incident_id: DecisionId
+    origin: bytes
+    size: int
+    root: bytes
+
+
+ActCall = Execute | Expire
+"""A call about one act of a gateway."""
+GatewayCall = ActCall | AnchorLog
 
 
 class SubmissionStatus(StrEnum):
@@ -375,10 +394,12 @@ class Signer(TransactionSigner, Protocol):
 
 
 __all__ = [
+    "ActCall",
     "ActText",
     "Adapter",
     "AgreedChain",
     "Agreement",
+    "AnchorLog",
     "ChainSettings",
     "EffectSeen",
     "EncodedAct",

@@ -23,7 +23,7 @@ from relay.core.observations import (
     GatewayEventKind,
     PlanRegistered,
 )
-from relay.core.ports import Execute, Expire, GatewayCall, Submission, SubmissionStatus
+from relay.core.ports import ActCall, Execute, Expire, Submission, SubmissionStatus
 from relay.core.types import ActHash, BlockRef, Caip2, Digest, Header
 from relay.core.types import Gateway as GatewayAddress
 from tests.sim.gateway import Budget, Gateway, Order, Refused, Result
@@ -51,7 +51,7 @@ class ChainTerms:
 class Sent:
     """A transaction, and whom to tell what became of it."""
 
-    call: GatewayCall
+    call: ActCall
     tell: Callable[[Submission], None]
 
 
@@ -185,7 +185,7 @@ class SimChain:
         sent.tell(Submission(SubmissionStatus.LANDED, tx, block, 90_000))
         return event
 
-    def _execute(self, call: GatewayCall, block: BlockRef, tx: bytes) -> GatewayEvent:
+    def _execute(self, call: ActCall, block: BlockRef, tx: bytes) -> GatewayEvent:
         gateway = self.world.gateways[call.gateway]
         name = next(
             name
@@ -210,9 +210,7 @@ class SimChain:
             self.landings.append(Landing(call, block, result))
         return self._event(call, gateway, name, result, tx)
 
-    def _event(
-        self, call: GatewayCall, gateway: Gateway, name: str, result: Result, tx: bytes
-    ) -> GatewayEvent:
+    def _event(self, call: ActCall, gateway: Gateway, name: str, result: Result, tx: bytes) -> GatewayEvent:
         event = GatewayEvent(
             gateway=GatewayAddress(call.gateway),
             kind=KINDS[result],

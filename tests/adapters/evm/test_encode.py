@@ -11,7 +11,7 @@ from adapters.evm.encode import ACT_TYPES, gateway_calldata
 from adapters.evm.words import decode_result, result_type, word_field
 from proofs.hashes import keccak256
 from relay.core.errors import PlanError
-from relay.core.ports import ActText, Expire
+from relay.core.ports import ActText, AnchorLog, Expire
 
 TARGET = "0x" + "22" * 20
 GATEWAY = "0x" + "11" * 20
@@ -282,3 +282,11 @@ def test_expire_needs_the_act_alone():
     call = Expire(CHAIN, bytes(32), b"\x05" * 32)
 
     assert gateway_calldata(call) == keccak256(b"expire(bytes32)")[:4] + b"\x05" * 32
+
+
+def test_an_anchor_names_incident_log_and_checkpoint():
+    call = AnchorLog(CHAIN, bytes(32), b"\x05" * 32, b"\x06" * 32, 4_482, b"\x07" * 32)
+
+    selected = keccak256(b"anchorLog(bytes32,bytes32,uint64,bytes32)")[:4]
+    words = b"\x05" * 32 + b"\x06" * 32 + (4_482).to_bytes(32, "big") + b"\x07" * 32
+    assert gateway_calldata(call) == selected + words
