@@ -16,6 +16,8 @@ ARGS ?=
 
 PYTHON_READY := $(VENV)/.locked
 NODE_READY := $(EVM)/node_modules/.locked
+FOREIGN := $(EVM)/third_party
+FOREIGN_READY := $(FOREIGN)/node_modules/.locked
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The lock must hold what anybody can install: this machine's own indexes and wheel folders stay out of it.
 PIP_COMPILE := env -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL PIP_CONFIG_FILE=/dev/null \
@@ -62,12 +64,14 @@ bench: env ## measure: latency, intake, memory, appends (ARGS="--seed 1 …")
 	@exec $(BIN)/python -m tests.bench $(ARGS)
 
 .PHONY: contracts
-contracts: $(NODE_READY) ## rebuild the committed contract artifacts
+contracts: $(NODE_READY) $(FOREIGN_READY) ## rebuild the committed contract artifacts
 	node $(EVM)/tools/build.mjs
+	node $(FOREIGN)/build.mjs
 
 .PHONY: contracts-check
-contracts-check: $(NODE_READY) ## fail if a committed artifact differs from a rebuild
+contracts-check: $(NODE_READY) $(FOREIGN_READY) ## fail if a committed artifact differs from a rebuild
 	node $(EVM)/tools/build.mjs --check
+	node $(FOREIGN)/build.mjs --check
 
 .PHONY: contracts-test
 contracts-test: $(NODE_READY) ## run the Solidity tests, offline (FORGE_ARGS goes to forge)
@@ -80,10 +84,11 @@ lock: $(PYTHON_READY) ## rewrite the lock files (UPGRADE=1 takes newer releases)
 	$(PIP_COMPILE) -c requirements/dev.lock -o requirements/base.lock pyproject.toml
 	$(PIP_COMPILE) -c requirements/dev.lock -o requirements/build.lock requirements/build.in
 	npm --prefix $(EVM) install --package-lock-only --ignore-scripts --no-audit --no-fund
+	npm --prefix $(FOREIGN) install --package-lock-only --ignore-scripts --no-audit --no-fund
 
 .PHONY: clean
 clean: ## remove environments, builds and caches
-	rm -rf $(VENV) $(EVM)/node_modules $(EVM)/out $(EVM)/cache dist build
+	rm -rf $(VENV) $(EVM)/node_modules $(FOREIGN)/node_modules $(EVM)/out $(EVM)/cache dist build
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find relay adapters proofs tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -108,4 +113,10 @@ $(NODE_READY): $(EVM)/package.json $(EVM)/package-lock.json
 	@echo "installing the locked Solidity tools into $(EVM)/node_modules"
 	@npm --prefix $(EVM) ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@node $(EVM)/tools/native.mjs anvil >/dev/null && node $(EVM)/tools/native.mjs forge >/dev/null
+	@touch $@
+
+# Only what rebuilds or checks foreign contracts needs their packages and compilers.
+$(FOREIGN_READY): $(FOREIGN)/package.json $(FOREIGN)/package-lock.json
+	@echo "installing the locked packages of foreign contracts into $(FOREIGN)/node_modules"
+	@npm --prefix $(FOREIGN) ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@

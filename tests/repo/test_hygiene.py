@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LOCKS = ("base", "relay", "dev", "build")
+NPM_FOLDERS = ("adapters/evm", "adapters/evm/third_party")
 
 # Where packages come from is the machine's business (its pip and npm configuration), never the repository's.
 ADDRESSES = (
@@ -108,8 +109,9 @@ def test_the_auditor_s_install_has_no_network_library() -> None:
     assert not names & {"libp2p", "web3", "aiohttp", "requests", "httpx", "trio", "cel-expr-python"}
 
 
-def test_every_npm_package_is_locked_by_hash_and_without_an_address() -> None:
-    lock = json.loads((ROOT / "adapters" / "evm" / "package-lock.json").read_text())
+@pytest.mark.parametrize("folder", NPM_FOLDERS)
+def test_every_npm_package_is_locked_by_hash_and_without_an_address(folder: str) -> None:
+    lock = json.loads((ROOT / folder / "package-lock.json").read_text())
     packages = {name: entry for name, entry in lock["packages"].items() if name}
 
     assert packages
@@ -118,7 +120,6 @@ def test_every_npm_package_is_locked_by_hash_and_without_an_address() -> None:
         assert "resolved" not in entry, name
 
 
-def test_npm_is_told_to_keep_addresses_out_of_the_lock() -> None:
-    assert (
-        "omit-lockfile-registry-resolved=true" in (ROOT / "adapters" / "evm" / ".npmrc").read_text().split()
-    )
+@pytest.mark.parametrize("folder", NPM_FOLDERS)
+def test_npm_is_told_to_keep_addresses_out_of_the_lock(folder: str) -> None:
+    assert "omit-lockfile-registry-resolved=true" in (ROOT / folder / ".npmrc").read_text().split()

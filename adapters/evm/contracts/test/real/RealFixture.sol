@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {BoundedCall} from "../../BoundedCall.sol";
+import {TocsinGateway} from "../../TocsinGateway.sol";
+import {Act, Budget, OP_PROTECT, Result, TIER_FAST, TIER_FULL} from "../../TocsinTypes.sol";
+import {Fixture} from "../Fixture.sol";
+import {ForeignCode} from "./ForeignCode.sol";
+
+/// A gateway that is not sealed yet, so that each test registers what its protocol needs.
+abstract contract RealFixture is Fixture, ForeignCode {
+    bytes32 internal constant ACT = keccak256("act");
+
+    function setUp() public virtual override {
+        super.setUp();
+        gateway = _newGateway(Budget({fastSeconds: 7 days, allSeconds: 21 days, fastRecords: 20}));
+    }
+
+    // ---- acts
+
+    /// An act whose call, undo and state are of one contract.
+    function _act(address target, bytes memory call_, bytes memory undoCall, bytes memory stateCall, uint64 gasCap)
+        internal
+        pure
+        returns (Act memory act)
+    {
+        act.target = target;
+        act.call = call_;
+        act.undo = 1;
+        act.undoCall = undoCall;
+        act.stateTarget = target;
+        act.stateCall = stateCall;
+        act.value = 1;
+        act.gasCap = gasCap;
+    }
+
+    function _register(bytes32 actId, Act memory act) internal {
+        vm.prank(gateway.owner());
+        gateway.registerAct(actId, act, TIER_FAST, 72 hours);
+    }
+
+    function _seal() internal {
+        vm.prank(gateway.owner());
+        gateway.setPlan(PLAN, 0, 0);
+    }
+
+    function _registerAndSeal(Act memory act) internal {
+        _register(ACT, act);
+        _seal();
+    }
+
+    // ---- what a network does
+
+    function _protect(bytes32 actId) internal returns (Result) {
+        return _execute(OP_PROTECT, TIER_FAST, _now(), actId, HOURS_6);
+    }
+
+    function _protectReverts(bytes32 actId, bytes memory reason) internal {
+        _bringReverts(_signed(_mandate(OP_PROTECT, TIER_FAST, _now()), actId, HOURS_6), reason);
+        assertEq(_record(actId).until, 0, "nothing is recorded");
+    }
+
+    function _callFailed(address target) internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(BoundedCall.CallFailed.selector, target);
+    }
+
+    function _stateNotReached(uint256 expected, uint256 got) internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(TocsinGateway.StateNotReached.selector, expected, got);
+    }
+
+    /// Protect; prints what the whole transaction took (with forge's `isolate`, everything is cold).
+    function _start(string memory name, bytes32 actId) internal {
+        bytes memory call_ = _signed(_mandate(OP_PROTECT, TIER_FAST, _now()), actId, HOURS_6);
+        _assertResult(_bring(call_), Result.STARTED);
+        emit log_named_uint(string.concat(name, ": protect"), vm.lastCallGas().gasTotalUsed);
+    }
+
+    /// Let the time run out and anybody undo; prints what that took.
+    function _runOut(string memory name, bytes32 actId) internal {
+        vm.warp(_record(actId).until);
+        vm.prank(stranger);
+        _assertResult(gateway.expire(actId), Result.ENDED);
+        emit log_named_uint(string.concat(name, ": expire"), vm.lastCallGas().gasTotalUsed);
+    }
+}
