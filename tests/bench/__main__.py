@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import appends, certificates, footprint, intake
+from tests.bench import appends, certificates, footprint, gas, intake
 from tests.bench.figure import Figure
 
 SCHEMA = "tocsin/bench/1"
@@ -28,6 +28,7 @@ BENCHES: Mapping[str, Callable[[int], Awaitable[Sequence[Figure]]]] = {
     "intake": intake.measure,
     "footprint": footprint.measure,
     "appends": lambda seed: appends.measure(),
+    "gas": gas.measure,
 }
 
 
@@ -84,10 +85,15 @@ def _table(found: Mapping[str, Sequence[Figure]]) -> Table:
 
 def _row(figure: Figure) -> tuple[str, ...]:
     ratio = "" if figure.ratio is None else f"{figure.ratio:.3g}"
-    goal = "" if figure.goal is None else f"{figure.judged} {figure.side.value} {figure.goal:g}"
+    goal = "" if figure.goal is None else f"{figure.judged} {figure.side.value} {_number(figure.goal)}"
     met = {None: "", True: "[green]yes[/green]", False: f"[red]missed {figure.missed_by or 0:.2f} ×[/red]"}
-    beside = "" if figure.floor is None else f"{figure.floor:,.4g} {figure.floor_name}"
-    return (figure.name, f"{figure.value:,.4g} {figure.unit}", beside, ratio, goal, met[figure.met])
+    beside = "" if figure.floor is None else f"{_number(figure.floor)} {figure.floor_name}"
+    return (figure.name, f"{_number(figure.value)} {figure.unit}", beside, ratio, goal, met[figure.met])
+
+
+def _number(value: float) -> str:
+    """Four digits, and whole numbers whole."""
+    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
 
 
 if __name__ == "__main__":

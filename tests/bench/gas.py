@@ -1,0 +1,274 @@
+"""Gas of one protective act, whole and by part, beside other ways to have a committee act on one chain."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import coincurve
+from eth_abi.abi import encode
+
+from adapters.evm import shapes
+from adapters.evm.abi import selector
+from adapters.evm.devchain import Anvil, AnvilSettings, artifact_code, start_anvil
+from adapters.evm.encode import ACT_TYPES, address_text, encode_act, gateway_calldata
+from proofs.hashes import keccak256
+from proofs.kinds import Address, DecisionId, NetworkId, PlanHash
+from proofs.mandate import (
+    ActLeaf,
+    Mandate,
+    Op,
+    Tier,
+    acts_root,
+    encode_certificate,
+    leaf_proof,
+    mandate_digest,
+)
+from relay.core.ports import ActText, EncodedAct, Execute
+from tests.bench.figure import Figure
+
+__all__ = ["measure"]
+
+CHAIN_ID = 918_001
+GOAL_GAS = 110_000
+NETWORK = NetworkId(b"\x01" * 32)
+PLAN = PlanHash(b"\x02" * 32)
+LASTS_S = 3_600
+LIMITS, BUDGET = (60, 86_400, 30 * 86_400), (86_400, 86_400, 3)
+BASE_GAS, ZERO_BYTE_GAS, BYTE_GAS = 21_000, 4, 16
+EVM = Path(__file__).parents[2] / "adapters" / "evm"
+CONTRACTS = Path(__file__).parent / "contracts"
+SAFE = EVM / "node_modules" / "@safe-global" / "safe-contracts" / "build" / "artifacts" / "contracts"
+NOBODY = "0x" + "00" * 20
+
+
+@dataclass(slots=True)
+class Scene:
+    """One chain, the account that pays, and the attesters in ascending order of address."""
+
+    anvil: Anvil
+    account: str
+    code: Mapping[str, bytes]
+    keys: Sequence[coincurve.PrivateKey]
+
+    async def deploy(self, code: bytes, types: Sequence[str] = (), *values: object) -> str:
+        return await self.anvil.deploy(self.account, code + encode(types, values))
+
+    async def call(self, to: str, data: bytes) -> tuple[bytes, int]:
+        """The transaction and the gas that it used.
+
+        Raises:
+            RuntimeError: it reverted; then a figure would mean nothing.
+        """
+        tx = await self.anvil.send(self.account, to, data)
+        await self.anvil.mine()
+        receipt = await self.anvil.receipt(tx)
+        if not receipt.succeeded:
+            raise RuntimeError(f"expected a call of 0x{data[:4].hex()} at {to} to succeed, it reverted")
+        return tx, receipt.gas_used
+
+
+async def measure(seed: int) -> list[Figure]:
+    """All of it on one chain in one run."""
+    async with start_anvil(AnvilSettings(CHAIN_ID, timestamp=1_700_000_000)) as anvil:
+        keys = sorted((_key(seed, number) for number in range(19)), key=_address)
+        scene = Scene(anvil, (await anvil.accounts())[0], _compiled(), keys)
+        figures = await _acts(scene)
+        figures += await _verifications(scene)
+        figures += await _safe(scene, figures[0].value)
+        return figures
+
+
+# ---- our own act
+
+
+async def _acts(scene: Scene) -> list[Figure]:
+    """The first protect of an act, and one after its expiry: a bare target, two of four attesters."""
+    committee = scene.keys[:4]
+    verifier = await _verifier(scene, committee, fast=2, full=3)
+    types = ("address", "address", "address", "bytes32", "(uint64,uint64,uint64)", "(uint64,uint64,uint32)")
+    account = scene.account
+    values = (account, account, verifier, NETWORK, LIMITS, BUDGET)
+    gateway = await scene.deploy(artifact_code("TocsinGateway"), types, *values)
+    target = await scene.deploy(scene.code["BarePausable"], ("address",), gateway)
+    act = encode_act(
+        ActText(
+            name="halt",
+            chain=scene.anvil.chain,
+            gateway=gateway,
+            target=target,
+            call="pause()",
+            state="paused()",
+            value=True,
+            undo="unpause()",
+            gas=100_000,
+        )
+    )
+    await _register(scene, gateway, act)
+    first = await _protect(scene, act, number=1)
+    await scene.anvil.rpc("evm_increaseTime", LASTS_S + 60)
+    await scene.anvil.mine()
+    _, expired = await scene.call(gateway, selector("expire", ("bytes32",)) + act.act_id)
+    later = await _protect(scene, act, number=2)
+    return [
+        Figure("first protect, t = 2, bare target", first["total"], "gas", goal=GOAL_GAS),
+        *(Figure(f"… {part}", gas, "gas") for part, gas in first.items() if part != "total"),
+        Figure("later protect, t = 2, bare target", later["total"], "gas", goal=GOAL_GAS),
+        Figure("expire with its undo", expired, "gas"),
+    ]
+
+
+async def _verifier(scene: Scene, keys: Sequence[coincurve.PrivateKey], fast: int, full: int) -> str:
+    types = ("bytes32", "uint32", "address[]", "uint8", "uint8", "uint64", "uint64")
+    attesters = [_address(key) for key in keys]
+    code = artifact_code("TocsinVerifier")
+    return await scene.deploy(code, types, NETWORK, 1, attesters, fast, full, 86_400, 21_600)
+
+
+async def _register(scene: Scene, gateway: str, act: EncodedAct) -> None:
+    types = ("bytes32", f"({','.join(ACT_TYPES)})", "uint8", "uint64")
+    values = (act.act_id, act.registration, int(Tier.FAST), LASTS_S)
+    await scene.call(gateway, selector("registerAct", types) + encode(types, values))
+    plan = ("bytes32", "bytes32", "uint64")
+    await scene.call(gateway, selector("setPlan", plan) + encode(plan, (PLAN, bytes(32), 0)))
+
+
+async def _protect(scene: Scene, act: EncodedAct, number: int) -> dict[str, float]:
+    """Bring a mandate of this moment, and give the gas of the transaction by part."""
+    head = shapes.mapping(await scene.anvil.rpc("eth_getBlockByNumber", "latest", False))
+    now = shapes.quantity(head["timestamp"])
+    leaf = ActLeaf(scene.anvil.chain, act.gateway, act.act_id, act.act_hash, LASTS_S)
+    decision = DecisionId(number.to_bytes(32, "big"))
+    root = acts_root([leaf])
+    mandate = Mandate(NETWORK, 1, Tier.FAST, PLAN, Op.PROTECT, decision, root, now, now + 1_800)
+    digest = mandate_digest(mandate)
+    signatures = {_address(key): _signed(key, digest) for key in scene.keys[:2]}
+    proof = tuple(leaf_proof([leaf], leaf))
+    certificate = encode_certificate(signatures)
+    call = Execute(scene.anvil.chain, act.gateway, act.act_id, LASTS_S, mandate, proof, certificate)
+    data = gateway_calldata(call)
+    tx, total = await scene.call(address_text(act.gateway), data)
+    traced = await scene.anvil.rpc(
+        "debug_traceTransaction", "0x" + tx.hex(), {"tracer": "callTracer", "tracerConfig": {}}
+    )
+    calls = [shapes.mapping(each) for each in shapes.sequence(shapes.mapping(traced).get("calls", []))]
+    certified, *others = [shapes.quantity(each["gasUsed"]) for each in calls]
+    intrinsic = BASE_GAS + sum(BYTE_GAS if byte else ZERO_BYTE_GAS for byte in data)
+    return {
+        "total": total,
+        "transaction and calldata": intrinsic,
+        "verifier: two signatures": certified,
+        "target: state, call, state": sum(others),
+        "gateway itself": total - intrinsic - certified - sum(others),
+    }
+
+
+# ---- beside
+
+
+async def _verifications(scene: Scene) -> list[Figure]:
+    """13 of 19 signatures checked in a transaction of their own: a list in storage, and ours in code."""
+    addresses = [_address(key) for key in scene.keys]
+    guardians = await scene.deploy(
+        scene.code["GuardianSet"], ("address[]", "uint256"), [bytes(each) for each in addresses], 13
+    )
+    digest = keccak256(b"mandate")
+    signatures = [_signed(key, digest) for key in scene.keys[:13]]
+    split = [(each[:32], each[32:64], each[64], index) for index, each in enumerate(signatures)]
+    types = ("bytes32", "(bytes32,bytes32,uint8,uint8)[]")
+    _, stored = await scene.call(guardians, selector("verify", types) + encode(types, (digest, split)))
+    ours = await _verifier(scene, scene.keys, fast=7, full=13)
+    certificate = encode_certificate(dict(zip(addresses[:13], signatures, strict=True)))
+    asked = ("bytes32", "uint8", "uint32", "bytes")
+    data = selector("verify", asked) + encode(asked, (digest, int(Tier.FULL), 1, certificate))
+    _, gas = await scene.call(ours, data)
+    name = "guardian set in storage"
+    return [Figure("13 of 19 signatures, verification alone", gas, "gas", floor=stored, floor_name=name)]
+
+
+async def _safe(scene: Scene, act_gas: float) -> list[Figure]:
+    """The same pause by a Safe of which 2 of 4 owners sign; nothing of it without the package."""
+    if not SAFE.is_dir():
+        return []
+    singleton = await scene.deploy(_built("Safe"))
+    factory = await scene.deploy(_built("proxies/SafeProxyFactory"))
+    owners = [bytes(_address(key)) for key in scene.keys[:4]]
+    setup_types = (
+        "address[]", "uint256", "address", "bytes", "address", "address", "uint256", "address",
+    )  # fmt: skip
+    setup = selector("setup", setup_types) + encode(
+        setup_types, (owners, 2, NOBODY, b"", NOBODY, NOBODY, 0, NOBODY)
+    )
+    making = ("address", "bytes", "uint256")
+    create = selector("createProxyWithNonce", making) + encode(making, (singleton, setup, 0))
+    answer = await scene.anvil.rpc("eth_call", {"to": factory, "data": "0x" + create.hex()}, "latest")
+    safe = "0x" + shapes.octets(answer, 32)[12:].hex()
+    await scene.call(factory, create)
+    target = await scene.deploy(scene.code["BarePausable"], ("address",), safe)
+    asked = (
+        "address", "uint256", "bytes", "uint8", "uint256", "uint256", "uint256", "address", "address",
+    )  # fmt: skip
+    pause = (target, 0, selector("pause", ()), 0, 0, 0, 0, NOBODY, NOBODY)
+    hashing = selector("getTransactionHash", (*asked, "uint256")) + encode((*asked, "uint256"), (*pause, 0))
+    found = await scene.anvil.rpc("eth_call", {"to": safe, "data": "0x" + hashing.hex()}, "latest")
+    digest = shapes.octets(found, 32)
+    signatures = b"".join(_signed(key, digest) for key in scene.keys[:2])
+    executing = (*asked, "bytes")
+    data = selector("execTransaction", executing) + encode(executing, (*pause, signatures))
+    _, gas = await scene.call(safe, data)
+    return [Figure("the same pause through our gateway", act_gas, "gas", floor=gas, floor_name="Safe 2 of 4")]
+
+
+def _built(name: str) -> bytes:
+    file = SAFE / f"{name}.sol" / f"{name.rpartition('/')[2]}.json"
+    return bytes.fromhex(json.loads(file.read_text())["bytecode"][2:])
+
+
+# ---- keys, contracts
+
+
+def _key(seed: int, number: int) -> coincurve.PrivateKey:
+    return coincurve.PrivateKey(keccak256(f"bench {seed} {number}".encode()))
+
+
+def _address(key: coincurve.PrivateKey) -> Address:
+    return Address(keccak256(key.public_key.format(compressed=False)[1:])[12:])
+
+
+def _signed(key: coincurve.PrivateKey, digest: bytes) -> bytes:
+    """65 bytes with v of 27 or 28 (core SPEC 4.5)."""
+    signature = key.sign_recoverable(digest, hasher=None)
+    return signature[:64] + bytes([27 + signature[64]])
+
+
+def _compiled() -> dict[str, bytes]:
+    """Creation code of this folder's contracts, by the settings of ours."""
+    library = EVM / "node_modules" / "@openzeppelin" / "contracts" / "utils"
+    sources = {file.name: file.read_text() for file in sorted(CONTRACTS.glob("*.sol"))}
+    for name in ("Pausable", "Context"):
+        sources[f"@openzeppelin/contracts/utils/{name}.sol"] = (library / f"{name}.sol").read_text()
+    request = {
+        "language": "Solidity",
+        "sources": {name: {"content": text} for name, text in sources.items()},
+        "settings": {
+            "optimizer": {"enabled": True, "runs": 200},
+            "outputSelection": {"*": {"*": ["evm.bytecode.object"]}},
+        },
+    }
+    done = subprocess.run(
+        [EVM / "tools" / "solc", "--standard-json"],
+        input=json.dumps(request),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    output = json.loads(done.stdout)
+    problems = [each["formattedMessage"] for each in output.get("errors", ()) if each["severity"] == "error"]
+    if problems:
+        raise RuntimeError("\n".join(problems))
+    built = itertools.chain.from_iterable(unit.items() for unit in output["contracts"].values())
+    return {name: bytes.fromhex(each["evm"]["bytecode"]["object"]) for name, each in built}
