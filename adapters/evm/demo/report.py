@@ -12,7 +12,11 @@ SCHEMA = "tocsin/demo/1"
 
 @dataclass(frozen=True, slots=True)
 class ActReport:
-    """One protective call that took effect; `tx` in hex."""
+    """One protective call that took effect; `tx` in hex.
+
+    `state` is what the act's getter reads in that very block; `protected` and `ours` are the gateway's word
+    on it: at least as strict as the act asks, and exactly what the call leaves.
+    """
 
     chain: str
     act: str
@@ -20,6 +24,9 @@ class ActReport:
     block: int
     gas: int
     effect: str
+    state: int | None = None
+    protected: bool = False
+    ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from adapters.evm import shapes
+from adapters.evm.demo.effects import EffectBook
 from adapters.evm.demo.network import MEMBERS, Member, Network, make_network, start_proxies, submitters_of
 from adapters.evm.demo.replay import BLOCK_S, Attack, Block, Bridge, Progress, calm_blocks, quiet_blocks
 from adapters.evm.demo.report import ActReport, Report
@@ -103,9 +104,12 @@ class Demonstration:
             await self._start(network)
             await self._catch_up(world, network)
             quiet_edges = await self._edges(network)
-            attack, watcher = await self._storm(world, network, bridge)
+            effects = EffectBook(world)
+            attack, watcher = await self._storm(world, network, bridge, effects)
             evidence = await self._audit(world, network, watcher)
-            report = await self._report(world, network, attack, baseline, watcher, evidence, quiet_edges)
+            report = await self._report(
+                world, network, attack, baseline, watcher, evidence, effects, quiet_edges
+            )
             if self._options.keep:
                 self._show.table(report)
                 await self._stay(world, network)
@@ -183,7 +187,9 @@ class Demonstration:
 
     # --- the attack
 
-    async def _storm(self, world: World, network: Network, bridge: Bridge) -> tuple[Attack, Watcher]:
+    async def _storm(
+        self, world: World, network: Network, bridge: Bridge, effects: EffectBook
+    ) -> tuple[Attack, Watcher]:
         attack = Attack(world.near, world.far, self._scenario, bridge)
         watcher = Watcher(network, self._show)
         self._show.say("the attack begins: unproven messages, copied by many", "bold red")
@@ -196,6 +202,8 @@ class Demonstration:
                 else:
                     # From here on time runs fast: the crowd goes on trying.
                     following.cancel()
+                if step.number == DENSE_BLOCKS:
+                    await effects.check(_acts(await watcher.sightings(network.members[0])))
             following.cancel()
         return attack, watcher
 
@@ -284,13 +292,13 @@ class Demonstration:
         baseline: Attack,
         watcher: Watcher,
         evidence: _Evidence,
+        effects: EffectBook,
         quiet_edges: int,
     ) -> Report:
         views = [await watcher.sightings(member) for member in network.members]
         first = _first_effects(views[0])
         near, far = attack.first_block or (0, 0)
         began: dict[str, int] = {world.near.anvil.chain: near, world.far.anvil.chain: far}
-        acts = {act.tx: act for sighting in views[0] for act in sighting.acts}
         earliest = min(
             (each for each in views[0] if each.certified), key=lambda each: each.judged_us, default=None
         )
@@ -313,7 +321,7 @@ class Demonstration:
             value_out_without_usd=baseline.stolen_usd + baseline.borrowed_usd,
             borrowed_usd=attack.borrowed_usd,
             second_leg_reverted=attack.borrowed_usd == 0,
-            acts=tuple(sorted(acts.values(), key=lambda act: (act.chain, act.block))),
+            acts=await effects.check(_acts(views[0])),
             bundle=str(evidence.path),
             bundle_from=evidence.member.name,
             policy=str(self._options.home / "policy.txt"),
@@ -353,6 +361,10 @@ async def _outlive(world: World) -> None:
 async def _mine(driver: Driver, timestamp: int, calls: Sequence[Call]) -> bool:
     """Mine a block of benign calls, and tell whether all of them took effect."""
     return all(await driver.succeeded(await driver.block(timestamp, calls)))
+
+
+def _acts(view: Sequence[Sighting]) -> list[ActReport]:
+    return [act for sighting in view for act in sighting.acts]
 
 
 def _first_effects(view: Sequence[Sighting]) -> dict[str, tuple[ActReport, int]]:

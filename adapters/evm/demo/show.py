@@ -16,7 +16,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from adapters.evm.demo.report import Report
+from adapters.evm.demo.report import ActReport, Report
 
 __all__ = ["Show"]
 
@@ -56,8 +56,18 @@ class Show:
             table.add_row(name, value)
         self.console.print(table)
         acts = Table(title="Protective calls", title_justify="left")
-        for name in ("chain", "act", "effect", "block", "gas", "transaction"):
-            acts.add_column(name)
+        for name in ("chain", "act", "effect", "state there", "block", "gas", "transaction"):
+            acts.add_column(name, no_wrap=name in ("chain", "act"))
         for act in report.acts:
-            acts.add_row(act.chain, act.act, act.effect, str(act.block), f"{act.gas:,}", f"0x{act.tx[:16]}…")
+            gas, tx = f"{act.gas:,}", f"0x{act.tx[:8]}…"
+            acts.add_row(act.chain, act.act, act.effect, _state(act), str(act.block), gas, tx)
         self.console.print(acts)
+
+
+def _state(act: ActReport) -> str:
+    """What the effect check found."""
+    if act.state is None:
+        return "not checked"
+    if act.ours:
+        return f"[green]{act.state}, ours[/green]"
+    return f"{act.state}, protected" if act.protected else f"[red]{act.state}, not protected[/red]"
