@@ -39,9 +39,11 @@ abstract contract RealFixture is Fixture, ForeignCode {
         gateway.registerAct(actId, act, TIER_FAST, 72 hours);
     }
 
+    /// Mandates from before an act's registration are dead, so a little time passes.
     function _seal() internal {
         vm.prank(gateway.owner());
         gateway.setPlan(PLAN, 0, 0);
+        vm.warp(_now() + 1 hours);
     }
 
     function _registerAndSeal(Act memory act) internal {
