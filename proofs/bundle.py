@@ -15,27 +15,32 @@ from proofs.decision import MAX_CHAIN_BYTES, Decision, decision_value, parse_dec
 from proofs.envelope import MAX_ENVELOPE_BYTES
 from proofs.errors import ProofError
 from proofs.fields import FieldError, Fields, fields_of
+from proofs.jsonfields import base64_field, base64_item, hex_field, hex_item, number_item
 from proofs.kinds import ActHash, ActId, Caip2, DecisionId, Digest, Gateway, Identity, NetworkId, PlanHash
 from proofs.mandate import MAX_ACTS, ActLeaf, Mandate, Op, Tier, leaf_hash
 from proofs.nesting import bounded_json
+from proofs.receipts import MAX_HEADER_BYTES, MAX_NODE_BYTES, MAX_TX_INDEX, ReceiptProof
 from proofs.terms import MAX_PLAN_BYTES
-from proofs.text import base64_text, from_base64
+from proofs.text import base64_text
 from proofs.tlogproof import MAX_PROOF_CHARACTERS
+from proofs.trie import MAX_TRIE_NODES
 
 __all__ = [
     "BUNDLE_SCHEMA",
     "MAX_BUNDLE_BYTES",
+    "MAX_RECEIPTS",
     "Bundle",
     "BundleCommittee",
     "BundleDecision",
     "BundleError",
     "BundlePlan",
+    "BundleReceipt",
     "BundleRecord",
     "decode_bundle",
     "encode_bundle",
 ]
 
-BUNDLE_SCHEMA = "tocsin/bundle/1"
+BUNDLE_SCHEMA = "tocsin/bundle/2"
 MAX_BUNDLE_BYTES = 16 << 20
 MAX_JSON_DEPTH = 8
 MAX_JSON_TOKENS = 1_000_000
@@ -43,6 +48,8 @@ MAX_COMMITTEES = 256
 MAX_PLANS = 64
 MAX_DECISIONS = 1_024
 MAX_RECORDS = 32_768
+MAX_RECEIPTS = 256
+"""Of one decision."""
 MAX_CERTIFICATE_BYTES = 4_096
 MAX_SIGNATURES = 64
 MAX_KEY_CHARACTERS = 512
@@ -72,10 +79,18 @@ class BundlePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class BundleReceipt:
+    """The receipt that shows an outcome: `outcome` is the number of a record that tells of it."""
+
+    outcome: int
+    proof: ReceiptProof
+
+
+@dataclass(frozen=True, slots=True)
 class BundleDecision:
     """A decision, what was signed for it, and the numbers of the records that belong to it.
 
-    The file has the leaves in the order of their tree.
+    The file has the leaves in the order of their tree, the receipts in that of their outcomes.
     """
 
     decision: Decision
@@ -84,6 +99,7 @@ class BundleDecision:
     certificate: bytes
     attestations: tuple[int, ...]
     outcomes: tuple[int, ...]
+    receipts: tuple[BundleReceipt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +163,7 @@ def decode_bundle(data: bytes) -> Bundle:
     if fields.raw("schema") != BUNDLE_SCHEMA:
         raise FieldError(fields.path("schema"), BUNDLE_SCHEMA, repr(fields.raw("schema")))
     bundle = Bundle(
-        network=NetworkId(_hex(fields, "network", 32)),
+        network=NetworkId(hex_field(fields, "network", 32)),
         committees=_each(fields, "committees", MAX_COMMITTEES, _committee),
         plans=_each(fields, "plans", MAX_PLANS, _plan),
         decisions=_each(fields, "decisions", MAX_DECISIONS, _decision),
@@ -163,19 +179,12 @@ _KEYS = frozenset({"schema", "network", "committees", "plans", "decisions", "rec
 _COMMITTEE_KEYS = frozenset({"document", "signatures"})
 _PLAN_KEYS = frozenset({"plan_hash", "canonical"})
 _RECORD_KEYS = frozenset({"envelope", "tlog_proof"})
-_DECISION_KEYS = frozenset({"decision", "mandate", "leaves", "certificate", "attestations", "outcomes"})
+_DECISION_KEYS = frozenset(
+    {"decision", "mandate", "leaves", "certificate", "attestations", "outcomes", "receipts"}
+)
+_RECEIPT_KEYS = frozenset({"outcome", "tx_index", "header", "nodes"})
 _MANDATE_KEYS = frozenset(
-    {
-        "network",
-        "key_epoch",
-        "tier",
-        "plan_hash",
-        "op",
-        "decision_id",
-        "acts_root",
-        "not_before",
-        "not_after",
-    }
+    ("network", "key_epoch", "tier", "plan_hash", "op", "decision_id", "acts_root", "not_before", "not_after")
 )
 _LEAF_KEYS = frozenset({"chain", "gateway", "act_id", "act_hash", "duration_s"})
 
@@ -221,9 +230,11 @@ def _committee(value: Value, where: str) -> BundleCommittee:
     signed = fields.mapping("signatures", max_items=MAX_SIGNATURES)
     signatures = fields_of(signed, fields.path("signatures"), signed)
     return BundleCommittee(
-        document=_base64(fields, "document", MAX_DOCUMENT_BYTES),
+        document=base64_field(fields, "document", MAX_DOCUMENT_BYTES),
         signatures={
-            Identity(_hex_of(identity, signatures.path(identity), 32)): _base64(signatures, identity, 64)
+            Identity(hex_item(identity, signatures.path(identity), 32)): base64_field(
+                signatures, identity, 64
+            )
             for identity in signed
         },
     )
@@ -231,7 +242,9 @@ def _committee(value: Value, where: str) -> BundleCommittee:
 
 def _plan(value: Value, where: str) -> BundlePlan:
     fields = fields_of(value, where, _PLAN_KEYS)
-    return BundlePlan(PlanHash(_hex(fields, "plan_hash", 32)), _base64(fields, "canonical", MAX_PLAN_BYTES))
+    return BundlePlan(
+        PlanHash(hex_field(fields, "plan_hash", 32)), base64_field(fields, "canonical", MAX_PLAN_BYTES)
+    )
 
 
 def _record(value: Value, where: str) -> BundleRecord:
@@ -241,7 +254,7 @@ def _record(value: Value, where: str) -> BundleRecord:
         raise FieldError(
             fields.path("tlog_proof"), f"text of {MAX_PROOF_CHARACTERS} characters at most", "other"
         )
-    return BundleRecord(_base64(fields, "envelope", MAX_ENVELOPE_BYTES), proof)
+    return BundleRecord(base64_field(fields, "envelope", MAX_ENVELOPE_BYTES), proof)
 
 
 def _log(fields: Fields) -> str:
@@ -278,6 +291,9 @@ def _decision_value(entry: BundleDecision) -> dict[str, Value]:
         "certificate": base64_text(entry.certificate),
         "attestations": list(entry.attestations),
         "outcomes": list(entry.outcomes),
+        "receipts": [
+            _receipt_value(receipt) for receipt in sorted(entry.receipts, key=lambda each: each.outcome)
+        ],
     }
 
 
@@ -287,10 +303,40 @@ def _decision(value: Value, where: str) -> BundleDecision:
         decision=_inner_decision(fields),
         mandate=_mandate(fields.raw("mandate"), fields.path("mandate")),
         leaves=_each(fields, "leaves", MAX_ACTS, _leaf),
-        certificate=_base64(fields, "certificate", MAX_CERTIFICATE_BYTES),
+        certificate=base64_field(fields, "certificate", MAX_CERTIFICATE_BYTES),
         attestations=_each(fields, "attestations", MAX_RECORDS, _number),
         outcomes=_each(fields, "outcomes", MAX_RECORDS, _number),
+        receipts=_each(fields, "receipts", MAX_RECEIPTS, _receipt),
     )
+
+
+def _number(value: Value, where: str) -> int:
+    return number_item(value, where, MAX_RECORDS)
+
+
+def _receipt_value(receipt: BundleReceipt) -> dict[str, Value]:
+    return {
+        "outcome": receipt.outcome,
+        "tx_index": receipt.proof.index,
+        "header": base64_text(receipt.proof.header),
+        "nodes": [base64_text(node) for node in receipt.proof.nodes],
+    }
+
+
+def _receipt(value: Value, where: str) -> BundleReceipt:
+    fields = fields_of(value, where, _RECEIPT_KEYS)
+    return BundleReceipt(
+        outcome=fields.integer("outcome", maximum=MAX_RECORDS),
+        proof=ReceiptProof(
+            index=fields.integer("tx_index", maximum=MAX_TX_INDEX),
+            header=base64_field(fields, "header", MAX_HEADER_BYTES),
+            nodes=_each(fields, "nodes", MAX_TRIE_NODES, _node),
+        ),
+    )
+
+
+def _node(value: Value, where: str) -> bytes:
+    return base64_item(value, where, MAX_NODE_BYTES)
 
 
 def _inner_decision(fields: Fields) -> Decision:
@@ -303,25 +349,25 @@ def _inner_decision(fields: Fields) -> Decision:
         **decision,
         "anchor": {
             **{key: anchor.raw(key) for key in ("chain", "number", "timestamp")},
-            "hash": _hex(anchor, "hash", 32),
+            "hash": hex_field(anchor, "hash", 32),
         },
     }
     for key in ("parent", "plan_hash"):
         if decision.get(key) is not None:
-            restored[key] = _hex(inner, key, 32)
+            restored[key] = hex_field(inner, key, 32)
     return parse_decision(restored, where)
 
 
 def _mandate(value: Value, where: str) -> Mandate:
     fields = fields_of(value, where, _MANDATE_KEYS)
     return Mandate(
-        network=NetworkId(_hex(fields, "network", 32)),
+        network=NetworkId(hex_field(fields, "network", 32)),
         key_epoch=fields.integer("key_epoch", minimum=1, maximum=_U32),
         tier=Tier(fields.integer("tier", minimum=Tier.FAST, maximum=Tier.FULL)),
-        plan_hash=PlanHash(_hex(fields, "plan_hash", 32)),
+        plan_hash=PlanHash(hex_field(fields, "plan_hash", 32)),
         op=Op(fields.integer("op", minimum=Op.PROTECT, maximum=Op.RELEASE)),
-        decision_id=DecisionId(_hex(fields, "decision_id", 32)),
-        acts_root=Digest(_hex(fields, "acts_root", 32)),
+        decision_id=DecisionId(hex_field(fields, "decision_id", 32)),
+        acts_root=Digest(hex_field(fields, "acts_root", 32)),
         not_before=fields.integer("not_before", maximum=_U64),
         not_after=fields.integer("not_after", maximum=_U64),
     )
@@ -341,34 +387,8 @@ def _leaf(value: Value, where: str) -> ActLeaf:
     fields = fields_of(value, where, _LEAF_KEYS)
     return ActLeaf(
         chain=Caip2(fields.text("chain", max_bytes=MAX_CHAIN_BYTES)),
-        gateway=Gateway(_hex(fields, "gateway", 32)),
-        act_id=ActId(_hex(fields, "act_id", 32)),
-        act_hash=ActHash(_hex(fields, "act_hash", 32)),
+        gateway=Gateway(hex_field(fields, "gateway", 32)),
+        act_id=ActId(hex_field(fields, "act_id", 32)),
+        act_hash=ActHash(hex_field(fields, "act_hash", 32)),
         duration_s=fields.integer("duration_s", maximum=_U64),
     )
-
-
-def _number(value: Value, where: str) -> int:
-    return fields_of({"number": value}, where, ("number",)).integer("number", maximum=MAX_RECORDS)
-
-
-def _hex(fields: Fields, key: str, length: int) -> bytes:
-    return _hex_of(fields.raw(key), fields.path(key), length)
-
-
-def _hex_of(value: Value, where: str, length: int) -> bytes:
-    try:
-        data = bytes.fromhex(value) if isinstance(value, str) else b""
-    except ValueError:
-        data = b""
-    if len(data) != length:
-        raise FieldError(where, f"{length} bytes in hex", repr(value)[:80])
-    return data
-
-
-def _base64(fields: Fields, key: str, max_bytes: int) -> bytes:
-    value = fields.raw(key)
-    data = from_base64(value) if isinstance(value, str) and len(value) <= 2 * max_bytes + 4 else None
-    if data is None or len(data) > max_bytes:
-        raise FieldError(fields.path(key), f"at most {max_bytes} bytes in base64", "other")
-    return data

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from proofs.bundle import BundleDecision
 from proofs.committee import CommitteeDocument, CommitteeMember
 from proofs.decision import decision_id
+from proofs.effects import ShownEffect, check_effect
 from proofs.envelope import Envelope
 from proofs.errors import ProofError
 from proofs.hashes import keccak256
@@ -21,7 +22,7 @@ from proofs.mandate import (
 )
 from proofs.statements import OutcomeStatement, Stance, read_attestation, read_outcome
 from proofs.terms import PlanTerms, check_under_plan
-from proofs.verdict import ActVerdict, DecisionVerdict, SeenOutcome
+from proofs.verdict import ActVerdict, DecisionVerdict, SeenOutcome, ShownReceipt
 
 __all__ = ["DecidingError", "Ground", "check_decision"]
 
@@ -208,12 +209,14 @@ def _acts(
 ) -> tuple[ActVerdict, ...]:
     by_id = {bytes(keccak256(name.encode())): name for name in names}
     seen: dict[OutcomeStatement, dict[str, None]] = {}
-    for envelope in envelopes:
+    said: dict[int, OutcomeStatement] = {}
+    for number, envelope in zip(entry.outcomes, envelopes, strict=True):
         outcome, name = read_outcome(envelope), ground.name_of(envelope)
         _check_outcome(entry, outcome)
-        voices = seen.setdefault(outcome, {})
-        voices[name] = None
-    return tuple(_act(leaf, by_id[leaf.act_id], document, seen) for leaf in entry.leaves)
+        said[number] = outcome
+        seen.setdefault(outcome, {})[name] = None
+    account = _Account(document, seen, _shown_effects(entry, said))
+    return tuple(_act(leaf, by_id[leaf.act_id], account) for leaf in entry.leaves)
 
 
 def _check_outcome(entry: BundleDecision, outcome: OutcomeStatement) -> None:
@@ -226,12 +229,61 @@ def _check_outcome(entry: BundleDecision, outcome: OutcomeStatement) -> None:
         raise DecidingError("outcome-act", f"expected an act of this decision, got {outcome.act_id.hex()}")
 
 
-def _act(
-    leaf: ActLeaf,
-    name: str,
-    document: CommitteeDocument,
-    seen: Mapping[OutcomeStatement, Mapping[str, None]],
-) -> ActVerdict:
+def _shown_effects(
+    entry: BundleDecision, said: Mapping[int, OutcomeStatement]
+) -> dict[OutcomeStatement, ShownEffect]:
+    """Give what receipts prove, each of the very outcome that it is for."""
+    shown: dict[OutcomeStatement, ShownEffect] = {}
+    for receipt in entry.receipts:
+        outcome = said.get(receipt.outcome)
+        if outcome is None:
+            raise DecidingError(
+                "receipt-outcome", f"expected an outcome of this decision, got {receipt.outcome}"
+            )
+        if outcome in shown:
+            raise DecidingError("receipt-twice", "expected one receipt for each outcome, got two")
+        shown[outcome] = check_effect(receipt.proof, outcome, entry.mandate)
+    return shown
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """What is known of a decision's effects: who signed to have seen which, and which a receipt shows."""
+
+    document: CommitteeDocument
+    seen: Mapping[OutcomeStatement, Mapping[str, None]]
+    shown: Mapping[OutcomeStatement, ShownEffect]
+
+    def outcome(self, outcome: OutcomeStatement) -> SeenOutcome:
+        voices = tuple(self.seen[outcome])
+        return SeenOutcome(
+            effect=outcome.effect,
+            block=outcome.block,
+            tx=outcome.tx,
+            until=outcome.until,
+            gas_used=outcome.gas_used,
+            seen_by=voices,
+            source=f"seen and signed by {self._weight(voices)}",
+            receipt=self._receipt(outcome),
+        )
+
+    def _receipt(self, outcome: OutcomeStatement) -> ShownReceipt | None:
+        effect = self.shown.get(outcome)
+        if effect is None:
+            return None
+        named = {name: None for other, by in self.seen.items() if other.block == outcome.block for name in by}
+        source = f"the block's hash is signed by {self._weight(tuple(named))}"
+        if not effect.names_mandate:
+            source += "; the event names no mandate: whose record it ended is the members' word"
+        return ShownReceipt(effect.index, effect.log, effect.names_mandate, tuple(named), source)
+
+    def _weight(self, voices: Sequence[str]) -> str:
+        f = self.document.f
+        honest = "one of them honest" if len(voices) > f else f"too few to exclude lies (f = {f})"
+        return f"{len(voices)} of {len(self.document.members)} members, {honest}"
+
+
+def _act(leaf: ActLeaf, name: str, account: _Account) -> ActVerdict:
     place = (leaf.chain, leaf.gateway, leaf.act_id)
     return ActVerdict(
         name=name,
@@ -241,22 +293,8 @@ def _act(
         act_hash=leaf.act_hash,
         duration_s=Seconds(leaf.duration_s),
         outcomes=tuple(
-            SeenOutcome(
-                effect=outcome.effect,
-                block=outcome.block,
-                tx=outcome.tx,
-                until=outcome.until,
-                gas_used=outcome.gas_used,
-                seen_by=tuple(voices),
-                source=_source(len(voices), document),
-            )
-            for outcome, voices in seen.items()
+            account.outcome(outcome)
+            for outcome in account.seen
             if (outcome.chain, outcome.gateway, outcome.act_id) == place
         ),
     )
-
-
-def _source(voices: int, document: CommitteeDocument) -> str:
-    members = f"seen and signed by {voices} of {len(document.members)} members"
-    honest = "one of them honest" if voices > document.f else f"too few to exclude lies (f = {document.f})"
-    return f"{members}, {honest}; no receipt proof in this bundle version"

@@ -14,6 +14,7 @@ __all__ = [
     "EpochAnchor",
     "LogAnchor",
     "SeenOutcome",
+    "ShownReceipt",
     "Verdict",
     "verdict_value",
 ]
@@ -44,8 +45,22 @@ class LogAnchor:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownReceipt:
+    """A proved receipt with the event in it: transaction `tx_index` of the block, its log number `log`.
+
+    `header_named_by` are the members whose signed outcomes name this very block.
+    """
+
+    tx_index: int
+    log: int
+    names_mandate: bool
+    header_named_by: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class SeenOutcome:
-    """A gateway event, and the members that signed to have read it; `at_s` is the block's own word."""
+    """A gateway event, and the members that signed to have read it; without `receipt` that is all."""
 
     effect: str
     block: BlockRef
@@ -54,6 +69,7 @@ class SeenOutcome:
     gas_used: int
     seen_by: tuple[str, ...]
     source: str
+    receipt: ShownReceipt | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +205,20 @@ def _act_value(act: ActVerdict) -> dict[str, Value]:
                 "gas_used": outcome.gas_used,
                 "seen_by": list(outcome.seen_by),
                 "source": outcome.source,
+                "receipt": None if outcome.receipt is None else _receipt_value(outcome.receipt),
             }
             for outcome in act.outcomes
         ],
+    }
+
+
+def _receipt_value(receipt: ShownReceipt) -> dict[str, Value]:
+    return {
+        "tx_index": receipt.tx_index,
+        "log": receipt.log,
+        "names_mandate": receipt.names_mandate,
+        "header_named_by": list(receipt.header_named_by),
+        "source": receipt.source,
     }
 
 

@@ -41,6 +41,7 @@ CHECKS = (
     "every certificate is signed by enough attesters of its key epoch",
     "every signer of a certificate has its attestation in the log",
     "every outcome names the mandate and an act of it",
+    "every receipt stands in the block that its outcome names, with the gateway's event that it tells of",
     "every record and plan belongs to a decision, and every parent is here",
 )
 
@@ -94,7 +95,7 @@ def verify_bundle(
         records=len(envelopes),
         decisions=decisions,
         checks=CHECKS,
-        not_proved=_not_proved(pinned, newest),
+        not_proved=_not_proved(pinned, newest, decisions),
     )
 
 
@@ -234,9 +235,13 @@ def _anchor(document: CommitteeDocument) -> EpochAnchor:
     )
 
 
-def _not_proved(policy: Policy | None, newest: _Newest) -> tuple[str, ...]:
+def _not_proved(
+    policy: Policy | None, newest: _Newest, decisions: Sequence[DecisionVerdict]
+) -> tuple[str, ...]:
     limits = [
-        "that the calls took effect: members signed what they read; receipt proofs are not in this version",
+        *_not_shown(decisions),
+        "that a block is of its chain: members signed its hash; a receipt proves what that block commits to",
+        "transaction hashes and gas used: members' words, which receipts do not hold",
         "that the chains say what the traces say: read them at the pinned blocks to derive it again",
         "that the act hashes are those of the plan's calls: that takes the chain's adapter",
         "that nothing was left out: a bundle holds what its maker put in; the log itself holds everything",
@@ -246,3 +251,15 @@ def _not_proved(policy: Policy | None, newest: _Newest) -> tuple[str, ...]:
     if not newest.is_only:
         limits.append("that its checkpoints are of one history: ask the log for consistency proofs")
     return tuple(limits)
+
+
+def _not_shown(decisions: Sequence[DecisionVerdict]) -> tuple[str, ...]:
+    """Name the outcomes that rest on members' words alone."""
+    return tuple(
+        f"not shown: receipt of act {act.name} on chain {act.chain}"
+        f" ({outcome.effect}, block {outcome.block.number})"
+        for decision in decisions
+        for act in decision.acts
+        for outcome in act.outcomes
+        if outcome.receipt is None
+    )

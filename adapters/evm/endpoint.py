@@ -17,11 +17,13 @@ from adapters.evm.reads import (
     compile_queries,
     gateway_transactions,
 )
+from adapters.evm.receipts import fetch_receipt_proof
 from adapters.evm.rpc import Request, Rpc, RpcError, read_json
+from proofs.receipts import ReceiptProof
 from relay.core.errors import ConfigError, WrongChain
 from relay.core.observations import BlockReads, CallValue, ChainQueries
 from relay.core.ports import ChainSettings, EndpointAddress
-from relay.core.types import Caip2, Header
+from relay.core.types import BlockRef, Caip2, Header
 
 Parsed = TypeVar("Parsed")
 
@@ -103,6 +105,10 @@ class EvmEndpoint:
         for run in _runs(headers, self._settings.log_range):
             reads += await self._observe_run(run, compiled)
         return tuple(reads)
+
+    async def receipt_proof(self, block: BlockRef, tx: bytes) -> ReceiptProof:
+        await self.assert_chain()
+        return await fetch_receipt_proof(self._rpc, block, tx)
 
     async def heads(self) -> AsyncIterator[Header]:
         if self._websocket_url is None:

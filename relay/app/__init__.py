@@ -11,11 +11,13 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Final
 
+from proofs.statements import OutcomeStatement
 from relay.api import Api, ApiOptions, ApiPorts, SignalRefused, SignalRequest
 from relay.app.assembly import detector_settings
 from relay.app.deeds import Deeds, NodeStopped, Tools
 from relay.app.inbox import Inbox
 from relay.app.pump import Pump
+from relay.app.receipts import Receipts
 from relay.app.reports import Reports
 from relay.app.shells import Shells, open_shells
 from relay.app.watch import Meter, Timeline, Watch, expose_lane, set_gauges
@@ -104,7 +106,7 @@ def _api(config: NodeConfig, shells: Shells, telemetry: Telemetry, timeline: Tim
         status=reports.status,
         incidents=reports.incidents,
         incident=reports.incident,
-        bundle=partial(shells.bundles.make, shells.audit),
+        bundle=partial(shells.bundles.make, shells.audit, _receipts(shells, telemetry)),
         readiness=reports.readiness,
         health=lambda: "",  # a node that cannot journal ends, and then nobody answers here
         tell_signal=partial(_tell, shells, inputs),
@@ -117,6 +119,15 @@ def _api(config: NodeConfig, shells: Shells, telemetry: Telemetry, timeline: Tim
         token=config.api.token(),
     )
     return Api(options, ports)
+
+
+def _receipts(shells: Shells, telemetry: Telemetry) -> Receipts:
+    """Receipts from the chains' endpoints; a notice for each that a bundle has to do without."""
+
+    def not_shown(outcome: OutcomeStatement, reason: str) -> None:
+        telemetry.notice("receipt not shown", chain=outcome.chain, tx=outcome.tx.hex(), reason=reason)
+
+    return Receipts({chain: opened.quorum for chain, opened in shells.chains.items()}, not_shown)
 
 
 async def _watch_peers(shells: Shells, inputs: Pump) -> None:

@@ -11,17 +11,21 @@ from proofs.bundle import (
     BundleCommittee,
     BundleDecision,
     BundlePlan,
+    BundleReceipt,
     BundleRecord,
     encode_bundle,
 )
 from proofs.committee import SignedCommittee
 from proofs.errors import ProofError
+from proofs.receipts import ReceiptProof
+from proofs.statements import OutcomeStatement, read_outcome
+from relay.app.receipts import Claim, Receipts
 from relay.core.book import Entry
 from relay.core.events import Event, Received, Signed
 from relay.core.incidents import incidents
 from relay.core.messages import Outcome
 from relay.core.node import Node
-from relay.core.types import ActId, DecisionId, Digest, Identity
+from relay.core.types import DecisionId, Digest, Identity
 from relay.journal import AuditLog
 
 __all__ = ["Bundles"]
@@ -33,11 +37,17 @@ MAX_ALIKE: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """Who says that he saw which effect of which act."""
+    """Who says that he saw which effect of which act; `raw` is his envelope."""
 
     author: Identity
-    act_id: ActId
-    effect: str
+    statement: OutcomeStatement
+    raw: bytes
+
+    def is_like(self, other: _Said) -> bool:
+        """Tell whether both are the same member's words on one effect of one act."""
+        ours, theirs = self.statement, other.statement
+        about = (other.author, theirs.act_id, theirs.effect)
+        return (self.author, ours.act_id, ours.effect) == about
 
 
 class Bundles:
@@ -45,7 +55,7 @@ class Bundles:
 
     def __init__(self, node: Node, committees: Sequence[SignedCommittee]) -> None:
         self._node = node
-        self._outcomes: dict[DecisionId, dict[Digest, tuple[_Said, bytes]]] = {}
+        self._outcomes: dict[DecisionId, dict[Digest, _Said]] = {}
         self._committees = tuple(
             BundleCommittee(signed.document.raw, signed.signatures) for signed in committees
         )
@@ -58,14 +68,16 @@ class Bundles:
         if entry is None or not _is_about(event.message, entry):
             return
         kept = self._outcomes.setdefault(event.message.decision_id, {})
-        said = _Said(event.envelope.author, event.message.act_id, event.message.effect)
-        if sum(1 for other, _ in kept.values() if other == said) < MAX_ALIKE:
-            kept[event.envelope.digest] = (said, event.envelope.raw)
+        said = _Said(event.envelope.author, read_outcome(event.envelope), event.envelope.raw)
+        if sum(1 for other in kept.values() if other.is_like(said)) < MAX_ALIKE:
+            kept[event.envelope.digest] = said
         if len(self._outcomes) > MAX_DECISIONS:
             del self._outcomes[next(iter(self._outcomes))]
 
-    async def make(self, audit: AuditLog, decision_id: bytes) -> bytes | None:
+    async def make(self, audit: AuditLog, receipts: Receipts, decision_id: bytes) -> bytes | None:
         """Give the bundle of the whole incident that a decision belongs to.
+
+        A receipt that cannot be had is left out: verifiers then say which.
 
         Only certified decisions enter, with published attestations for their certificates: one that nobody
         carried out may be published hours later, and the others need not wait for it. None for an unknown
@@ -86,6 +98,7 @@ class Bundles:
         if decision_id not in {entry.tally.prepared.id for entry in entries}:
             return None
         plans = {entry.tally.prepared.decision.plan_hash for entry in entries}
+        proved = await receipts.prove(self._claims(entries, numbers))
         bundle = Bundle(
             network=self._node.settings.committee.network,
             committees=self._committees,
@@ -93,7 +106,7 @@ class Bundles:
                 BundlePlan(plan_hash, self._node.rooms[plan_hash].compiled.plan.canonical)
                 for plan_hash in sorted(plans)
             ),
-            decisions=tuple(self._decision(entry, numbers) for entry in entries),
+            decisions=tuple(self._decision(entry, numbers, proved) for entry in entries),
             records=tuple(records),
             log=audit.vkey,
         )
@@ -133,23 +146,52 @@ class Bundles:
 
     def _seen(self, entry: Entry) -> list[tuple[Digest, bytes]]:
         kept = self._outcomes.get(entry.tally.prepared.id, {})
-        return sorted((digest, raw) for digest, (_, raw) in kept.items())
+        return sorted((digest, said.raw) for digest, said in kept.items())
+
+    def _claims(self, entries: Sequence[Entry], numbers: Mapping[Digest, int]) -> list[Claim]:
+        """Give what the outcomes of a bundle say, each once; first what most members say."""
+        voices: dict[Claim, int] = {}
+        for entry in entries:
+            for _, said in self._told(entry, numbers):
+                claim = Claim(said.statement, entry.tally.prepared.mandate)
+                voices[claim] = voices.get(claim, 0) + 1
+        return sorted(voices, key=lambda claim: -voices[claim])
+
+    def _told(self, entry: Entry, numbers: Mapping[Digest, int]) -> list[tuple[int, _Said]]:
+        """Give the outcomes of a decision that stand in a bundle, by the number of their record."""
+        kept = self._outcomes.get(entry.tally.prepared.id, {})
+        found = [(numbers[digest], said) for digest, said in kept.items() if digest in numbers]
+        return sorted(found, key=lambda each: each[0])
 
     def _depth(self, entry: Entry, known: Mapping[DecisionId, Entry]) -> int:
         parent = entry.tally.prepared.decision.parent
         return 0 if parent is None or parent not in known else 1 + self._depth(known[parent], known)
 
-    def _decision(self, entry: Entry, numbers: Mapping[Digest, int]) -> BundleDecision:
+    def _decision(
+        self,
+        entry: Entry,
+        numbers: Mapping[Digest, int],
+        proved: Mapping[OutcomeStatement, ReceiptProof],
+    ) -> BundleDecision:
         prepared, certificate = entry.tally.prepared, entry.tally.certificate
         assert certificate is not None, "only certified decisions enter a bundle"
         slots = [slot for _, slot in sorted(entry.tally.slots.items())]
+        told = self._told(entry, numbers)
+        first: dict[OutcomeStatement, int] = {}
+        for number, said in told:
+            first.setdefault(said.statement, number)
         return BundleDecision(
             decision=prepared.decision,
             mandate=prepared.mandate,
             leaves=prepared.leaves,
             certificate=certificate,
             attestations=tuple(numbers[slot.digest] for slot in slots if slot.digest in numbers),
-            outcomes=tuple(numbers[digest] for digest, _ in self._seen(entry) if digest in numbers),
+            outcomes=tuple(number for number, _ in told),
+            receipts=tuple(
+                BundleReceipt(number, proved[outcome])
+                for outcome, number in first.items()
+                if outcome in proved
+            ),
         )
 
 

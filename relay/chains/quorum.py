@@ -13,13 +13,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, Self, TypeVar
 
+from proofs.errors import ProofError
+from proofs.receipts import ReceiptProof
 from relay.chains.announcements import Announcements
 from relay.chains.ballot import Ballot, agreed_prefix
 from relay.chains.health import Health
 from relay.core.errors import ChainError, NoAgreement, WrongChain
 from relay.core.observations import BlockReads, ChainQueries
 from relay.core.ports import Agreement, ChainSettings, Endpoint
-from relay.core.types import Header
+from relay.core.types import BlockRef, Header
 
 T = TypeVar("T")
 Dissent = Callable[[T, T], bool]
@@ -196,6 +198,27 @@ class QuorumChain:
             raise self._no_agreement(f"block {number}", poll)
         self._spawn(self._stragglers(poll, agreed.value, number, _differs))
         return agreed
+
+    async def receipt_proof(
+        self, block: BlockRef, tx: bytes, check: Callable[[ReceiptProof], object]
+    ) -> ReceiptProof:
+        """Ask one endpoint after another, rested ones first: what proves itself needs no quorum."""
+        problems: list[str] = []
+        order = sorted(self._endpoints, key=lambda endpoint: not self._health[endpoint.operator].is_rested())
+        for endpoint in order:
+            try:
+                async with asyncio.timeout(PATIENCE * self._settings.timeout_ms / 1000):
+                    proof = await endpoint.receipt_proof(block, tx)
+                check(proof)
+            except ChainError as error:
+                problems.append(f"{endpoint.operator}: {error.problem}")
+            except TimeoutError:
+                problems.append(f"{endpoint.operator}: no answer in time")
+            except ProofError as error:
+                problems.append(f"{endpoint.operator}: {error}")
+            else:
+                return proof
+        raise NoAgreement(self._settings.chain, f"no receipt of {tx.hex()} ({'; '.join(problems)})")
 
     # ---- asking
 

@@ -15,7 +15,7 @@ from proofs.bundle import MAX_BUNDLE_BYTES
 from proofs.decision import BlockRef
 from proofs.errors import ProofError
 from proofs.policy import MAX_POLICY_BYTES, PolicyError, parse_policy
-from proofs.verdict import VERDICT_SCHEMA, ActVerdict, DecisionVerdict, Verdict, verdict_value
+from proofs.verdict import VERDICT_SCHEMA, ActVerdict, DecisionVerdict, SeenOutcome, Verdict, verdict_value
 from proofs.verify import verify_bundle
 from relay.cli.commands import Command
 from relay.cli.settings import Answer, Settings, settings_of
@@ -181,10 +181,24 @@ def _act(act: ActVerdict) -> Text:
     if not act.outcomes:
         text.append("\nno member signed to have seen an effect", style="yellow")
     for outcome in act.outcomes:
-        text.append(f"\n{outcome.effect} in {_place(outcome.block)}\n")
-        until = f"until {_time(outcome.until)}, " if outcome.until else ""
-        text.append(f"{until}by transaction\n{outcome.tx.hex()}\n")
-        text.append(outcome.source, style="dim")
+        text.append("\n")
+        text.append(_outcome(outcome))
+    return text
+
+
+def _outcome(outcome: SeenOutcome) -> Text:
+    until = f"until {_time(outcome.until)}, " if outcome.until else ""
+    text = Text(f"{outcome.effect} in {_place(outcome.block)}\n")
+    text.append(f"{until}gas {outcome.gas_used}, by transaction\n{outcome.tx.hex()}\n")
+    receipt = outcome.receipt
+    if receipt is None:
+        text.append("receipt not shown", style="yellow")
+    else:
+        text.append(
+            f"receipt proved: transaction {receipt.tx_index} of the block, log {receipt.log}\n", "green"
+        )
+        text.append(receipt.source, style="dim")
+    text.append(f"\n{outcome.source}", style="dim")
     return text
 
 

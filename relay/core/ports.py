@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
 from proofs.mandate import Mandate
+from proofs.receipts import ReceiptProof
 from relay.core.observations import BlockReads, CallQuery, ChainQueries, EventQuery
 from relay.core.types import ActId, Address, BlockRef, Caip2, DecisionId, Gateway, Header, Identity
 
@@ -191,6 +192,21 @@ class ChainSettings:
     private_blocks: int = 2
 
 
+class ReceiptSource(Protocol):
+    """A chain that can prove what a transaction did. A proof carries its own weight: who gives it need not be
+    believed.
+    """
+
+    async def receipt_proof(
+        self, block: BlockRef, tx: bytes, check: Callable[[ReceiptProof], object]
+    ) -> ReceiptProof:
+        """The first endpoint's proof that passes `check`, which raises `ProofError` where it does not.
+
+        Raises `NoAgreement` with what was wrong with each.
+        """
+        ...
+
+
 class Endpoint(Protocol):
     """One RPC endpoint. Every method raises `EndpointUnavailable` for anything but a full, well-formed
     answer.
@@ -212,6 +228,13 @@ class Endpoint(Protocol):
 
     async def observe(self, headers: Sequence[Header], queries: ChainQueries) -> tuple[BlockReads, ...]:
         """Read these very blocks (by hash), in as few round trips as the endpoint allows."""
+        ...
+
+    async def receipt_proof(self, block: BlockRef, tx: bytes) -> ReceiptProof:
+        """Prove the receipt of transaction `tx` from the header of this very block (proofs/SPEC.md 9.1).
+
+        Which of the block's transactions has this hash, nobody proves: hold it against what it must show.
+        """
         ...
 
     def heads(self) -> AsyncIterator[Header]:
@@ -236,7 +259,7 @@ class Agreement(Generic[T_co]):
     asked: int
 
 
-class AgreedChain(Protocol):
+class AgreedChain(ReceiptSource, Protocol):
     """A chain read through several endpoints at once. The reads raise `NoAgreement` where too few answer
     alike.
     """
@@ -410,6 +433,7 @@ __all__ = [
     "Expire",
     "FeeKind",
     "GatewayCall",
+    "ReceiptSource",
     "Signer",
     "Submission",
     "SubmissionStatus",

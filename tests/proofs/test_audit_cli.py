@@ -70,7 +70,7 @@ def test_a_right_bundle_is_yes_and_says_whom_it_trusts(verify: Verify, bundle: P
     assert town.network.hex() in result.stdout.replace("\n", "").replace(" ", "")
     for name in ("alice", "bob", "carol", "dave", "halt", "disable"):
         assert name in result.stdout
-    assert "no receipt proof in this bundle version" in " ".join(result.stdout.split())
+    assert "not shown: receipt of act halt on chain eip155:31337" in " ".join(result.stdout.split())
 
 
 def test_it_runs_on_the_base_install(bundle: Path) -> None:
