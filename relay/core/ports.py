@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from proofs.mandate import Mandate
 from proofs.receipts import ReceiptProof
 from relay.core.observations import BlockReads, CallQuery, ChainQueries, EventQuery
 from relay.core.types import ActId, Address, BlockRef, Caip2, DecisionId, Gateway, Header, Identity
+
+if TYPE_CHECKING:  # these stand on the values of this module
+    from relay.core.office import GatewayOffice
 
 # ---- what a plan says of an act, and what an adapter makes of it
 
@@ -366,6 +369,10 @@ class Adapter(Protocol):
     def submitter(
         self, settings: ChainSettings, signer: TransactionSigner, store: SubmissionStore
     ) -> AbstractAsyncContextManager[Submitter]: ...
+
+    def office(self) -> GatewayOffice:
+        """What it knows of deployed gateways, and of the calls that their owners make."""
+        ...
 
 
 # ---- keys
