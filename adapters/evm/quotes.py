@@ -10,19 +10,13 @@ from dataclasses import dataclass
 
 from adapters.evm import shapes
 from adapters.evm.crowd import most_frequent, reached_by
+from adapters.evm.fees import Market
+from adapters.evm.nonces import NONCE_BITS
 from adapters.evm.reads import CALL_GAS, is_fault
 from adapters.evm.refusals import refusal_reason
 from adapters.evm.rpc import Request, Rpc, RpcError
-from adapters.evm.transactions import Fees
 from relay.core.errors import WrongChain
 from relay.core.types import Caip2
-
-GAS_FLOOR = 700_000
-"""A call that changes nothing at the newest block may do its whole work in the next one: an act's gas cap,
-the gateway's own checks around it, and the 63/64 of EIP-150. Gas that is not used is not paid."""
-GAS_MARGIN = 50_000
-GAS_LIMIT_CAP = 1 << 24
-"""What one transaction may use (EIP-7825)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +24,22 @@ class Quote:
     """One endpoint's view, or several put together.
 
     `refusal` is None where the simulation succeeds, `is_needless` where it succeeds and changes nothing.
+    `gas` is what the call would use now, 0 where nobody can say.
     """
 
     refusal: str | None
     is_needless: bool
     latest: int
     pending: int
+    head: int
     balance_wei: int
     gas: int
-    fees: Fees
+    market: Market
 
     @property
     def key(self) -> tuple[object, ...]:
         """What endpoints at one head give alike."""
-        return self.refusal, self.is_needless, self.latest, self.pending, self.balance_wei
-
-    @property
-    def cost_wei(self) -> int:
-        """What the account must hold for a node to take the transaction."""
-        return self.gas * self.fees.most_wei
+        return self.refusal, self.is_needless, self.latest
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,40 +56,83 @@ class Question:
     def requests(self) -> list[Request]:
         call = {"from": self.sender, "to": self.to, "data": "0x" + self.data.hex()}
         return [
-            Request("eth_chainId", []),
             Request("eth_call", [call | {"gas": hex(CALL_GAS)}, "latest"]),
             Request("eth_estimateGas", [call]),
-            Request("eth_getTransactionCount", [self.sender, "latest"]),
-            Request("eth_getTransactionCount", [self.sender, "pending"]),
             Request("eth_getBalance", [self.sender, "latest"]),
-            Request("eth_getBlockByNumber", ["latest", False]),
-            Request("eth_maxPriorityFeePerGas", []),
+            *account_requests(self.sender),
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where the chain stands, and how many nonces of an account it has used, and holds in its pool."""
+
+    latest: int
+    pending: int
+    head: int
+    market: Market
+
+
+def account_requests(sender: str) -> list[Request]:
+    """What `read_account` reads. The counts come first: what they tell is in the answers after them."""
+    return [
+        Request("eth_chainId", []),
+        Request("eth_getTransactionCount", [sender, "latest"]),
+        Request("eth_getTransactionCount", [sender, "pending"]),
+        Request("eth_getBlockByNumber", ["latest", False]),
+        Request("eth_maxPriorityFeePerGas", []),
+        Request("eth_gasPrice", []),
+    ]
+
+
+ACCOUNT_REPLIES = 6
+
+
+def read_account(chain: Caip2, operator: str, replies: Sequence[object]) -> Account:
+    """The account as one endpoint shows it.
+
+    Raises:
+        WrongChain: if it serves another chain: asserted with every question, so before every send.
+        ValueError: for another shape.
+    """
+    served, latest, pending, block, tip, price = replies
+    actual = f"eip155:{_number(served)}"
+    if actual != chain:
+        raise WrongChain(chain, f"endpoint serves {actual}, expected {chain}", operator=operator)
+    return Account(
+        latest=_number(latest, NONCE_BITS),
+        pending=_number(pending, NONCE_BITS),
+        head=_number(shapes.mapping(block).get("number"), NONCE_BITS),
+        market=_market(shapes.mapping(block).get("baseFeePerGas"), tip, price),
+    )
+
+
+def _market(base: object, tip: object, price: object) -> Market:
+    """Where blocks have no base fee there is one gas price."""
+    if base is None:
+        return Market(_number(price), 0)
+    return Market(_number(base), 0 if isinstance(tip, RpcError) else _number(tip))
 
 
 async def ask_quote(rpc: Rpc, question: Question) -> Quote:
     """One endpoint's quote.
 
     Raises:
-        WrongChain: if it serves another chain: asserted with every quote, so before every send.
+        WrongChain: if it serves another chain.
         EndpointUnavailable: for anything but a full answer.
     """
-    served, simulated, estimate, latest, pending, balance, block, tip = await rpc.replies(question.requests())
+    simulated, estimate, balance, *rest = await rpc.replies(question.requests())
     try:
-        actual = f"eip155:{_number(served)}"
-        if actual != question.chain:
-            raise WrongChain(
-                question.chain, f"endpoint serves {actual}, expected {question.chain}", operator=rpc.operator
-            )
-        base = shapes.mapping(block).get("baseFeePerGas")
+        account = read_account(question.chain, rpc.operator, rest)
         return Quote(
             refusal=_refusal(simulated, question.errors),
             is_needless=_is_needless(simulated, question.needless),
-            latest=_number(latest),
-            pending=_number(pending),
+            latest=account.latest,
+            pending=account.pending,
+            head=account.head,
             balance_wei=_number(balance, 256),
-            gas=_gas(estimate),
-            fees=Fees.starting(_number(base), 0 if isinstance(tip, RpcError) else _number(tip)),
+            gas=0 if isinstance(estimate, RpcError) else shapes.quantity(estimate),
+            market=account.market,
         )
     except ValueError as error:
         raise rpc.unavailable(f"malformed quote: {error}") from None
@@ -122,11 +156,6 @@ def _is_needless(simulated: object, needless: bytes | None) -> bool:
     return needless is not None and isinstance(simulated, str) and shapes.octets(simulated) == needless
 
 
-def _gas(estimate: object) -> int:
-    needed = 0 if isinstance(estimate, RpcError) else shapes.quantity(estimate)
-    return min(max(needed + needed // 4 + GAS_MARGIN, GAS_FLOOR), GAS_LIMIT_CAP)
-
-
 def combined(quotes: Sequence[Quote], need: int) -> Quote:
     """One quote of several: the verdict of most, numbers that `need` reach.
 
@@ -143,12 +172,18 @@ def combined(quotes: Sequence[Quote], need: int) -> Quote:
         is_needless=is_needless,
         latest=reached_by([quote.latest for quote in quotes], need),
         pending=reached_by([quote.pending for quote in quotes], need),
+        head=reached_by([quote.head for quote in quotes], need),
         balance_wei=reached_by([quote.balance_wei for quote in quotes], need),
         gas=reached_by([quote.gas for quote in basis], need),
-        fees=Fees(
-            reached_by([quote.fees.most_wei for quote in basis], need),
-            reached_by([quote.fees.tip_wei for quote in basis], need),
-        ),
+        market=market_of([quote.market for quote in basis], need),
+    )
+
+
+def market_of(markets: Sequence[Market], need: int) -> Market:
+    """Prices that `need` endpoints reach: one alone neither raises nor lowers them."""
+    return Market(
+        reached_by([market.base_wei for market in markets], need),
+        reached_by([market.tip_wei for market in markets], need),
     )
 
 
@@ -158,4 +193,15 @@ def agree(quotes: Sequence[Quote], need: int) -> bool:
     return bool(keys) and most_frequent(keys)[1] >= need
 
 
-__all__ = ["Question", "Quote", "agree", "ask_quote", "combined"]
+__all__ = [
+    "ACCOUNT_REPLIES",
+    "Account",
+    "Question",
+    "Quote",
+    "account_requests",
+    "agree",
+    "ask_quote",
+    "combined",
+    "market_of",
+    "read_account",
+]

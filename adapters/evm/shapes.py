@@ -38,6 +38,8 @@ class Receipt:
     gas_used: int
     succeeded: bool
     logs: tuple[Log, ...]
+    price_wei: int = 0
+    """Of a unit of gas; 0 where the endpoint does not say."""
 
 
 def mapping(value: object) -> Mapping[str, object]:
@@ -107,6 +109,7 @@ def receipt(value: object) -> Receipt:
         gas_used=quantity(entry.get("gasUsed")),
         succeeded=quantity(entry.get("status")) == 1,
         logs=tuple(log(item) for item in sequence(entry.get("logs"))),
+        price_wei=quantity(entry.get("effectiveGasPrice", "0x0"), 128),
     )
 
 

@@ -1,28 +1,31 @@
 """The last mile: simulate, send to every endpoint, raise the fee while it does not land, check the effect.
 
 A call that the simulation refuses, or that would change nothing now, costs nothing. No endpoint alone can
-stop a call, fake its landing, or set its price.
+stop a call, fake its landing, or set its price; no restart sends one twice.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Self
 
-from adapters.evm import crowd, shapes
+from adapters.evm import shapes
+from adapters.evm.crowd import Crowd, none_left, problems, reached_by, values
+from adapters.evm.effects import check_effect, event_of
 from adapters.evm.encode import NOOP_ANSWER, address_text, gateway_calldata
-from adapters.evm.gateway_events import GATEWAY_TOPICS, LOG_ANCHORED, PLAN_SET
-from adapters.evm.nonces import Nonces
+from adapters.evm.flights import Flight, Flights, Landing, Lost, Outcome, Pace
+from adapters.evm.gas import ActCaps, gas_limit
 from adapters.evm.quotes import Question, Quote, agree, ask_quote, combined
 from adapters.evm.refusals import gateway_errors
-from adapters.evm.rpc import Request, Rpc, RpcError
+from adapters.evm.rounds import Rounds
+from adapters.evm.rows import call_key
+from adapters.evm.rpc import Rpc
+from adapters.evm.senders import Senders
 from adapters.evm.shapes import Receipt
-from adapters.evm.transactions import Fees, Transaction, transaction_hash
-from proofs.mandate import mandate_digest
+from adapters.evm.takeoff import TakeOff, take_off
 from relay.core.errors import ChainError, WrongChain
 from relay.core.ports import (
     AnchorLog,
@@ -37,33 +40,18 @@ from relay.core.ports import (
 )
 from relay.core.types import BlockRef
 
-BUMP_AFTER_BLOCKS = 2
-GIVE_UP_AFTER_BLOCKS = 30
-MIN_WAIT_S = 20.0
-SEND_ATTEMPTS = 4
-"""Of one transaction at once: another nonce, or a higher fee, as the endpoints' refusal says."""
-_FUNDS = "insufficient funds"
-_KNOWN = ("already known", "already imported", "known transaction")
-_NONCE_USED = ("nonce too low", "nonce is too low", "invalid nonce")
-_UNDERPRICED = ("underpriced", "fee too low", "max fee per gas less than block base fee")
-
-_log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Sent:
-    """A transaction under way, with all its fees so far: any of its hashes may land."""
-
-    transaction: Transaction
-    hashes: list[bytes] = field(default_factory=list)
+MAX_NONCES = 8
+"""How often one call takes another nonce because somebody else used its own."""
+BLOCK_TRIES = 5
+_RETRY_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class _Landed:
-    """The receipt that enough endpoints gave, and its block."""
+class Endpoints:
+    """The open endpoints of one chain: those that everything is read from, and the private one."""
 
-    receipt: Receipt
-    block: BlockRef
+    public: Sequence[Rpc]
+    private: Rpc | None = None
 
 
 class EvmSubmitter:
@@ -75,62 +63,35 @@ class EvmSubmitter:
         signer: TransactionSigner,
         store: SubmissionStore,
         *,
-        rpcs: list[Rpc],
+        endpoints: Endpoints,
+        pace: Pace | None = None,
     ) -> None:
         self._settings = settings
-        self._signer = signer
-        self._store = store
-        self._rpcs = rpcs
-        self._nonces = Nonces()
+        self._sender = "0x" + signer.submitter.hex()
         self._errors: Mapping[bytes, str] = gateway_errors()
-        self._group = asyncio.TaskGroup()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.crowd = Crowd(settings.chain, endpoints.public, settings.need)
+        self._senders = Senders(self.crowd, endpoints.private)
+        self._flights = Flights(settings, signer, store, self._senders, pace or Pace.of(settings))
+        self._caps = ActCaps(self.crowd)
+        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        await self._group.__aenter__()
+        clock = asyncio.get_running_loop().time
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.crowd)
+            await stack.enter_async_context(self._senders)
+            await self._flights.load(clock())
+            rounds = Rounds(self.crowd, self._flights, self._quote, clock)
+            await stack.enter_async_context(_running(rounds))
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await self._group.__aexit__(None, None, None)
-
-    @property
-    def _sender(self) -> str:
-        return "0x" + self._signer.submitter.hex()
-
-    async def submit(self, call: GatewayCall) -> Submission:
-        """Carry one call to its gateway and see what became of it."""
-        question = Question(
-            self._settings.chain,
-            self._sender,
-            address_text(call.gateway),
-            gateway_calldata(call),
-            self._errors,
-            NOOP_ANSWER if isinstance(call, Execute) and not call.says_noop else None,
-        )
-        try:
-            quote = await self._quote(question)
-        except ChainError as error:
-            return Submission(SubmissionStatus.UNAVAILABLE, reason=error.problem)
-        if quote.refusal is not None:
-            return Submission(SubmissionStatus.REFUSED, reason=quote.refusal)
-        if quote.is_needless:
-            return Submission(SubmissionStatus.NEEDLESS, reason="already protected")
-        async with self._nonces.lock:
-            sent = await self._send_first(question, quote)
-        if isinstance(sent, Submission):
-            return sent
-        landed = await self._wait(sent)
-        if landed is None:
-            self._nonces.give_up(sent.transaction.nonce, sent.transaction.fees)
-            return Submission(SubmissionStatus.TIMED_OUT, tx=sent.hashes[-1], reason="not in a block in time")
-        self._nonces.landed(sent.transaction.nonce)
-        return self._judged(call, landed)
+        await self._stack.aclose()
 
     def health(self) -> tuple[EndpointHealth, ...]:
         """Each endpoint as it was lately found."""
-        return tuple(EndpointHealth(rpc.operator, is_up=True) for rpc in self._rpcs)
+        return self.crowd.health()
 
     async def balance(self) -> int:
         """Wei that enough endpoints say the submitter holds."""
@@ -139,13 +100,11 @@ class EvmSubmitter:
             return shapes.quantity(await rpc.result("eth_getBalance", self._sender, "latest"), 256)
 
         need = self._settings.need
-        answers = await crowd.collect(self._rpcs, ask, lambda found: len(found) >= need)
-        found = crowd.values(answers)
+        answers = await self.crowd.ask_all(ask, lambda found: len(found) >= need)
+        found = values(answers)
         if not found:
-            raise crowd.none_left(self._settings.chain, crowd.problems(answers))
-        return crowd.reached_by(found, need)
-
-    # ---- before
+            raise none_left(self._settings.chain, problems(answers))
+        return reached_by(found, need)
 
     async def assert_chain(self) -> None:
         """Raise `WrongChain` if an endpoint that answers serves another chain."""
@@ -154,210 +113,172 @@ class EvmSubmitter:
         async def ask(rpc: Rpc) -> str:
             return f"eip155:{shapes.quantity(await rpc.result('eth_chainId'))}"
 
-        for answer in await crowd.collect(self._rpcs, ask, lambda _: False):
+        for answer in await self.crowd.ask_all(ask, lambda _: False):
             if answer.value is not None and answer.value != expected:
                 problem = f"endpoint serves {answer.value}, expected {expected}"
                 raise WrongChain(expected, problem, operator=answer.operator)
 
+    # ---- one call
+
+    async def submit(self, call: GatewayCall) -> Submission:
+        """Carry one call to its gateway and see what became of it.
+
+        A call that is under way already, also since before a restart, is waited for and not sent beside.
+        """
+        question = self._question(call)
+        clock = asyncio.get_running_loop().time
+        until = clock() + self._flights.pace.give_up_s
+        for _ in range(MAX_NONCES):
+            try:
+                quote = await self._quote(question)
+            except ChainError as error:
+                return Submission(SubmissionStatus.UNAVAILABLE, reason=error.problem)
+            flight = await self._flight(call, question, quote)
+            if isinstance(flight, Submission):
+                return flight
+            outcome = await self._watched(flight, until)
+            match outcome:
+                case Landing():
+                    return await self._judged(call, flight, outcome)
+                case Submission():
+                    return outcome
+                case None:
+                    return _timed_out(flight)
+                case Lost():
+                    continue
+        return Submission(SubmissionStatus.TIMED_OUT, reason=f"{MAX_NONCES} nonces were used by others")
+
+    def _question(self, call: GatewayCall) -> Question:
+        return Question(
+            self._settings.chain,
+            self._sender,
+            address_text(call.gateway),
+            gateway_calldata(call),
+            self._errors,
+            NOOP_ANSWER if isinstance(call, Execute) else None,
+        )
+
     async def _quote(self, question: Question) -> Quote:
         need = self._settings.need
-        answers = await crowd.collect(
-            self._rpcs, lambda rpc: ask_quote(rpc, question), lambda quotes: agree(quotes, need)
+        answers = await self.crowd.ask_all(
+            lambda rpc: ask_quote(rpc, question), lambda quotes: agree(quotes, need)
         )
-        quotes = crowd.values(answers)
+        quotes = values(answers)
         if not quotes:
-            raise crowd.none_left(self._settings.chain, crowd.problems(answers))
+            raise none_left(self._settings.chain, problems(answers))
         return combined(quotes, need)
 
-    # ---- sending
+    async def _flight(self, call: GatewayCall, question: Question, quote: Quote) -> Flight | Submission:
+        """The flight of this call: the one under way, or a new one."""
+        flight = self._flights.of_key(call_key(call))
+        if flight is not None and flight.landing is not None and self._did_its_work(call, flight, quote):
+            return flight
+        if flight is not None and flight.landing is None and quote.latest > flight.nonce:
+            return flight  # it may be in a block that we have not seen yet
+        if quote.refusal is not None:
+            return Submission(SubmissionStatus.REFUSED, reason=quote.refusal)
+        says_noop = isinstance(call, Execute) and call.says_noop
+        if quote.is_needless and not says_noop:
+            return Submission(SubmissionStatus.NEEDLESS, reason="already protected")
+        if flight is None or flight.landing is not None:
+            taken_off = await self._take_off(call, question, quote)
+            if isinstance(taken_off, Submission):
+                return taken_off
+            flight = taken_off
+        flight.question, flight.needless_ends = question, not says_noop
+        return flight
 
-    async def _send_first(self, question: Question, quote: Quote) -> _Sent | Submission:
-        """Take a nonce and send; called with the nonces' lock held."""
-        problem = ""
-        for _ in range(SEND_ATTEMPTS):
-            nonce, to_beat = self._nonces.take(quote.latest, quote.pending)
-            fees = quote.fees if to_beat is None else quote.fees.at_least(to_beat.bumped())
-            if quote.balance_wei < quote.gas * fees.most_wei:
-                self._nonces.give_back(nonce)
-                return _unfunded(quote, fees)
-            sent = _Sent(self._transaction(question, nonce, fees, quote.gas))
-            problem = await self._send(sent)
-            if not problem:
-                return sent
-            self._nonces.give_back(nonce)
-            if any(known in problem for known in _UNDERPRICED):
-                quote = replace(quote, fees=quote.fees.bumped())
-            elif any(known in problem for known in _NONCE_USED):
-                self._nonces.landed(nonce)
-            elif _FUNDS in problem:
-                return _unfunded(quote, fees)
-            else:
-                break
-        return Submission(SubmissionStatus.UNAVAILABLE, reason=problem)
+    async def _take_off(self, call: GatewayCall, question: Question, quote: Quote) -> Flight | Submission:
+        cap = None if isinstance(call, AnchorLog) else await self._caps.cap_of(question.to, call.act_id)
+        gas = gas_limit(call, question.data, quote.gas, cap)
+        return await take_off(self._flights, TakeOff(call_key(call), question, quote, gas))
 
-    def _transaction(self, question: Question, nonce: int, fees: Fees, gas: int) -> Transaction:
-        return Transaction(
-            chain_id=int(self._settings.chain.partition(":")[2]),
-            nonce=nonce,
-            fees=fees,
-            gas=gas,
-            to=bytes.fromhex(question.to[2:]),
-            data=question.data,
-        )
-
-    async def _send(self, sent: _Sent) -> str:
-        """Sign and hand to every endpoint; returns at the first that takes it.
-
-        The text of a refusal if none does.
+    def _did_its_work(self, call: GatewayCall, flight: Flight, quote: Quote) -> bool:
+        """Whether a call that landed is not to be sent again: its block is not seen by the simulation yet, or
+        the simulation finds nothing left to do; one that only makes an event has made it.
         """
-        transaction = sent.transaction
-        raw = transaction.signed(await self._signer.sign_transaction(transaction.digest))
-        answers: asyncio.Queue[str] = asyncio.Queue()
-        for rpc in self._rpcs:
-            self._spawn(_hand_over(rpc, raw, answers))
-        sent.hashes.append(transaction_hash(raw))
-        refusals = []
-        for _ in self._rpcs:
-            refusal = await answers.get()
-            if not refusal:
-                return ""
-            refusals.append(refusal)
-        sent.hashes.pop()
-        return "; ".join(sorted(refusals))
+        is_event = isinstance(call, AnchorLog) or (isinstance(call, Execute) and call.says_noop)
+        goes = quote.refusal is None and not quote.is_needless
+        return quote.latest <= flight.nonce or not goes or is_event
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = self._group.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    async def _watched(self, flight: Flight, until: float) -> Outcome | None:
+        """What becomes of a flight; None when the time is over."""
+        flight.wanted += 1
+        self._flights.stirred.set()
+        try:
+            async with asyncio.timeout_at(until):
+                return await asyncio.shield(flight.done)
+        except TimeoutError:
+            return flight.landing
+        finally:
+            flight.wanted -= 1
+            flight.unwanted_since = asyncio.get_running_loop().time()
 
     # ---- after
 
-    async def _wait(self, sent: _Sent) -> _Landed | None:
-        """Watch for a receipt; raise the fee after every two blocks without one.
-
-        None when the time is over.
-        """
-        block_time_s = self._settings.block_time_ms / 1000
-        clock = asyncio.get_running_loop().time
-        give_up_at = clock() + max(GIVE_UP_AFTER_BLOCKS * block_time_s, MIN_WAIT_S)
-        bump_at = clock() + BUMP_AFTER_BLOCKS * block_time_s
-        pause_s = min(0.02, block_time_s / 4)
-        while clock() < give_up_at:
-            landed = await self._landed(sent.hashes)
-            if landed is not None:
-                return landed
-            if clock() >= bump_at:
-                await self._bump(sent)
-                bump_at = clock() + BUMP_AFTER_BLOCKS * block_time_s
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 1.5, max(block_time_s / 4, 0.1), 2.0)
-        return None
-
-    async def _bump(self, sent: _Sent) -> None:
-        """Send the same call again for more; at the cap, the same transaction again."""
-        before = sent.transaction
-        sent.transaction = replace(before, fees=before.fees.bumped())
-        refusal = await self._send(sent)
-        _log.info(
-            "transaction sent again",
-            extra={
-                "chain": self._settings.chain,
-                "nonce": before.nonce,
-                "fee_wei": sent.transaction.fees.most_wei,
-                "refusal": refusal,
-            },
+    async def _judged(self, call: GatewayCall, flight: Flight, landing: Landing) -> Submission:
+        receipt = landing.receipt
+        event = event_of(call, receipt) if receipt.succeeded else None
+        submission = Submission(
+            SubmissionStatus.REVERTED if event is None else SubmissionStatus.LANDED,
+            tx=receipt.tx,
+            block=await self._block(receipt),
+            gas_used=receipt.gas_used,
+            nonce=flight.nonce,
+            attempts=len(flight.row.hashes),
+            fee_wei=receipt.gas_used * receipt.price_wei,
         )
-        if refusal:
-            sent.transaction = before
-
-    async def _landed(self, hashes: list[bytes]) -> _Landed | None:
-        """The receipt of one of the hashes, if enough endpoints give the same one."""
-        need = self._settings.need
-
-        async def ask(rpc: Rpc) -> Receipt | str:
-            return await _receipt(rpc, hashes)
-
-        answers = await crowd.collect(
-            self._rpcs, ask, lambda found: bool(found) and crowd.most_frequent(found)[1] >= need
-        )
-        found = crowd.values(answers)
-        if not found:
-            return None
-        receipt, giving = crowd.most_frequent(found)
-        if isinstance(receipt, str) or giving < need:
-            return None
-        block = await self._block(receipt)
-        return None if block is None else _Landed(receipt, block)
+        if event is None:
+            said = "no event of the gateway for this act" if receipt.succeeded else "reverted in the block"
+            return _because(submission, said)
+        effect = await check_effect(self.crowd, call, event, receipt.block_hash)
+        alone = f"only {', '.join(landing.only_by)} confirms it" if landing.only_by else ""
+        return replace(submission, effect=effect.seen, reason="; ".join(filter(None, [alone, effect.reason])))
 
     async def _block(self, receipt: Receipt) -> BlockRef | None:
+        """The block of a receipt; None where no endpoint shows it."""
+
         async def ask(rpc: Rpc) -> BlockRef:
             reply = await rpc.result("eth_getBlockByHash", "0x" + receipt.block_hash.hex(), False)
             try:
-                return shapes.header(self._settings.chain, reply).block
+                block = shapes.header(self._settings.chain, reply).block
             except ValueError as error:
                 raise rpc.unavailable(f"malformed block: {error}") from None
+            if block.hash != receipt.block_hash:
+                raise rpc.unavailable("another block than was asked for")
+            return block
 
-        need = self._settings.need
-        answers = await crowd.collect(
-            self._rpcs, ask, lambda found: bool(found) and crowd.most_frequent(found)[1] >= need
-        )
-        found = [block for block in crowd.values(answers) if block.hash == receipt.block_hash]
-        return crowd.most_frequent(found)[0] if found else None
-
-    def _judged(self, call: GatewayCall, landed: _Landed) -> Submission:
-        receipt = landed.receipt
-        reason = ""
-        if not receipt.succeeded:
-            reason = "reverted in the block"
-        elif not any(_is_effect(log, call) for log in receipt.logs):
-            reason = "no event of the gateway for this act"
-        status = SubmissionStatus.REVERTED if reason else SubmissionStatus.LANDED
-        return Submission(status, tx=receipt.tx, block=landed.block, gas_used=receipt.gas_used, reason=reason)
+        for _ in range(BLOCK_TRIES):
+            found = await self.crowd.agreed(ask)
+            if found is not None:
+                return found[0]
+            await asyncio.sleep(_RETRY_S)
+        return None
 
 
-def _unfunded(quote: Quote, fees: Fees) -> Submission:
-    needed = quote.gas * fees.most_wei
+def _timed_out(flight: Flight) -> Submission:
+    reason = "; ".join(filter(None, ["not in a block in time", flight.note]))
     return Submission(
-        SubmissionStatus.UNFUNDED, reason=f"expected {needed} wei, the submitter holds {quote.balance_wei}"
+        SubmissionStatus.TIMED_OUT,
+        tx=flight.row.hashes[-1],
+        reason=reason,
+        nonce=flight.nonce,
+        attempts=len(flight.row.hashes),
     )
 
 
-def _is_effect(log: shapes.Log, call: GatewayCall) -> bool:
-    """Whether a log is the gateway's word on this act, under this mandate where there is one."""
-    if log.address != address_text(call.gateway) or len(log.topics) < 3:
-        return False
-    if isinstance(call, AnchorLog):
-        return log.topics[:3] == (LOG_ANCHORED, call.incident_id, call.origin)
-    if log.topics[0] not in GATEWAY_TOPICS:
-        return False
-    if log.topics[0] == PLAN_SET or log.topics[2] != call.act_id:
-        return False
-    return not isinstance(call, Execute) or log.topics[1] in (mandate_digest(call.mandate), bytes(32))
+def _because(submission: Submission, reason: str) -> Submission:
+    return replace(submission, reason=reason)
 
 
-async def _hand_over(rpc: Rpc, raw: bytes, answers: asyncio.Queue[str]) -> None:
-    """Put the refusal, or nothing where the endpoint took it (or had it already)."""
-    try:
-        (reply,) = await rpc.replies([Request("eth_sendRawTransaction", ["0x" + raw.hex()])])
-    except ChainError as error:
-        answers.put_nowait(f"{rpc.operator}: {error.problem}")
-        return
-    text = reply.text.lower() if isinstance(reply, RpcError) else ""
-    answers.put_nowait("" if any(known in text for known in _KNOWN) else text)
-
-
-async def _receipt(rpc: Rpc, hashes: list[bytes]) -> Receipt | str:
-    """The receipt of the hash that landed, or `pending`."""
-    replies = await rpc.replies([Request("eth_getTransactionReceipt", ["0x" + tx.hex()]) for tx in hashes])
-    try:
-        receipts = [
-            shapes.receipt(reply)
-            for reply in replies
-            if reply is not None and not isinstance(reply, RpcError)
-        ]
-    except ValueError as error:
-        raise rpc.unavailable(f"malformed receipt: {error}") from None
-    return receipts[0] if receipts else "pending"
+@asynccontextmanager
+async def _running(rounds: Rounds) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(rounds.run(), name="last mile")
+        try:
+            yield
+        finally:
+            task.cancel()
 
 
 @asynccontextmanager
@@ -368,15 +289,22 @@ async def open_submitter(
 
     Raises:
         WrongChain: naming the operator and both chains.
+        JournalError: what the store holds cannot be read.
     """
     async with AsyncExitStack() as stack:
-        rpcs = [
+        public = [
             await stack.enter_async_context(Rpc(settings.chain, address, settings.timeout_ms))
             for address in settings.endpoints
         ]
-        submitter = await stack.enter_async_context(EvmSubmitter(settings, signer, store, rpcs=rpcs))
+        private = None
+        if settings.private is not None:
+            rpc = Rpc(settings.chain, settings.private, settings.timeout_ms)
+            private = await stack.enter_async_context(rpc)
+        endpoints = Endpoints(public, private)
+        submitter = EvmSubmitter(settings, signer, store, endpoints=endpoints)
+        await stack.enter_async_context(submitter)
         await submitter.assert_chain()
         yield submitter
 
 
-__all__ = ["EvmSubmitter", "open_submitter"]
+__all__ = ["Endpoints", "EvmSubmitter", "open_submitter"]

@@ -1,4 +1,4 @@
-"""EIP-1559 transactions: fees, the digest that the signer signs, the bytes that are sent. Pure.
+"""Transactions: the digest that the signer signs, the bytes that are sent (EIP-1559, EIP-155). Pure.
 
 No key comes near.
 """
@@ -7,43 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from adapters.evm.fees import Fees
 from proofs.hashes import keccak256
+from relay.core.ports import FeeKind
 
 Item = bytes | int | list["Item"]
 
 TRANSACTION_TYPE = b"\x02"
-GWEI = 10**9
-FEE_CAP_WEI = 1_000 * GWEI
-"""No unit of gas is paid more than this."""
-TIP_CAP_WEI = 100 * GWEI
-MIN_TIP_WEI = GWEI // 100
-
-
-@dataclass(frozen=True, slots=True)
-class Fees:
-    """What a unit of gas may cost at most, and what of it the block's proposer gets, in wei."""
-
-    most_wei: int
-    tip_wei: int
-
-    @classmethod
-    def starting(cls, base_wei: int, tip_wei: int) -> Fees:
-        """Room for the base fee to double."""
-        tip = min(max(tip_wei, MIN_TIP_WEI), TIP_CAP_WEI)
-        return cls(min(2 * base_wei + tip, FEE_CAP_WEI), tip)
-
-    def bumped(self) -> Fees:
-        """A quarter more of both, up to the caps: nodes take a replacement from +10 % on."""
-        most = min(self.most_wei + self.most_wei // 4 + 1, FEE_CAP_WEI)
-        return Fees(most, min(self.tip_wei + self.tip_wei // 4 + 1, TIP_CAP_WEI, most))
-
-    def at_least(self, other: Fees) -> Fees:
-        return Fees(max(self.most_wei, other.most_wei), max(self.tip_wei, other.tip_wei))
 
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """A call of one contract, without value (EIP-1559 transaction type 2)."""
+    """A call of one contract, without value."""
 
     chain_id: int
     nonce: int
@@ -51,14 +26,19 @@ class Transaction:
     gas: int
     to: bytes
     data: bytes
+    kind: FeeKind = FeeKind.EIP1559
 
     def _fields(self) -> list[Item]:
+        if self.kind is FeeKind.LEGACY:
+            return [self.nonce, self.fees.most_wei, self.gas, self.to, 0, self.data]
         fees: list[Item] = [self.fees.tip_wei, self.fees.most_wei]
         return [self.chain_id, self.nonce, *fees, self.gas, self.to, 0, self.data, []]
 
     @property
     def digest(self) -> bytes:
         """What is signed."""
+        if self.kind is FeeKind.LEGACY:
+            return keccak256(_rlp([*self._fields(), self.chain_id, 0, 0]))
         return keccak256(TRANSACTION_TYPE + _rlp(self._fields()))
 
     def signed(self, signature: bytes) -> bytes:
@@ -66,6 +46,8 @@ class Transaction:
         assert len(signature) == 65, "expected 65 bytes of signature"
         assert signature[64] < 2, "expected v of 0 or 1"
         r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
+        if self.kind is FeeKind.LEGACY:
+            return _rlp([*self._fields(), signature[64] + 35 + 2 * self.chain_id, r, s])
         return TRANSACTION_TYPE + _rlp([*self._fields(), signature[64], r, s])
 
 
@@ -92,4 +74,4 @@ def _prefix(offset: int, size: int) -> bytes:
     return bytes([offset + 55 + len(length)]) + length
 
 
-__all__ = ["FEE_CAP_WEI", "GWEI", "TIP_CAP_WEI", "Fees", "Transaction", "transaction_hash"]
+__all__ = ["Transaction", "transaction_hash"]

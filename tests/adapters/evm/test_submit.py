@@ -14,15 +14,16 @@ from hypothesis import strategies as st
 from adapters.conformance import MemoryStore
 from adapters.evm import adapter
 from adapters.evm.encode import gateway_of
-from adapters.evm.nonces import Nonces
+from adapters.evm.fees import GWEI, FeePolicy, Fees, Market
+from adapters.evm.nonces import free_nonce, holes
 from adapters.evm.proxy import Mode, ProxySettings, RpcProxy, start_proxy
 from adapters.evm.quotes import Quote, combined
 from adapters.evm.refusals import gateway_errors
-from adapters.evm.transactions import FEE_CAP_WEI, GWEI, Fees, Transaction, transaction_hash
+from adapters.evm.transactions import Transaction, transaction_hash
 from proofs.hashes import keccak256
 from proofs.mandate import Mandate
 from relay.core.errors import WrongChain
-from relay.core.ports import ChainSettings, EndpointAddress, Execute, Expire, SubmissionStatus
+from relay.core.ports import ChainSettings, EndpointAddress, Execute, Expire, FeeKind, SubmissionStatus
 
 FUNDS = 10**20
 
@@ -299,42 +300,28 @@ async def test_a_restarted_node_goes_on_after_its_own_pending_transaction(mile):
     assert await mile.nonce() == 2
 
 
-def test_a_nonce_given_back_is_taken_again_and_one_given_up_is_outbid():
-    nonces = Nonces()
-    assert [nonces.take(5, 5)[0], nonces.take(5, 5)[0], nonces.take(5, 5)[0]] == [5, 6, 7]
-
-    nonces.give_back(7)
-    nonces.give_up(6, Fees(10, 1))
-    nonces.landed(5)
-
-    assert nonces.take(5, 7) == (6, Fees(10, 1))
-    assert nonces.take(5, 7) == (7, None)
-    assert nonces.take(9, 12) == (12, None)
+def test_a_free_nonce_is_nobodys():
+    assert free_nonce({5, 6}, 5, 5) == 7
+    assert free_nonce({5, 7}, 5, 5) == 6
+    assert free_nonce(set(), 5, 8) == 8
+    assert free_nonce({8}, 5, 8) == 9
 
 
-@given(st.lists(st.sampled_from(["take", "land", "back", "up"]), max_size=40))
-def test_no_nonce_is_ever_in_flight_twice_and_none_is_skipped(steps):
-    nonces, flying, chain = Nonces(), [], 0
-    for step in steps:
-        if step == "take":
-            nonce, _ = nonces.take(chain, chain)
-            assert nonce not in flying
-            assert nonce <= chain + len(flying)
-            flying.append(nonce)
-        elif flying and step == "land" and min(flying) == chain:
-            flying.remove(chain)
-            nonces.landed(chain)
-            chain += 1
-        elif flying and step == "back":
-            nonces.give_back(flying.pop())
-        elif flying and step == "up":
-            nonces.give_up(flying.pop(), Fees(1, 1))
+@given(st.sets(st.integers(0, 60), max_size=30), st.integers(0, 40), st.integers(0, 40))
+def test_no_nonce_is_taken_twice_and_every_hole_is_found(taken, latest, pending):
+    nonce = free_nonce(taken, latest, pending)
+
+    assert nonce not in taken
+    assert nonce >= max(latest, pending)
+    found = holes(taken, latest)
+    assert not set(found) & taken
+    assert all(number in taken or number in found for number in range(latest, max(taken, default=latest)))
 
 
 @given(
     st.integers(1, 2**40),
     st.integers(0, 2**40),
-    st.integers(1, FEE_CAP_WEI),
+    st.integers(1, 1_000 * GWEI),
     st.binary(max_size=300),
     st.integers(21_000, 10**7),
 )
@@ -362,19 +349,77 @@ def test_a_transaction_is_what_another_library_reads(chain_id, nonce, fee, data,
     assert bytes(theirs.raw_transaction)[: -65 - 3] == raw[: -65 - 3]
 
 
+@given(st.integers(1, 2**40), st.integers(0, 2**40), st.integers(1, 10**12), st.binary(max_size=300))
+def test_a_transaction_of_one_price_is_what_another_library_reads(chain_id, nonce, price, data):
+    key = coincurve.PrivateKey()
+    transaction = Transaction(chain_id, nonce, Fees(price, price), 50_000, b"\x22" * 20, data, FeeKind.LEGACY)
+
+    raw = transaction.signed(key.sign_recoverable(transaction.digest, hasher=None))
+
+    fields = {
+        "chainId": chain_id,
+        "nonce": nonce,
+        "gasPrice": price,
+        "gas": 50_000,
+        "to": "0x" + "22" * 20,
+        "value": 0,
+        "data": data,
+    }
+    sender = keccak256(key.public_key.format(compressed=False)[1:])[12:]
+    assert bytes.fromhex(Account.recover_transaction(raw)[2:].lower()) == sender
+    assert transaction_hash(raw) == keccak256(raw)
+    theirs = bytes(Account.sign_transaction(fields, key.secret).raw_transaction)
+    assert theirs[3 : len(theirs) - 72] == raw[3 : len(theirs) - 72]
+
+
+POLICY = FeePolicy(FeeKind.EIP1559, 1_000 * GWEI)
+
+
 def test_fees_rise_by_a_quarter_up_to_the_cap():
-    fees = Fees.starting(10 * GWEI, GWEI)
+    market = Market(10 * GWEI, GWEI)
+    fees, steps = POLICY.starting(market), 0
     assert fees == Fees(21 * GWEI, GWEI)
 
-    assert fees.bumped().most_wei * 4 >= fees.most_wei * 5
-    for _ in range(60):
-        fees = fees.bumped()
-    assert fees.most_wei == FEE_CAP_WEI
+    while (higher := POLICY.replacing(fees, market)) is not None:
+        assert higher.most_wei * 10 >= fees.most_wei * 11
+        assert higher.tip_wei * 10 >= fees.tip_wei * 11
+        fees, steps = higher, steps + 1
+
+    assert POLICY.cap_wei * 9 // 10 <= fees.most_wei <= POLICY.cap_wei
     assert fees.tip_wei <= fees.most_wei
+    assert steps < 40
+
+
+@given(st.integers(1, 10**15), st.integers(0, 10**13), st.integers(1, 10**15), st.sampled_from(FeeKind))
+def test_no_fee_is_above_the_cap_and_every_replacement_is_one(base, tip, later_base, kind):
+    policy = FeePolicy(kind, 1_000 * GWEI)
+    fees = policy.starting(Market(base, tip))
+
+    higher = policy.replacing(fees, Market(later_base, tip))
+
+    assert fees.tip_wei <= fees.most_wei <= policy.cap_wei
+    if higher is not None:
+        assert fees.most_wei * 11 <= higher.most_wei * 10
+        assert higher.tip_wei <= higher.most_wei <= policy.cap_wei
+
+
+def test_a_replacement_begins_at_the_newest_base_fee():
+    fees = POLICY.starting(Market(GWEI, 0))
+
+    assert POLICY.replacing(fees, Market(20 * GWEI, 0)).most_wei > 40 * GWEI
+
+
+def test_what_the_account_cannot_pay_is_lowered_as_far_as_the_block_allows():
+    market = Market(10 * GWEI, GWEI)
+    fees = POLICY.starting(market)
+
+    assert POLICY.affordable(fees, 100, 100 * 15 * GWEI, market).most_wei == 15 * GWEI
+    assert POLICY.affordable(fees, 100, 100 * 30 * GWEI, market) == fees
+    assert POLICY.affordable(fees, 100, 100 * 10 * GWEI, market) is None
 
 
 def quote(refusal=None, latest=3, gas=100, fee=10, needless=False):
-    return Quote(refusal, needless, latest, latest, 10**18, gas, Fees(fee, 1))
+    return Quote(refusal, needless, latest, latest, 7, 10**18, gas, Market(fee, 1))
 
 
 def test_one_quote_among_three_moves_no_number():

@@ -1,0 +1,206 @@
+"""The watch over all transactions of one key: round after round until each is final (core SPEC 6.6).
+
+Each flight, once a round:
+
+    waiting --receipt agreed--> landed     waiting --nonce used by another--> lost, forgotten
+    landed --final--> forgotten            landed --gone from its block--> waiting, sent again
+    waiting, wanted: outbid every two blocks    waiting, unwanted: cancelled after a while
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from adapters.evm.crowd import Crowd
+from adapters.evm.flights import Flight, Flights, Landing, Lost
+from adapters.evm.nonces import holes
+from adapters.evm.quotes import Question, Quote
+from adapters.evm.sights import Shown, Sight, SightQuestion, look_around
+from relay.core.errors import ChainError
+from relay.core.ports import Submission, SubmissionStatus
+
+_log = logging.getLogger(__name__)
+
+FIRST_POLL_S = 0.02
+"""After something was sent; from then on ever longer."""
+LANDED_POLL_S = 1.0
+"""Between two looks where everything has landed and finality alone is waited for."""
+
+
+@dataclass(slots=True)
+class Rounds:
+    """Looks, judges and moves. `quote` is how a call is simulated again before more is paid for it."""
+
+    crowd: Crowd
+    flights: Flights
+    quote: Callable[[Question], Awaitable[Quote]]
+    clock: Callable[[], float]
+    _holes: dict[int, float] = field(default_factory=dict)
+    """Since when a nonce below ours has had no transaction of ours."""
+
+    async def run(self) -> None:
+        """Go on for ever; sleeps while nothing is under way."""
+        flights, longest_s = self.flights, self.flights.pace.poll_s
+        pause_s = FIRST_POLL_S
+        while True:
+            if not flights.by_nonce:
+                await flights.stirred.wait()
+            if flights.stirred.is_set():
+                flights.stirred.clear()
+                pause_s = min(FIRST_POLL_S, longest_s)
+            await self.round()
+            await self._rest(pause_s if flights.waiting() else max(longest_s, LANDED_POLL_S))
+            pause_s = min(pause_s * 1.5, longest_s)
+
+    async def _rest(self, pause_s: float) -> None:
+        """Until the next round is due, or somebody begins to wait."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self.flights.stirred.wait()
+
+    async def round(self) -> None:
+        """Look once, and do what follows."""
+        settings, flights = self.flights.settings, self.flights
+        rows = tuple(flight.row for _, flight in sorted(flights.by_nonce.items()))
+        sender = "0x" + flights.signer.submitter.hex()
+        sight = await look_around(self.crowd, SightQuestion(sender, settings.finality, rows))
+        if sight is None:
+            return
+        flights.head = sight.head
+        seen = {row.nonce: row.hashes for row in rows}
+        for nonce, hashes in seen.items():
+            async with flights.lock:
+                flight = flights.by_nonce.get(nonce)
+                if flight is not None and flight.row.hashes == hashes:
+                    await self._judge(flight, sight)
+        async with flights.lock:
+            await self._fill_holes(sight)
+
+    # ---- one flight
+
+    async def _judge(self, flight: Flight, sight: Sight) -> None:
+        shown = sight.shown(flight.nonce)
+        if flight.landing is not None:
+            await self._watch_landed(flight, flight.landing, shown, sight)
+        elif shown is not None and self._has_landed(flight, shown, sight):
+            flight.end(Landing(shown.receipt, () if sight.is_agreed(shown) else shown.by))
+        elif await self._is_lost(flight, shown, sight):
+            await self.flights.forget(flight)
+            flight.end(Lost())
+        elif sight.latest <= flight.nonce:
+            await self._push(flight, sight)
+
+    def _has_landed(self, flight: Flight, shown: Shown, sight: Sight) -> bool:
+        """Whether enough endpoints give the receipt; or for two blocks those that do are all that answer."""
+        if sight.is_agreed(shown):
+            return True
+        flight.note = f"only {', '.join(shown.by)} shows it in a block"
+        if not sight.is_lonely(shown):
+            flight.shown_since = None
+            return False
+        if flight.shown_since is None:
+            flight.shown_since = self.clock()
+        return self.clock() - flight.shown_since >= self.flights.pace.bump_s
+
+    async def _watch_landed(
+        self, flight: Flight, landing: Landing, shown: Shown | None, sight: Sight
+    ) -> None:
+        if shown is None:
+            if sight.is_missing(flight.nonce):
+                _log.info("transaction left its block", extra={"nonce": flight.nonce})
+                flight.fly_again()
+                await self._send_again(flight)
+            return
+        if not sight.is_agreed(shown) and not landing.only_by:
+            return
+        if shown.receipt.block_hash != landing.receipt.block_hash or sight.is_agreed(shown):
+            flight.landing = Landing(shown.receipt, () if sight.is_agreed(shown) else shown.by)
+        if shown.receipt.block_number <= sight.final and sight.is_agreed(shown):
+            await self.flights.forget(flight)
+
+    async def _is_lost(self, flight: Flight, shown: Shown | None, sight: Sight) -> bool:
+        """Whether the nonce is used, and by none of ours, for as long as endpoints may need to tell."""
+        if sight.latest <= flight.nonce or shown is not None or not sight.is_missing(flight.nonce):
+            flight.lost_since = None
+            return False
+        if flight.lost_since is None:
+            flight.lost_since = self.clock()
+        return self.clock() - flight.lost_since >= self.flights.pace.bump_s / 2
+
+    # ---- what has not landed
+
+    async def _push(self, flight: Flight, sight: Sight) -> None:
+        now, flights = self.clock(), self.flights
+        if flight.wanted or flight.row.is_cancel:
+            if now >= flight.bump_at:
+                flight.bump_at = now + flights.pace.bump_s
+                await self._outbid(flight, sight)
+            elif not flight.is_public and not flights.is_private(flight):
+                await self._send_again(flight)
+        elif now - flight.unwanted_since >= flights.pace.unwanted_s:
+            flight.unwanted_since = now
+            await flights.cancel(flight, sight.market, now)
+
+    async def _send_again(self, flight: Flight) -> None:
+        flight.bump_at = self.clock() + self.flights.pace.bump_s
+        sending = await self.flights.send(flight)
+        flight.note = sending.text or flight.note
+
+    async def _outbid(self, flight: Flight, sight: Sight) -> None:
+        """Pay more; but first see whether the call is still worth it."""
+        market, balance = sight.market, None
+        if flight.question is not None:
+            try:
+                quote = await self.quote(flight.question)
+            except ChainError as error:
+                flight.note = error.problem
+            else:
+                verdict = _given_up(flight, quote)
+                if verdict is not None:
+                    flight.end(verdict)
+                    return
+                market, balance = quote.market, quote.balance_wei
+        sending = await self.flights.outbid(flight, market, balance)
+        flight.note = sending.text or flight.note
+        _log.info(
+            "transaction sent again",
+            extra={
+                "chain": self.flights.settings.chain,
+                "nonce": flight.nonce,
+                "fee_wei": flight.row.transaction.fees.most_wei,
+                "refusal": sending.text,
+            },
+        )
+
+    # ---- what is in the way
+
+    async def _fill_holes(self, sight: Sight) -> None:
+        """Use up nonces below ours that nobody's transaction holds, or that another's holds for too long."""
+        now, pace = self.clock(), self.flights.pace
+        found = holes(self.flights.waiting().keys() | self._landed(), sight.latest)
+        self._holes = {nonce: self._holes.get(nonce, now) for nonce in found}
+        for nonce, since in self._holes.items():
+            is_held = nonce < sight.pending
+            if now - since >= (pace.held_s if is_held else pace.bump_s):
+                await self.flights.fill(nonce, sight.market, now)
+
+    def _landed(self) -> set[int]:
+        return {nonce for nonce, flight in self.flights.by_nonce.items() if flight.landing is not None}
+
+
+def _given_up(flight: Flight, quote: Quote) -> Submission | None:
+    """Why a call is not worth more. With its nonce used already that may be this call's own effect."""
+    if quote.latest > flight.nonce:
+        return None
+    if quote.refusal is not None:
+        return Submission(SubmissionStatus.REFUSED, tx=flight.row.hashes[-1], reason=quote.refusal)
+    if quote.is_needless and flight.needless_ends:
+        return Submission(SubmissionStatus.NEEDLESS, tx=flight.row.hashes[-1], reason="already protected")
+    return None
+
+
+__all__ = ["Rounds"]

@@ -1,0 +1,119 @@
+"""Handing signed bytes to endpoints: to all at once, and first to the private one where there is one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Self
+
+from adapters.evm.crowd import Crowd
+from adapters.evm.rpc import Request, Rpc, RpcError
+from relay.core.errors import ChainError
+
+_KNOWN = ("already known", "already imported", "known transaction")
+_FUNDS = "insufficient funds"
+_REPLACED = ("replacement", "could not replace")
+_NONCE_USED = ("nonce too low", "nonce is too low", "invalid nonce", "already been used")
+_UNDERPRICED = ("underpriced", "fee too low", "max fee per gas less than block base fee")
+
+
+class Refusal(Enum):
+    """Why no endpoint took a transaction."""
+
+    NONCE_USED = auto()
+    NONCE_HELD = auto()
+    """Another transaction waits at this nonce, and pays more."""
+    UNDERPRICED = auto()
+    FUNDS = auto()
+    OTHER = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What became of the bytes: `refusal` is None where somebody took them, or may have."""
+
+    refusal: Refusal | None
+    text: str = ""
+
+
+class Senders:
+    """The ways out. Use as an async context manager: it owns what is still on its way."""
+
+    def __init__(self, crowd: Crowd, private: Rpc | None) -> None:
+        self._crowd = crowd
+        self.private = private
+        self._group = asyncio.TaskGroup()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await self._group.__aexit__(None, None, None)
+
+    async def send_privately(self, raw: bytes) -> Sending:
+        """Hand to the private endpoint alone. Its refusal stops nothing: the public ones come later."""
+        assert self.private is not None, "expected a private endpoint"
+        sending = await self._hand_out([self.private], raw)
+        return Sending(None, sending.text)
+
+    async def send_publicly(self, raw: bytes) -> Sending:
+        """Hand to every endpoint; returns at the first that takes it. Those in back-off get it too."""
+        everyone = [*self._crowd.rpcs, *([] if self.private is None else [self.private])]
+        return await self._hand_out(everyone, raw)
+
+    async def _hand_out(self, rpcs: Sequence[Rpc], raw: bytes) -> Sending:
+        answers: asyncio.Queue[tuple[bool, str]] = asyncio.Queue()
+        for rpc in rpcs:
+            self._spawn(self._hand_over(rpc, raw, answers))
+        texts: list[str] = []
+        is_silent = False
+        for _ in rpcs:
+            answered, text = await answers.get()
+            if answered and not text:
+                return Sending(None)
+            is_silent |= not answered
+            texts.append(text)
+        text = "; ".join(sorted(set(texts)))
+        # An endpoint that did not answer may have taken it.
+        return Sending(None if is_silent else _kind_of(texts), text)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = self._group.create_task(work, name="send")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _hand_over(self, rpc: Rpc, raw: bytes, answers: asyncio.Queue[tuple[bool, str]]) -> None:
+        """Put whether it answered, and its refusal: none where it took it, or had it already."""
+        try:
+            (reply,) = await rpc.replies([Request("eth_sendRawTransaction", ["0x" + raw.hex()])])
+        except ChainError as error:
+            self._crowd.told(rpc.operator, error.problem)
+            answers.put_nowait((False, f"{rpc.operator}: {error.problem}"))
+            return
+        text = reply.text.lower() if isinstance(reply, RpcError) else ""
+        answers.put_nowait((True, "" if any(known in text for known in _KNOWN) else text))
+
+
+def _kind_of(texts: Sequence[str]) -> Refusal:
+    """The kind that most endpoints mean: one alone cannot make us move."""
+    kinds = [_one_kind(text) for text in texts]
+    return max(kinds, key=kinds.count)
+
+
+def _one_kind(text: str) -> Refusal:
+    if any(known in text for known in _NONCE_USED):
+        return Refusal.NONCE_USED
+    if any(known in text for known in _REPLACED):
+        return Refusal.NONCE_HELD
+    if any(known in text for known in _UNDERPRICED):
+        return Refusal.UNDERPRICED
+    return Refusal.FUNDS if _FUNDS in text else Refusal.OTHER
+
+
+__all__ = ["Refusal", "Senders", "Sending"]
