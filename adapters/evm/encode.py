@@ -73,7 +73,7 @@ def encode_act(act: ActText) -> EncodedAct:
     return EncodedAct(
         gateway=gateway_of(act.gateway, f"{where}.gateway"),
         act_id=act_id(act.name),
-        act_hash=_act_hash(registration),
+        act_hash=act_hash(registration),
         registration=registration,
     )
 
@@ -83,7 +83,8 @@ def act_id(name: str) -> ActId:
     return ActId(keccak256(name.encode()))
 
 
-def _act_hash(registration: tuple[object, ...]) -> bytes:
+def act_hash(registration: tuple[object, ...]) -> bytes:
+    """The hash of an act's fields, in the order of `ACT_TYPES` (SPEC 4.4)."""
     hashed = [keccak256(field) if type_ == "bytes" and isinstance(field, bytes) else field
               for type_, field in zip(ACT_TYPES, registration, strict=True)]  # fmt: skip
     types = ["bytes32" if type_ == "bytes" else type_ for type_ in ACT_TYPES]
@@ -136,10 +137,15 @@ def gateway_calldata(call: GatewayCall) -> bytes:
 __all__ = [
     "ACT_TYPES",
     "ANCHOR_SELECTOR",
+    "COMPARE",
     "EXECUTE_SELECTOR",
     "EXPIRE_SELECTOR",
     "MAX_GAS_CAP",
     "NOOP_ANSWER",
+    "UNDO_CALL",
+    "UNDO_NONE",
+    "UNDO_RESTORE",
+    "act_hash",
     "act_id",
     "address_text",
     "encode_act",

@@ -1,0 +1,74 @@
+"""Spans, instants and acts in plain words. Pure; every text may hold what a stranger's contract said."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from relay.core.office import ActTerms, BudgetReport, UndoKind
+
+_LAST_INSTANT = 253_402_300_799
+"""The end of the year 9999: what is later is shown as a number."""
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+_TIERS = {1: "a fast or a full quorum", 2: "a full quorum only"}
+
+
+def span(seconds: int) -> str:
+    """A span as `2 d 12 h`; its two largest units, exactly where two are enough."""
+    if seconds < 0:
+        return f"-{span(-seconds)}"
+    parts: list[str] = []
+    rest = seconds
+    for name, size in _UNITS:
+        number, rest = divmod(rest, size)
+        if number:
+            parts.append(f"{number:,} {name}")
+    return " ".join(parts) or "0 s"
+
+
+def instant(seconds: int) -> str:
+    """A chain's time in UTC."""
+    if not 0 <= seconds <= _LAST_INSTANT:
+        return f"second {seconds}"
+    return f"{datetime.fromtimestamp(seconds, tz=UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def tier_words(tier: int) -> str:
+    """Who must agree on an act of this tier."""
+    return _TIERS.get(tier, f"unknown tier {tier}")
+
+
+def state_words(terms: ActTerms) -> str:
+    """What is read, and what counts as protected."""
+    word = f" (word {terms.state_word})" if terms.state_word else ""
+    return f"{terms.state}{word} {terms.compare} {terms.value}"
+
+
+def undo_words(terms: ActTerms) -> str:
+    """How the effect is taken back."""
+    match terms.undo:
+        case UndoKind.NONE:
+            return "not undone by the gateway: it stays until the protocol takes it back"
+        case UndoKind.CALL:
+            return f"undone by {terms.undo_call}"
+        case UndoKind.RESTORE:
+            return f"undone by {terms.undo_call}, with what was read before the call"
+
+
+def permit_words(name: str, terms: ActTerms, tier: int, duration_s: int) -> str:
+    """What the network may do once this act is registered."""
+    return (
+        f"permit {name}: {tier_words(tier)} may call {terms.call} on {terms.target}, for at most"
+        f" {span(duration_s)} at a time, with {terms.gas:,} gas; protected when {state_words(terms)};"
+        f" {undo_words(terms)}"
+    )
+
+
+def budget_words(budget: BudgetReport, window_s: int) -> str:
+    """What may be frozen per window."""
+    return (
+        f"in any {span(window_s)}: at most {span(budget.fast_s)} frozen by fast mandates,"
+        f" {span(budget.all_s)} in all, {budget.fast_records} new records by fast mandates"
+    )
+
+
+__all__ = ["budget_words", "instant", "permit_words", "span", "state_words", "tier_words", "undo_words"]
