@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 
 from adapters.evm import encode, reads
 from adapters.evm.endpoint import EvmEndpoint, open_endpoint
+from adapters.evm.office import EvmOffice
 from adapters.evm.submit import EvmSubmitter, open_submitter
 from relay.core.observations import CallQuery, EventQuery
 from relay.core.ports import (
@@ -47,6 +48,9 @@ class EvmAdapter:
         self, settings: ChainSettings, signer: TransactionSigner, store: SubmissionStore
     ) -> AbstractAsyncContextManager[EvmSubmitter]:
         return open_submitter(settings, signer, store)
+
+    def office(self) -> EvmOffice:
+        return EvmOffice()
 
 
 def adapter() -> EvmAdapter:
