@@ -7,6 +7,8 @@ from contextlib import AbstractAsyncContextManager
 from adapters.evm import encode, reads
 from adapters.evm.endpoint import EvmEndpoint, open_endpoint
 from adapters.evm.office import EvmOffice
+from adapters.evm.readiness import EvmInspector, open_inspector
+from adapters.evm.rehearse import EvmRehearser, open_rehearser
 from adapters.evm.submit import EvmSubmitter, open_submitter
 from relay.core.observations import CallQuery, EventQuery
 from relay.core.ports import (
@@ -17,6 +19,7 @@ from relay.core.ports import (
     SubmissionStore,
     TransactionSigner,
 )
+from relay.core.rehearsal import RehearsalSettings
 from relay.core.types import Caip2, Gateway
 
 
@@ -48,6 +51,12 @@ class EvmAdapter:
         self, settings: ChainSettings, signer: TransactionSigner, store: SubmissionStore
     ) -> AbstractAsyncContextManager[EvmSubmitter]:
         return open_submitter(settings, signer, store)
+
+    def inspector(self, settings: ChainSettings) -> AbstractAsyncContextManager[EvmInspector]:
+        return open_inspector(settings)
+
+    def rehearser(self, settings: RehearsalSettings) -> AbstractAsyncContextManager[EvmRehearser]:
+        return open_rehearser(settings)
 
     def office(self) -> EvmOffice:
         return EvmOffice()

@@ -15,6 +15,9 @@ from relay.core.types import ActId, Address, BlockRef, Caip2, DecisionId, Gatewa
 
 if TYPE_CHECKING:  # these stand on the values of this module
     from relay.core.office import GatewayOffice
+    from relay.core.readiness import Inspector
+    from relay.core.rehearsal import RehearsalSettings, Rehearser
+    from relay.core.survey import EndpointSurvey
 
 # ---- what a plan says of an act, and what an adapter makes of it
 
@@ -369,6 +372,21 @@ class Adapter(Protocol):
     def submitter(
         self, settings: ChainSettings, signer: TransactionSigner, store: SubmissionStore
     ) -> AbstractAsyncContextManager[Submitter]: ...
+
+    def inspector(self, settings: ChainSettings) -> AbstractAsyncContextManager[Inspector]:
+        """Looks at what must hold before a call can land (SPEC 8); sends nothing."""
+        ...
+
+    def rehearser(self, settings: RehearsalSettings) -> AbstractAsyncContextManager[Rehearser]:
+        """Takes over a chain's state to try acts on it.
+
+        Raises, when entered: `WrongChain`, `ChainError`, `ConfigError` where a tool is missing.
+        """
+        ...
+
+    async def survey(self, chain: Caip2, address: EndpointAddress, timeout_ms: int) -> EndpointSurvey:
+        """Ask one endpoint what it offers, with a bounded number of reads; its failure is an answer."""
+        ...
 
     def office(self) -> GatewayOffice:
         """What it knows of deployed gateways, and of the calls that their owners make."""
