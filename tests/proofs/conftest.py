@@ -170,8 +170,8 @@ class Town:
     def refuse(self, name: str, decision: Decision, verdict: str) -> bytes:
         return self.say(name, "attestation", attestation_body(decision, verdict, None, None))
 
-    def see(self, name: str, mandate: Mandate, leaf: ActLeaf) -> bytes:
-        return self.say(name, "outcome", outcome_body(mandate, leaf))
+    def see(self, name: str, mandate: Mandate, leaf: ActLeaf, **changes: Value) -> bytes:
+        return self.say(name, "outcome", outcome_body(mandate, leaf, **changes))
 
     def certificate(self, mandate: Mandate, *names: str) -> bytes:
         digest = mandate_digest(mandate)
