@@ -32,6 +32,11 @@ class MemberView:
     acts: tuple[DrillAct, ...]
 
     @property
+    def is_started(self) -> bool:
+        """Whether an act of it has taken effect."""
+        return any(act.effect is not None for act in self.acts)
+
+    @property
     def is_complete(self) -> bool:
         """Whether every act has taken effect."""
         return bool(self.acts) and all(act.effect is not None for act in self.acts)

@@ -25,8 +25,10 @@ _COMMANDS = {
     "key": Lazy("relay.cli.key:key", "This node's keys."),
     "committee": Lazy("relay.cli.committee:committee", "Committee documents: show, check, sign."),
     "plan": Lazy("relay.cli.plan:plan", "Response plans: check, hash."),
+    "gateway": Lazy("relay.cli.gateway:gateway", "Gateways: propose, deploy, register, inspect, verify."),
     "chain": Lazy("relay.cli.chain:chain", "The chains that this node reads."),
     "incident": Lazy("relay.cli.incident:incident", "Incidents: list, show, watch."),
+    "drill": Lazy("relay.cli.drill:drill", "Drills: a harmless call the whole way, and its latency."),
     "signal": Lazy("relay.cli.signal:signal", "Tell the running node something."),
     "audit": Lazy("relay.cli.audit:audit", "Verify evidence, offline."),
 }

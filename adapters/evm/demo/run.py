@@ -32,6 +32,8 @@ __all__ = ["Demonstration", "Options"]
 NEAR_ID: Final = 313_371
 FAR_ID: Final = 313_372
 KEPT_STATES: Final = 256
+DEVELOPMENT_KEY: Final = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
+"""Of anvil's first account, the same on every machine in the world: the owner of all that is deployed here."""
 MIN_PACE_S: Final = 0.2
 """Between two blocks when nobody watches the story any more."""
 BEFORE_S: Final = 3_600
@@ -336,9 +338,11 @@ class Demonstration:
         """Let the chains and the network run on until Ctrl-C, and say how to look at them."""
         for member in network.members:
             self._show.say(f"{member.name}: {member.url}/v1/incidents · log {member.log_file}")
-        home = network.members[0].directory.home
-        for words in ("incident list", "gateway inspect", "doctor"):
+        home, urls = network.members[0].directory.home, [member.url for member in network.members]
+        drill = f"drill run --send --key-env BELL_KEY --yes --url {' --url '.join(urls)}"
+        for words in ("incident list", "gateway inspect", "plan rehearse", "doctor", drill):
             self._show.say(f"  tocsin --home {home} {words}")
+        self._show.say(f"  with BELL_KEY={DEVELOPMENT_KEY}, the chains' first development key")
         self._show.say("both chains go on, a block of 12 s each second · Ctrl-C ends it")
         async with asyncio.TaskGroup() as group:
             for driver in (world.near, world.far):

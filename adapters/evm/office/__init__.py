@@ -10,17 +10,8 @@ from adapters.evm.office import batch, calls, creation, terms
 from adapters.evm.office import send as sending
 from adapters.evm.office import survey as surveying
 from adapters.evm.rpc import Rpc
-from relay.core.office import (
-    About,
-    ActTerms,
-    CallForm,
-    Change,
-    Creation,
-    Deployment,
-    OwnerCall,
-    Sent,
-    Survey,
-)
+from relay.core.gateway_report import ActTerms, Survey
+from relay.core.office import About, CallForm, Change, Creation, Deployment, OwnerCall, Sent
 from relay.core.ports import ChainSettings, EncodedAct, EndpointAddress, TransactionSigner
 from relay.core.types import ActId, Caip2, Gateway, Header
 
@@ -45,6 +36,9 @@ class EvmOffice:
 
     def owner_call(self, chain: Caip2, gateway: Gateway, change: Change) -> OwnerCall:
         return calls.owner_call(chain, gateway, change)
+
+    def plain_call(self, chain: Caip2, to: str, call: str) -> OwnerCall:
+        return calls.plain_call(chain, to, call)
 
     def creations(self, deployment: Deployment) -> tuple[Creation, ...]:
         return creation.creations(deployment)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
+from adapters.evm.abi import parse_address, parse_call
 from adapters.evm.office.contract import Slot, gateway
 from adapters.evm.office.terms import address_text
 from proofs.hashes import keccak256
+from relay.core.gateway_report import BudgetReport
 from relay.core.office import (
     Announce,
     Argument,
-    BudgetReport,
     Change,
     OwnerCall,
     RegisterAct,
@@ -58,6 +59,18 @@ def _call(chain: Caip2, to: Gateway, change: Change) -> tuple[str, tuple[object,
             assert_never(change)
 
 
+def plain_call(chain: Caip2, to: str, call: str) -> OwnerCall:
+    """A call written as in a plan.
+
+    Raises:
+        ConfigError: it is not written so, or `to` is no address.
+    """
+    where = f"call of {call}"
+    data = parse_call(call, where).calldata
+    target = address_text(parse_address(to, where))
+    return OwnerCall(chain=chain, to=target, data=data, method=call, arguments=None, id=keccak256(data))
+
+
 def budget_values(budget: BudgetReport) -> tuple[int, int, int]:
     """The fields of the gateway's `Budget`."""
     return budget.fast_s, budget.all_s, budget.fast_records
@@ -70,4 +83,4 @@ def _arguments(slots: Sequence[Slot], values: Sequence[object]) -> tuple[Argumen
     )
 
 
-__all__ = ["budget_values", "owner_call"]
+__all__ = ["budget_values", "owner_call", "plain_call"]
