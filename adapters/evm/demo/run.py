@@ -33,7 +33,7 @@ NEAR_ID: Final = 313_371
 FAR_ID: Final = 313_372
 KEPT_STATES: Final = 256
 DEVELOPMENT_KEY: Final = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
-"""Of anvil's first account, the same on every machine in the world: the owner of all that is deployed here."""
+"""Of anvil's first account, the same on every machine: the owner of all that is deployed here."""
 MIN_PACE_S: Final = 0.2
 """Between two blocks when nobody watches the story any more."""
 BEFORE_S: Final = 3_600
