@@ -17,13 +17,15 @@ from relay.app.assembly import detector_settings
 from relay.app.deeds import Deeds, NodeStopped, Tools
 from relay.app.inbox import Inbox
 from relay.app.pump import Pump
+from relay.app.readiness import Lookout, questions
 from relay.app.receipts import Receipts
 from relay.app.reports import Reports
 from relay.app.shells import Shells, open_shells
-from relay.app.watch import Meter, Timeline, Watch, expose_lane, set_gauges
+from relay.app.watch import Meter, Timeline, Watch, expose_lane, expose_readiness, set_gauges
 from relay.config import NodeConfig
 from relay.core.errors import TocsinError
-from relay.core.events import PeersSeen, SignalTold, Started
+from relay.core.events import Event, PeersSeen, SignalTold, Started
+from relay.core.readiness import Fact
 from relay.core.types import Identity, Millis, PlanHash
 from relay.detectors import Detector
 from relay.keys import Secret
@@ -68,8 +70,16 @@ async def _serve(
     async with AsyncExitStack() as stack:
         group = await stack.enter_async_context(asyncio.TaskGroup())
         meter = Meter(telemetry.metrics, _wall_clock_us)
-        inputs = Pump(node, shells.journal, shells.bundles.heard, meter)
-        api = await stack.enter_async_context(_api(config, shells, telemetry, timeline, inputs))
+        lookout = _lookout(config, shells, telemetry)
+
+        def heard(event: Event) -> None:
+            shells.bundles.heard(event)
+            lookout.heard(event)
+
+        inputs = Pump(node, shells.journal, heard, meter)
+        reports = Reports(node, shells.lane, timeline.at_us, lookout.facts)
+        expose_readiness(telemetry.metrics, lambda: [(fact.name, fact.ready) for fact in reports.readiness()])
+        api = await stack.enter_async_context(_api(config, shells, telemetry, reports, inputs))
         watch = Watch(node, timeline, telemetry.metrics, lambda name: api.publish("incident", {"id": name}))
         tools = Tools(
             committee=shells.committee,
@@ -88,6 +98,7 @@ async def _serve(
         for chain, opened in shells.chains.items():
             detector = Detector(opened.quorum, detector_settings(chain, node), inputs.put)
             group.create_task(detector.run(), name=f"detector {chain}")
+            group.create_task(lookout.run(chain), name=f"lookout {chain}")
         inbox = Inbox(shells.committee, shells.journal, shells.signer, telemetry, _wall_clock_ms)
         group.create_task(inbox.run(shells.lane, inputs.put), name="inbox")
         group.create_task(_watch_peers(shells, inputs), name="peers")
@@ -100,8 +111,24 @@ async def _serve(
         await inputs.run(Started(_wall_clock_ms(), shells.boot.number, shells.boot.instance), deeds)
 
 
-def _api(config: NodeConfig, shells: Shells, telemetry: Telemetry, timeline: Timeline, inputs: Pump) -> Api:
-    reports = Reports(shells.node, shells.lane, timeline.at_us)
+def _lookout(config: NodeConfig, shells: Shells, telemetry: Telemetry) -> Lookout:
+    """Watch what must hold on the chains; tell what falls and what comes back."""
+
+    def changed(fact: Fact) -> None:
+        telemetry.notice(
+            "readiness changed", fact=fact.name, ready=fact.is_ready, reason=fact.reason, remedy=fact.remedy
+        )
+
+    return Lookout(
+        partial(questions, shells.node, shells.signer.submitter, config.readiness),
+        shells.inspectors,
+        config.readiness.every_ms,
+        clock_s=time.monotonic,
+        changed=changed,
+    )
+
+
+def _api(config: NodeConfig, shells: Shells, telemetry: Telemetry, reports: Reports, inputs: Pump) -> Api:
     ports = ApiPorts(
         status=reports.status,
         incidents=reports.incidents,

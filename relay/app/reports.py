@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from proofs.committee import CommitteeDocument
 from proofs.mandate import Op
 from relay.api import Json, Readiness
+from relay.app.readiness import is_in_force
 from relay.core.incidents import ActState, DecisionState, Incident, incidents
 from relay.core.messages import Verdict
 from relay.core.node import Node
+from relay.core.readiness import Fact
 from relay.core.types import BlockRef, Identity
 from relay.gossip import Lane
 
@@ -19,10 +21,17 @@ __all__ = ["Reports"]
 class Reports:
     """Reads one node; changes nothing."""
 
-    def __init__(self, node: Node, lane: Lane, timeline: Mapping[bytes, Mapping[str, int]]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        lane: Lane,
+        timeline: Mapping[bytes, Mapping[str, int]],
+        last_mile: Callable[[], Sequence[Fact]],
+    ) -> None:
         self._node = node
         self._lane = lane
         self._timeline = timeline
+        self._last_mile = last_mile
         committee = node.settings.committee
         self._names: dict[Identity, str] = {member.identity: member.name for member in committee.members}
 
@@ -81,14 +90,24 @@ class Reports:
             facts.append(
                 Readiness(f"chain {chain}", not behind, reason, "see the chain's endpoints" * behind)
             )
-        for room in node.rooms.values():
-            reference = node.views[room.compiled.plan.clock.reference]
-            gateway = room.compiled.gateways[room.compiled.plan.clock.reference]
-            tip = reference.tip
-            known = tip is not None and room.compiled.plan.hash in reference.plan_in_force(gateway, tip)
-            reason = "" if known else "its hash is not registered at the reference gateway"
-            facts.append(Readiness(f"plan {room.compiled.plan.protocol}", known, reason))
-        return facts
+        facts += self._plans_in_force()
+        return [*facts, *(_readiness(fact) for fact in self._last_mile())]
+
+    def _plans_in_force(self) -> list[Readiness]:
+        """One version of each protocol's plan must be in force, as far as this node has read."""
+        plans = [room.compiled for room in self._node.rooms.values()]
+        known = {plan.plan.protocol for plan in plans if is_in_force(self._node, plan)}
+        return [
+            Readiness(
+                f"plan {protocol}",
+                protocol in known,
+                "" if protocol in known else "its hash is not registered at the reference gateway",
+                ""
+                if protocol in known
+                else "ask the protocol to set the plan, or take up the version that it has",
+            )
+            for protocol in sorted({plan.plan.protocol for plan in plans})
+        ]
 
     def _plan(self, plan_hash: bytes) -> Mapping[str, Json]:
         plan = next(room.compiled.plan for key, room in self._node.rooms.items() if key == plan_hash)
@@ -132,6 +151,11 @@ class Reports:
 
 
 _MAX_BEHIND = 3
+
+
+def _readiness(fact: Fact) -> Readiness:
+    reason = fact.reason if fact.held is not None else f"{fact.standing}: {fact.reason}"
+    return Readiness(fact.name, fact.is_ready, reason, fact.remedy)
 
 
 def _quorum(connected: int, committee: CommitteeDocument) -> Readiness:

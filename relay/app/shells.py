@@ -13,6 +13,7 @@ from relay.chains import Chain, load_adapters, open_chain
 from relay.config import NodeConfig, load_committee_chain
 from relay.core.node import Node
 from relay.core.ports import Adapter, Submitter
+from relay.core.readiness import Inspector
 from relay.core.types import Caip2, Millis
 from relay.gossip import Lane
 from relay.journal import AuditLog, Boot, DiskLimits, Journal, Outbox, count_boot
@@ -37,6 +38,7 @@ class Shells:
     lane: Lane
     chains: Mapping[Caip2, Chain]
     submitters: Mapping[Caip2, Submitter]
+    inspectors: Mapping[Caip2, Inspector]
 
 
 async def open_shells(
@@ -75,6 +77,10 @@ async def open_shells(
         Lane.open(identity_seed=seed, config=lane_config(config, committee, signer.identity), store=journal)
     )
     chains, submitters = await _open_chains(stack, config, adapters, node, signer)
+    inspectors = {
+        chain: await stack.enter_async_context(opened.adapter.inspector(opened.quorum.settings))
+        for chain, opened in chains.items()
+    }
     return Shells(
         committee=committee,
         journal=journal,
@@ -87,6 +93,7 @@ async def open_shells(
         lane=lane,
         chains=chains,
         submitters=submitters,
+        inspectors=inspectors,
     )
 
 

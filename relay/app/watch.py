@@ -15,8 +15,9 @@ from relay.gossip import Lane
 from relay.journal import Journal
 from relay.telemetry import Kind, Metric, Metrics
 
-__all__ = ["Meter", "Timeline", "Watch", "expose_lane", "set_gauges"]
+__all__ = ["Meter", "Timeline", "Watch", "expose_lane", "expose_readiness", "set_gauges"]
 
+READY: Final = Metric("ready", Kind.GAUGE, "1 while a fact of readiness holds, else 0.", ("fact",))
 MAX_TIMELINE: Final = 4_096
 LANE_DROPS: Final = Metric(
     "lane_drops", Kind.COUNTER, "Frames, streams and connections dropped, by reason.", ("reason",)
@@ -99,6 +100,11 @@ def set_gauges(metrics: Metrics, node: Node, journal: Journal) -> None:
         if view.tip is not None:
             metrics.set("head_number", view.tip.number, chain=chain)
             metrics.set("head_timestamp_seconds", view.tip.timestamp, chain=chain)
+
+
+def expose_readiness(metrics: Metrics, read: Callable[[], Sequence[tuple[str, bool]]]) -> None:
+    """Show each fact of readiness as it is when somebody looks."""
+    metrics.expose(READY, lambda: {name: int(is_ready) for name, is_ready in read()})
 
 
 def expose_lane(metrics: Metrics, lane: Lane) -> None:

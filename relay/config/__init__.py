@@ -16,6 +16,7 @@ from relay.config.node import (
     JournalSettings,
     NodeConfig,
     PassphraseSource,
+    ReadinessSettings,
     load_node,
 )
 from relay.config.private import read_private_line
@@ -31,6 +32,7 @@ __all__ = [
     "NodeDirectory",
     "NodeTemplate",
     "PassphraseSource",
+    "ReadinessSettings",
     "check_network_name",
     "dump_committee",
     "dump_signatures",

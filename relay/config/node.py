@@ -69,6 +69,18 @@ class Intervals:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadinessSettings:
+    """How a node looks at what must hold before it is of use (core SPEC 8)."""
+
+    every_ms: int = 60_000
+    """Between two looks at a chain; an event of a gateway brings the next one forward."""
+    funded_rounds: int = 3
+    """The submitter is to be able to pay so many times for every act that the plans have on a chain."""
+    fee: str = "current"
+    """At what price of gas: `current`, or `cap` for the chain's `fee_cap_gwei`."""
+
+
+@dataclass(frozen=True, slots=True)
 class NodeConfig:
     """One node's configuration; `plans` holds `<protocol>/<version>.plan.toml`."""
 
@@ -81,6 +93,7 @@ class NodeConfig:
     plans: Path
     journal: JournalSettings
     intervals: Intervals
+    readiness: ReadinessSettings
     chains: tuple[ChainSettings, ...]
 
     @property
@@ -104,7 +117,7 @@ def load_node(file: Path) -> NodeConfig:
         "",
         read_toml(file, remedy="make one with: tocsin init NETWORK"),
         required=("format", "network", "gossip", "chains"),
-        optional=("plans", "api", "keys", "journal", "intervals"),
+        optional=("plans", "api", "keys", "journal", "intervals", "readiness"),
     )
     if top.text("format") != NODE_FORMAT:
         raise top.error("format", NODE_FORMAT, repr(top.text("format")))
@@ -122,6 +135,7 @@ def load_node(file: Path) -> NodeConfig:
         plans=directory / top.text("plans", "plans", most=1_024),
         journal=_journal(top),
         intervals=_intervals(top),
+        readiness=_readiness(top),
         chains=read_chains(top, directory, demo=demo),
     )
 
@@ -203,6 +217,19 @@ def _intervals(top: Table) -> Intervals:
     return intervals
 
 
+def _readiness(top: Table) -> ReadinessSettings:
+    default = ReadinessSettings()
+    table = top.table("readiness", optional=tuple(ReadinessSettings.__dataclass_fields__))
+    fee = table.text("fee", default.fee)
+    if fee not in ("current", "cap"):
+        raise table.error("fee", "current or cap", repr(fee))
+    return ReadinessSettings(
+        every_ms=table.integer("every_ms", default.every_ms, least=1_000, most=3_600_000),
+        funded_rounds=table.integer("funded_rounds", default.funded_rounds, least=0, most=1_000),
+        fee=fee,
+    )
+
+
 __all__ = [
     "NODE_FORMAT",
     "ApiSettings",
@@ -210,5 +237,6 @@ __all__ = [
     "JournalSettings",
     "NodeConfig",
     "PassphraseSource",
+    "ReadinessSettings",
     "load_node",
 ]

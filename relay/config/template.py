@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from relay.config.node import DEFAULT_API, NODE_FORMAT, Intervals
+from relay.config.node import DEFAULT_API, NODE_FORMAT, Intervals, ReadinessSettings
 
 _CHAIN_KEYS = (
     "chain", "need", "block_time_ms", "finality", "log_range", "timeout_ms",
@@ -58,6 +58,7 @@ class NodeTemplate:
     min_free_bytes: int | None = None
     ballast_bytes: int | None = None
     intervals: Intervals | None = None
+    readiness: ReadinessSettings | None = None
 
 
 def render_node(node: NodeTemplate) -> str:
@@ -73,6 +74,9 @@ def render_node(node: NodeTemplate) -> str:
     if node.intervals is not None:
         names = Intervals.__dataclass_fields__
         lines += _table("[intervals]", [(name, getattr(node.intervals, name)) for name in names])
+    if node.readiness is not None:
+        names = ReadinessSettings.__dataclass_fields__
+        lines += _table("[readiness]", [(name, getattr(node.readiness, name)) for name in names])
     for chain in node.chains:
         lines += _chain(chain)
     return "\n".join(lines) + "\n"

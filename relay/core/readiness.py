@@ -5,13 +5,14 @@ Pure: an adapter looks, the relay asks again and again, and tells.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from proofs.mandate import Tier
 from relay.core.compiled import CompiledPlan
+from relay.core.plan import Mode
 from relay.core.ports import EncodedAct
 from relay.core.types import Address, Caip2, Gateway, NetworkId, PlanHash
 
@@ -25,6 +26,7 @@ __all__ = [
     "agreed_facts",
     "chain_question",
     "gateway_questions",
+    "plans_to_watch",
     "untold",
 ]
 
@@ -127,7 +129,11 @@ class Inspector(Protocol):
 def gateway_questions(
     compiled: CompiledPlan, network: NetworkId, key_epoch: int
 ) -> tuple[GatewayQuestion, ...]:
-    """Give what to look at for a plan, one question for each chain on which it has a gateway."""
+    """Give what to look at for a plan, one question for each chain on which it has a gateway.
+
+    A plan in shadow mode sends nothing: of its gateways it only matters that they register it.
+    """
+    is_armed = compiled.plan.mode is Mode.ARMED
     return tuple(
         GatewayQuestion(
             chain=chain,
@@ -136,7 +142,7 @@ def gateway_questions(
             plan_hash=compiled.plan.hash,
             network=network,
             key_epoch=key_epoch,
-            acts=tuple(_acts_on(compiled, chain)),
+            acts=tuple(_acts_on(compiled, chain)) if is_armed else (),
         )
         for chain, gateway in compiled.gateways.items()
     )
@@ -155,6 +161,18 @@ def _acts_on(compiled: CompiledPlan, chain: Caip2) -> Iterable[ActToKeep]:
         act = compiled.plan.acts[name]
         if act.text.chain == chain:
             yield ActToKeep(name, encoded, act.tier, act.lasts_s)
+
+
+def plans_to_watch(
+    plans: Sequence[CompiledPlan], in_force: Callable[[CompiledPlan], bool]
+) -> tuple[CompiledPlan, ...]:
+    """Give of each protocol the versions in force, or its newest where none is."""
+    watched: list[CompiledPlan] = []
+    for protocol in sorted({compiled.plan.protocol for compiled in plans}):
+        versions = [compiled for compiled in plans if compiled.plan.protocol == protocol]
+        live = [compiled for compiled in versions if in_force(compiled)]
+        watched += live or [max(versions, key=lambda compiled: compiled.plan.version)]
+    return tuple(watched)
 
 
 def untold(names: Iterable[str], reason: str, remedy: str = "") -> tuple[Fact, ...]:
