@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from relay.core.office import ActReport, GatewayReport, UndoKind
+from relay.core.gateway_report import ActReport, GatewayReport, UndoKind
 
 FAST = 1
 

@@ -26,7 +26,7 @@ from relay.cli.gateway_show import report_document, show_report
 from relay.cli.plan import read_plan
 from relay.cli.settings import Answer, Settings
 from relay.core.errors import ConfigError
-from relay.core.office import GatewayReport
+from relay.core.gateway_report import GatewayReport
 
 _EPILOG = """\b
 Examples:

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import click
 
+from relay.core.office import CallForm
+
 F = TypeVar("F", bound=Callable[..., object])
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_SPAN = re.compile(r"([0-9]{1,9})([smhd])")
+_UNIT_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+class Span(click.ParamType):
+    """A span as plans write it: `90s`, `10m`, `6h`, `30d`; as whole seconds."""
+
+    name = "span"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read it, or fail with what was expected."""
+        if isinstance(value, int):
+            return value
+        found = _SPAN.fullmatch(str(value))
+        if found is None:
+            self.fail(f"expected a span like 90s, 10m, 6h or 30d, got {value!r}", param, ctx)
+        return int(found[1]) * _UNIT_S[found[2]]
 
 
 def rpc_option(command: F) -> F:
@@ -24,4 +44,23 @@ def plan_option(command: F) -> F:
     return click.option("--plan", type=FILE, help="A plan file instead of this node's plans.")(command)
 
 
-__all__ = ["FILE", "plan_option", "rpc_option"]
+def out_options(command: F) -> F:
+    """`--out` and `--file`: the calls for those who make them."""
+    file = click.Path(dir_okay=False, writable=True, path_type=Path)
+    command = click.option("--file", type=file, help="Where --out goes; stdout if not given.")(command)
+    forms = click.Choice([form.value for form in CallForm])
+    return click.option("--out", type=forms, help="Give the calls in this form.")(command)
+
+
+def send_options(command: F) -> F:
+    """`--send` and whose key signs."""
+    command = click.option(
+        "--i-know", "i_know", is_flag=True, help="With --yes: send on a chain that is not for development."
+    )(command)
+    about = "The environment variable with the key in hex."
+    command = click.option("--key-env", metavar="NAME", help=about)(command)
+    command = click.option("--key-file", type=FILE, help="A sealed key file of kind submitter.")(command)
+    return click.option("--send", is_flag=True, help="Send with one key; for development.")(command)
+
+
+__all__ = ["FILE", "Span", "out_options", "plan_option", "rpc_option", "send_options"]

@@ -16,7 +16,8 @@ from relay.cli.settings import Settings
 from relay.config import find_directory, read_private_line
 from relay.config.addresses import CAIP2, is_rpc_url
 from relay.core.errors import ChainError, ConfigError, NoAgreement
-from relay.core.office import ActReport, ActTerms, GatewayOffice, Survey
+from relay.core.gateway_report import ActReport, ActTerms, Survey
+from relay.core.office import GatewayOffice
 from relay.core.plan import Act, Plan
 from relay.core.ports import Adapter, ChainSettings, EncodedAct, EndpointAddress
 from relay.core.types import ActId, Caip2, Gateway, Header, PlanHash

@@ -10,8 +10,24 @@ from rich.console import Console
 from relay.cli import shown
 from relay.cli.gateway_exposure import Bound, Exposure, exposure
 from relay.cli.gateway_reading import PlannedGateway, Reading
-from relay.cli.gateway_words import instant, span, state_words, tier_words, undo_words
-from relay.core.office import ActReport, CodeReport, GatewayReport, KeyEpochReport, VerifierReport
+from relay.cli.gateway_words import (
+    budget_words,
+    instant,
+    permit_words,
+    span,
+    state_words,
+    tier_words,
+    undo_words,
+)
+from relay.core.gateway_report import (
+    ActReport,
+    BudgetReport,
+    CodeReport,
+    GatewayReport,
+    KeyEpochReport,
+    ScheduledReport,
+    VerifierReport,
+)
 
 NO_PLAN = bytes(32)
 TAIL = (
@@ -35,7 +51,10 @@ def show_report(console: Console, place: PlannedGateway, reading: Reading, repor
     _show_exposure(console, place, report)
     if report.scheduled:
         _title(console, "Announced changes")
-        rows = [(instant(each.ready_at), instant(each.lapses_at), each.words) for each in report.scheduled]
+        rows = [
+            (instant(each.ready_at), instant(each.lapses_at), scheduled_words(place, report, each))
+            for each in report.scheduled
+        ]
         shown.table(console, ("can be made from", "until", "what"), rows)
     console.print()
 
@@ -224,8 +243,8 @@ def _run(seconds: int | None) -> str:
 def exposure_notes(found: Exposure, report: GatewayReport) -> list[str]:
     """What the numbers do not say by themselves."""
     notes = [
-        "Seconds are summed over acts: two acts at once use the budget twice as fast. Seconds are booked in fixed"
-        " windows, any two adjacent ones within the cap: a run may cross from one into the next and is no longer.",
+        "Seconds are summed over acts: two acts at once use the budget twice as fast. They are booked in"
+        " fixed windows, two adjacent ones within the cap: a run across their border is no longer either.",
         TAIL,
     ]
     if any(not each.is_undone for each in found.acts):
@@ -233,6 +252,24 @@ def exposure_notes(found: Exposure, report: GatewayReport) -> list[str]:
     if not report.is_sealed:
         notes.append("Nothing of this yet: the gateway is not sealed and accepts no mandate.")
     return notes
+
+
+def scheduled_words(place: PlannedGateway, report: GatewayReport, scheduled: ScheduledReport) -> str:
+    """An announced change in words."""
+    change = scheduled.change
+    if change is None:
+        return f"a call that this version does not know (0x{scheduled.id.hex()})"
+    if isinstance(change, BudgetReport):
+        return f"set the budget: {budget_words(change, report.window_s)}"
+    act = ActReport(
+        change.act_id, change.act_hash, change.terms, change.tier, change.duration_s, False, None, None
+    )
+    terms, name = place.terms_of(act), place.name_of(change.act_id)
+    return (
+        f"permit {name}: out of range"
+        if terms is None
+        else permit_words(name, terms, change.tier, change.duration_s)
+    )
 
 
 def report_document(place: PlannedGateway, reading: Reading, report: GatewayReport) -> dict[str, object]:

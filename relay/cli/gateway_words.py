@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from relay.core.office import ActTerms, BudgetReport, UndoKind
+from relay.core.gateway_report import ActTerms, BudgetReport, UndoKind
 
 _LAST_INSTANT = 253_402_300_799
 """The end of the year 9999: what is later is shown as a number."""

@@ -35,6 +35,7 @@ TREE = {
     "key": ("list",),
     "committee": ("show", "check", "sign"),
     "plan": ("check", "hash"),
+    "gateway": ("propose", "deploy", "register", "inspect", "verify"),
     "chain": ("list",),
     "incident": ("list", "show", "watch"),
     "signal": ("send",),

@@ -10,7 +10,7 @@ from adapters.evm.office.contract import Slot, decode_slots, gateway
 from adapters.evm.office.terms import act_terms, registered_hash
 from adapters.evm.rpc import Request, Rpc, RpcError
 from proofs.hashes import keccak256
-from relay.core.office import BudgetReport, ScheduledAct, ScheduledReport
+from relay.core.gateway_report import BudgetReport, ScheduledAct, ScheduledReport
 from relay.core.ports import ChainSettings
 from relay.core.types import ActId, Header
 

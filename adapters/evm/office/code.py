@@ -12,7 +12,7 @@ import functools
 from adapters.evm.office import fields
 from adapters.evm.office.contract import Build
 from proofs.hashes import keccak256
-from relay.core.office import CodeReport, GatewayReport, VerifierReport
+from relay.core.gateway_report import CodeReport, GatewayReport, VerifierReport
 
 _PUSH0, _PUSH1, _PUSH32 = 0x5F, 0x60, 0x7F
 SOMEBODY = "0x" + "00" * 19 + "01"

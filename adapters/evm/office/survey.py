@@ -16,7 +16,7 @@ from adapters.evm.office.contract import Build, gateway, verifier
 from adapters.evm.office.terms import act_terms, address_text, registered_hash
 from adapters.evm.reads import CALL_GAS, is_fault
 from adapters.evm.rpc import Request, Rpc, RpcError
-from relay.core.office import (
+from relay.core.gateway_report import (
     ActReport,
     BudgetReport,
     CodeReport,

@@ -12,7 +12,7 @@ from adapters.evm.abi import head_words, is_dynamic, parse_function
 from adapters.evm.encode import ACT_TYPES, COMPARE, UNDO_CALL, UNDO_NONE, UNDO_RESTORE, act_hash
 from adapters.evm.office import fields
 from adapters.evm.office.contract import Function, Slot, gateway
-from relay.core.office import ActTerms, UndoKind
+from relay.core.gateway_report import ActTerms, UndoKind
 from relay.core.ports import EncodedAct
 
 MAX_SHOWN_BYTES = 64

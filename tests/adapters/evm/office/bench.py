@@ -14,18 +14,8 @@ from adapters.evm.devchain import Anvil, AnvilSettings, artifact_code, start_anv
 from adapters.evm.endpoint import open_endpoint
 from adapters.evm.office import EvmOffice
 from proofs.committee import CommitteeDocument, CommitteeMember, CommitteeStatement, build_committee
-from relay.core.office import (
-    BudgetReport,
-    ByAccount,
-    Change,
-    Deployment,
-    GatewayTerms,
-    RegisterAct,
-    SetPlan,
-    Survey,
-    VerifierTerms,
-)
-from relay.core.office import PlansReport
+from relay.core.gateway_report import BudgetReport, PlansReport, Survey
+from relay.core.office import ByAccount, Change, Deployment, GatewayTerms, RegisterAct, SetPlan, VerifierTerms
 from relay.core.plan import Plan
 from relay.core.plan_file import parse_plan
 from relay.core.ports import ChainSettings, EncodedAct, EndpointAddress
@@ -150,7 +140,8 @@ class Bench:
     async def send(self, data: bytes, to: str | None = None, sender: str | None = None) -> None:
         tx = await self.anvil.send(sender or self.owner, to or self.gateway, data)
         async with asyncio.timeout(10):
-            while (answer := await self.anvil.rpc("eth_getTransactionReceipt", "0x" + tx.hex())) is None:
+            question = ("eth_getTransactionReceipt", "0x" + tx.hex())
+            while (answer := await self.anvil.rpc(*question)) is None:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.01)
         assert shapes.receipt(answer).succeeded, f"0x{data[:4].hex()} reverted"
 
@@ -169,9 +160,7 @@ def deployment(chain: Caip2, owner: str, by: object, guardian: str | None = None
     return Deployment(
         chain=chain,
         verifier=VerifierTerms(document, ROTATION_DELAY_S, OVERLAP_S),
-        gateway=GatewayTerms(
-            owner, guardian or owner, document.network, SKEW_S, NOTICE_S, WINDOW_S, BUDGET
-        ),
+        gateway=GatewayTerms(owner, guardian or owner, document.network, SKEW_S, NOTICE_S, WINDOW_S, BUDGET),
         by=by,
     )
 
