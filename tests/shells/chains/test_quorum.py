@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from adapters.evm.proxy import Mode
+from proofs.errors import ProofError
+from proofs.receipts import open_receipt
 from relay.chains import load_adapters, open_chain
 from relay.chains.ballot import Ballot, agreed_prefix
 from relay.chains.health import FAILURES_BEFORE_REST, Health
@@ -293,3 +295,56 @@ def test_rests_grow_and_end_with_an_answer():
 
     health.answered()
     assert health.is_rested()
+
+
+# ---- receipts
+
+
+async def proved(town, modes, check, **changes):
+    """The proof of the only transaction in a new block, from operators who then behave like this."""
+    await town.ping(7)
+    async with open_chain(town.settings(**changes), load_adapters()) as chain:
+        block = (await chain.quorum.head()).value.block
+        content = await town.anvil.rpc("eth_getBlockByNumber", hex(block.number), False)
+        tx = bytes.fromhex(content["transactions"][0][2:])
+        for proxy, mode in zip(town.proxies, modes, strict=True):
+            proxy.mode = mode
+        return block, await chain.quorum.receipt_proof(block, tx, lambda proof: check(proof, block))
+
+
+def opens(proof, block):
+    return open_receipt(proof, block.hash)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("mode", [Mode.DROP, Mode.REFUSE, Mode.WRONG_CHAIN])
+async def test_one_honest_operator_is_enough_to_prove_a_receipt(town, mode):
+    modes = [mode, mode, Mode.HONEST]
+
+    block, proof = await proved(town, modes, opens)
+
+    assert open_receipt(proof, block.hash)[1].succeeded
+
+
+@pytest.mark.asyncio
+async def test_a_receipt_that_nobody_proves_names_every_operator_and_what_was_wrong(town):
+    modes = [Mode.DROP, Mode.REFUSE, Mode.HONEST]
+
+    def refuse(_proof, _block):
+        raise ProofError("receipt-gateway", "expected an event of ours, got none")
+
+    with pytest.raises(NoAgreement) as refusal:
+        await proved(town, modes, refuse)
+
+    for said in ("alice-rpc: no answer", "bob-rpc: HTTP status 503", "mallory-rpc: receipt-gateway"):
+        assert said in refusal.value.problem
+
+
+@pytest.mark.asyncio
+async def test_an_operator_that_is_late_with_a_receipt_is_passed_over(town):
+    modes = [Mode.DELAY, Mode.HONEST, Mode.HONEST]
+
+    block, proof = await proved(town, modes, opens, timeout_ms=300)
+
+    assert proof.index == 0
+    assert open_receipt(proof, block.hash)[1].succeeded
