@@ -73,7 +73,7 @@ Outcome = Landing | Lost | Submission
 
 @dataclass(slots=True, eq=False)
 class Flight:
-    """A row under way. `wanted` counts those who wait for it; `note` is what stands in its way."""
+    """A row under way. `wanted` counts those who wait for it."""
 
     row: Row
     at: float
@@ -85,7 +85,10 @@ class Flight:
     """Whether a call that changes nothing any more is given up."""
     wanted: int = 0
     is_public: bool = False
+    limit: str = ""
+    """Why no more is paid for it."""
     note: str = ""
+    """What endpoints said of it last."""
     landing: Landing | None = None
     lost_since: float | None = None
     shown_since: float | None = None
@@ -126,6 +129,10 @@ class Flights:
     @property
     def policy(self) -> FeePolicy:
         return FeePolicy.of(self.settings)
+
+    @property
+    def cap_reason(self) -> str:
+        return f"at the fee cap of {self.settings.fee_cap_gwei} gwei"
 
     async def load(self, now: float) -> None:
         """Take up what an earlier process left.
@@ -226,15 +233,16 @@ class Flights:
 
     def _higher(self, flight: Flight, market: Market, balance_wei: int | None) -> Fees | None:
         transaction = flight.row.transaction
+        flight.limit = ""
         fees = self.policy.replacing(transaction.fees, market)
         if fees is None:
-            flight.note = f"at the fee cap of {self.settings.fee_cap_gwei} gwei"
+            flight.limit = self.cap_reason
             return None
         if balance_wei is None:
             return fees
         paid = self.policy.affordable(fees, transaction.gas, balance_wei, market)
         if paid is None or paid.most_wei * 10 < transaction.fees.most_wei * 11:
-            flight.note = f"no funds for a higher fee, the submitter holds {balance_wei} wei"
+            flight.limit = f"no funds for a higher fee, the submitter holds {balance_wei} wei"
             return None
         return paid
 

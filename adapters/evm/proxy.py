@@ -22,6 +22,8 @@ from enum import StrEnum
 import aiohttp
 from aiohttp import web
 
+from proofs.hashes import keccak256
+
 MAX_BODY_BYTES = 8 << 20
 LIE_BLOCKS = 1_000
 _HASH_LIE = "0x" + "1e" * 32
@@ -46,6 +48,29 @@ class Mode(StrEnum):
     """Closes every connection without an answer."""
     REFUSE = "refuse"
     """Answers 503."""
+    SWALLOW_SENDS = "swallow-sends"
+    """Takes every transaction, tells its hash, and forgets it."""
+    LIE_RECEIPTS = "lie-receipts"
+    """Tells that every transaction it is asked about stands in a block."""
+    HIDE_RECEIPTS = "hide-receipts"
+    """Tells that no transaction is in a block."""
+    HOLD_SENDS = "hold-sends"
+    """Keeps every transaction, unsent and unanswered, until another mode is set."""
+    HOLD_ANSWERS = "hold-answers"
+    """Passes every transaction on, and keeps the answer until another mode is set."""
+
+
+_HOLDING = (Mode.HOLD_SENDS, Mode.HOLD_ANSWERS)
+_LYING = (
+    Mode.LIE_LOGS,
+    Mode.LIE_HEAD,
+    Mode.LIE_CALLS,
+    Mode.LIE_HEADERS,
+    Mode.WRONG_CHAIN,
+    Mode.LIE_RECEIPTS,
+    Mode.HIDE_RECEIPTS,
+)
+_SEND = b"eth_sendRawTransaction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +88,29 @@ class RpcProxy:
     """One listener in front of one upstream. `mode` may be set at any time."""
 
     def __init__(self, settings: ProxySettings, session: aiohttp.ClientSession) -> None:
-        self.mode = settings.mode
+        self._mode = settings.mode
+        self._free = asyncio.Event()
+        """Set, and replaced, whenever the mode changes."""
+        self.sends = 0
+        """Transactions handed in so far."""
+        self.held = 0
+        """Of them those whose sender waits because of a holding mode."""
         self.port = 0
         self.requests = 0
         """HTTP bodies and subscriptions so far."""
         self._settings = settings
         self._session = session
         self._sockets: set[web.WebSocketResponse] = set()
+
+    @property
+    def mode(self) -> Mode:
+        return self._mode
+
+    @mode.setter
+    def mode(self, mode: Mode) -> None:
+        self._mode = mode
+        self._free.set()
+        self._free = asyncio.Event()
 
     @property
     def url(self) -> str:
@@ -84,6 +125,7 @@ class RpcProxy:
         application.router.add_post("/", self._post)
         application.router.add_get("/", self._websocket)
         application.router.add_post("/mode", self._switch)
+        application.router.add_get("/state", self._state)
         application.on_shutdown.append(self._close_sockets)
         return application
 
@@ -97,6 +139,19 @@ class RpcProxy:
         except (KeyError, TypeError, ValueError):
             return web.json_response({"error": f"expected a mode of {', '.join(Mode)}"}, status=400)
         return web.json_response({"mode": self.mode})
+
+    async def _state(self, _: web.Request) -> web.Response:
+        """What a test in another process waits for: how many transactions came, how many are held."""
+        return web.json_response({"mode": self.mode, "sends": self.sends, "held": self.held})
+
+    async def _hold(self, mode: Mode) -> None:
+        """Wait while `mode` lasts."""
+        self.held += 1
+        try:
+            while self.mode is mode:
+                await self._free.wait()
+        finally:
+            self.held -= 1
 
     async def _misbehaviour(self, request: web.Request) -> web.Response | None:
         if self.mode is Mode.DELAY:
@@ -115,12 +170,21 @@ class RpcProxy:
         if refusal is not None:
             return refusal
         body = await request.read()
+        is_send = _SEND in body
+        if is_send:
+            self.sends += 1
+            if self.mode is Mode.SWALLOW_SENDS:
+                return web.json_response(_swallowed(body))
+            if self.mode is Mode.HOLD_SENDS:
+                await self._hold(Mode.HOLD_SENDS)
         headers = {"content-type": "application/json"}
         try:
             async with self._session.post(self._settings.upstream, data=body, headers=headers) as response:
                 answer = await response.read()
         except aiohttp.ClientError:
             return web.Response(status=502)
+        if is_send and self.mode is Mode.HOLD_ANSWERS:
+            await self._hold(Mode.HOLD_ANSWERS)
         return web.Response(body=distort(self.mode, body, answer), headers=headers, status=response.status)
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
@@ -170,7 +234,7 @@ class RpcProxy:
 
 def distort(mode: Mode, request: bytes, answer: bytes) -> bytes:
     """The answer with this mode's lie in it."""
-    if mode not in (Mode.LIE_LOGS, Mode.LIE_HEAD, Mode.LIE_CALLS, Mode.LIE_HEADERS, Mode.WRONG_CHAIN):
+    if mode not in _LYING:
         return answer
     calls, entries = json.loads(request), json.loads(answer)
     if isinstance(calls, dict):
@@ -189,6 +253,8 @@ def _distorted(mode: Mode, call: dict[str, object], entry: dict[str, object]) ->
             return honest | {"result": "0x" + (1).to_bytes(32, "big").hex()}
         case (Mode.WRONG_CHAIN, "eth_chainId") if isinstance(result, str):
             return entry | {"result": hex(int(result, 16) + 1)}
+        case (Mode.HIDE_RECEIPTS | Mode.LIE_RECEIPTS, "eth_getTransactionReceipt"):
+            return entry | {"result": _false_receipt(call) if mode is Mode.LIE_RECEIPTS else None}
         case (Mode.LIE_HEAD, "eth_blockNumber") if isinstance(result, str):
             return entry | {"result": hex(int(result, 16) + LIE_BLOCKS)}
         case (Mode.LIE_HEAD | Mode.LIE_HEADERS, "eth_getBlockByNumber") if isinstance(result, dict):
@@ -197,6 +263,25 @@ def _distorted(mode: Mode, call: dict[str, object], entry: dict[str, object]) ->
             if mode is Mode.LIE_HEADERS or tag == "latest":
                 return entry | {"result": _false_header(mode, result)}
     return entry
+
+
+def _swallowed(body: bytes) -> dict[str, object]:
+    """The answer of somebody who took a transaction."""
+    call = json.loads(body)
+    raw = bytes.fromhex(str(call["params"][0])[2:])
+    return {"jsonrpc": "2.0", "id": call["id"], "result": "0x" + keccak256(raw).hex()}
+
+
+def _false_receipt(call: dict[str, object]) -> dict[str, object]:
+    params = call.get("params")
+    return {
+        "transactionHash": params[0] if isinstance(params, list) else None,
+        "blockHash": _HASH_LIE,
+        "blockNumber": "0x1",
+        "gasUsed": "0x5208",
+        "status": "0x1",
+        "logs": [],
+    }
 
 
 def _false_header(mode: Mode, header: dict[str, object]) -> dict[str, object]:

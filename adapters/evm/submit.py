@@ -25,7 +25,7 @@ from adapters.evm.rows import call_key
 from adapters.evm.rpc import Rpc
 from adapters.evm.senders import Senders
 from adapters.evm.shapes import Receipt
-from adapters.evm.takeoff import TakeOff, take_off
+from adapters.evm.takeoff import TakeOff, take_off, take_up
 from relay.core.errors import ChainError, WrongChain
 from relay.core.ports import (
     AnchorLog,
@@ -185,6 +185,8 @@ class EvmSubmitter:
             if isinstance(taken_off, Submission):
                 return taken_off
             flight = taken_off
+        else:
+            await take_up(self._flights, flight, quote.head)
         flight.question, flight.needless_ends = question, not says_noop
         return flight
 
@@ -257,7 +259,7 @@ class EvmSubmitter:
 
 
 def _timed_out(flight: Flight) -> Submission:
-    reason = "; ".join(filter(None, ["not in a block in time", flight.note]))
+    reason = "; ".join(filter(None, ["not in a block in time", flight.limit, flight.note]))
     return Submission(
         SubmissionStatus.TIMED_OUT,
         tx=flight.row.hashes[-1],
@@ -283,9 +285,9 @@ async def _running(rounds: Rounds) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def open_submitter(
-    settings: ChainSettings, signer: TransactionSigner, store: SubmissionStore
+    settings: ChainSettings, signer: TransactionSigner, store: SubmissionStore, *, pace: Pace | None = None
 ) -> AsyncIterator[EvmSubmitter]:
-    """A submitter with sessions of its own.
+    """A submitter with sessions of its own; `pace` is the chain's where none is given.
 
     Raises:
         WrongChain: naming the operator and both chains.
@@ -301,7 +303,7 @@ async def open_submitter(
             rpc = Rpc(settings.chain, settings.private, settings.timeout_ms)
             private = await stack.enter_async_context(rpc)
         endpoints = Endpoints(public, private)
-        submitter = EvmSubmitter(settings, signer, store, endpoints=endpoints)
+        submitter = EvmSubmitter(settings, signer, store, endpoints=endpoints, pace=pace)
         await stack.enter_async_context(submitter)
         await submitter.assert_chain()
         yield submitter

@@ -54,11 +54,25 @@ async def take_off(flights: Flights, order: TakeOff) -> Flight | Submission:
                 flight.note = sending.text
                 return flight
             await flights.put_back(row.nonce, replaced)
+            if sending.refusal is Refusal.UNDERPRICED and transaction.fees.most_wei >= flights.policy.cap_wei:
+                reason = f"{flights.cap_reason}; {sending.text}"
+                return Submission(SubmissionStatus.TIMED_OUT, reason=reason)
             if not _learn(attempt, sending.refusal, row.nonce):
                 break
     if sending.refusal is Refusal.FUNDS:
         return Submission(SubmissionStatus.UNFUNDED, reason=sending.text)
     return Submission(SubmissionStatus.UNAVAILABLE, reason=sending.text)
+
+
+async def take_up(flights: Flights, flight: Flight, head: int) -> None:
+    """Send a call that is asked for again as it was: what an earlier process signed may never have left."""
+    async with flights.lock:
+        flights.head = max(flights.head, head)
+        if flight.wanted or flight.landing is not None or flights.by_nonce.get(flight.nonce) is not flight:
+            return
+        flight.bump_at = asyncio.get_running_loop().time() + flights.pace.bump_s
+        sending = await flights.send(flight)
+        flight.note = sending.text
 
 
 def _learn(attempt: _Attempt, refusal: Refusal, nonce: int) -> bool:
@@ -104,4 +118,4 @@ def _place(flights: Flights, quote: Quote, attempt: _Attempt) -> tuple[int, Fees
     return free, flights.policy.starting(attempt.market), None
 
 
-__all__ = ["TakeOff", "take_off"]
+__all__ = ["TakeOff", "take_off", "take_up"]
