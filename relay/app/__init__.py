@@ -92,6 +92,7 @@ async def _serve(
             judged=watch.judged,
             counted=watch.counted,
             changed=watch.changed,
+            reached=watch.reached,
         )
         await inputs.restore(shells.replayed.entries)
         await shells.audit.release(shells.replayed.releasable)

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 from proofs.committee import CommitteeDocument
+from proofs.hashes import sha256
 from relay.core.effects import (
+    Anchor,
     Changed,
     Effect,
     Forward,
@@ -23,9 +25,9 @@ from relay.core.effects import (
     UnlockSigner,
 )
 from relay.core.errors import GuardRefusal, TocsinError
-from relay.core.events import Event, Signed, SigningRefused, SubmissionEnded
+from relay.core.events import AnchorEnded, Event, Signed, SigningRefused, SubmissionEnded
 from relay.core.messages import LOGGED, Attestation, Message, Verdict
-from relay.core.ports import Submission, SubmissionStatus, Submitter
+from relay.core.ports import AnchorLog, Execute, GatewayCall, Submission, SubmissionStatus, Submitter
 from relay.core.types import Caip2, Digest, Identity, Millis
 from relay.core.wire import payload_of, seal
 from relay.gossip import Lane
@@ -59,6 +61,8 @@ class Tools:
     """Told when a word on a decision was counted, perhaps the last that its certificate needed."""
     changed: Callable[[bytes], None]
     """Told the same once it is on disk."""
+    reached: Callable[[bytes, str], None]
+    """Told when a decision's call was first `submitted`, and when it first `landed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,8 @@ class Deeds:
                     await self.tools.lane.send(to, raw)
                 case Submit():
                     self.group.create_task(self._submit(effect), name="submit")
+                case Anchor():
+                    self.group.create_task(self._anchor(effect), name="anchor")
                 case Releasable(digests):
                     releasable += digests
                 case LogEntry():
@@ -200,19 +206,47 @@ class Deeds:
     # --- submitting
 
     async def _submit(self, effect: Submit) -> None:
-        submitter = self.tools.submitters.get(effect.call.chain)
+        call = effect.call
+        decision = call.mandate.decision_id if isinstance(call, Execute) else None
+        if decision is not None:
+            self.tools.reached(decision, "submitted")
+        submission = await self._carry(call)
+        if decision is not None and submission.status is SubmissionStatus.LANDED:
+            self.tools.reached(decision, "landed")
+        await self.put(SubmissionEnded(effect.key, submission))
+
+    async def _anchor(self, effect: Anchor) -> None:
+        """Put the newest checkpoint on the chain, if it holds all of the incident (core SPEC 7.4)."""
+        audit, submission = self.tools.audit, None
+        published = audit.published
+        if published is not None and await audit.covers(effect.entries):
+            checkpoint = published.checkpoint
+            origin = sha256(checkpoint.origin.encode())
+            submission = await self._carry(
+                AnchorLog(
+                    chain=effect.chain,
+                    gateway=effect.gateway,
+                    incident_id=effect.incident_id,
+                    origin=origin,
+                    size=checkpoint.size,
+                    root=checkpoint.root,
+                )
+            )
+        await self.put(AnchorEnded(effect.incident_id, effect.chain, effect.decisions, submission))
+
+    async def _carry(self, call: GatewayCall) -> Submission:
+        """Carry a call to its chain, and see what became of it."""
+        submitter = self.tools.submitters.get(call.chain)
         if submitter is None:
             submission = Submission(SubmissionStatus.UNAVAILABLE, reason="no submitter for this chain")
         else:
             try:
                 async with asyncio.timeout(MAX_SUBMISSION_S):
-                    submission = await submitter.submit(effect.call)
+                    submission = await submitter.submit(call)
             except TimeoutError:
                 submission = Submission(SubmissionStatus.TIMED_OUT, reason="gave up waiting")
-        self.tools.telemetry.metrics.count(
-            "submissions", chain=effect.call.chain, status=submission.status.value
-        )
-        await self.put(SubmissionEnded(effect.key, submission))
+        self.tools.telemetry.metrics.count("submissions", chain=call.chain, status=submission.status.value)
+        return submission
 
     # --- telling
 

@@ -26,7 +26,10 @@ LANE_DROPS: Final = Metric(
 
 @dataclass(slots=True)
 class Timeline:
-    """When a decision was judged and when its certificate was complete, in microseconds of our clock."""
+    """When a decision was `judged` and `certified`, its call `submitted` and `landed`, its `effect` read.
+
+    Each the first time, in microseconds of our clock.
+    """
 
     clock_us: Callable[[], int]
     at_us: dict[bytes, dict[str, int]] = field(default_factory=dict)
@@ -74,15 +77,28 @@ class Watch:
         self._timeline.note(decision_id, "judged")
 
     def counted(self, decision_id: bytes) -> None:
-        """Take note of the certificate, if the word just counted was the last that it needed."""
+        """Take note of the certificate, if the word just counted was the last that it needed, and of the
+        first effect that was read by quorum.
+        """
         entry = self._node.book.entry_of(DecisionId(decision_id))
         times = self._timeline.at_us.get(decision_id, {})
-        if entry is not None and entry.tally.certificate is not None and "certified" not in times:
+        if entry is None:
+            return
+        if entry.tally.certificate is not None and "certified" not in times:
             self._timeline.note(decision_id, "certified")
-            times = self._timeline.at_us[decision_id]
-            if "judged" in times:
-                took_s = (times["certified"] - times["judged"]) / 1_000_000
-                self._metrics.observe("edge_to_certificate_seconds", took_s)
+            self._took(decision_id, "judged", "certified", "edge_to_certificate_seconds")
+        if "effect" not in times and self._node.landing.has_any_effect(entry.tally.prepared):
+            self._timeline.note(decision_id, "effect")
+            self._took(decision_id, "certified", "effect", "certificate_to_effect_seconds")
+
+    def _took(self, decision_id: bytes, first: str, last: str, metric: str) -> None:
+        times = self._timeline.at_us[decision_id]
+        if first in times:
+            self._metrics.observe(metric, (times[last] - times[first]) / 1_000_000)
+
+    def reached(self, decision_id: bytes, step: str) -> None:
+        """Take note that a decision's call was submitted, or landed."""
+        self._timeline.note(decision_id, step)
 
     def changed(self, decision_id: bytes) -> None:
         """Tell watchers that a decision's state has changed."""

@@ -262,10 +262,6 @@ class Book:
                 return slot
         return None
 
-    def is_accused(self, author: Identity, about: SigningKey) -> bool:
-        """Tell whether this member's word on this decision is void."""
-        return self._convictions.holds(author, about)
-
     # ---- judging
 
     def _judge(self, key: Key) -> list[Effect]:
@@ -376,6 +372,10 @@ class Book:
         """Give the entry of a decision; of several statements about its anchor, the one that stands best."""
         stated = [self.entries[key] for key in self._by_id.get(decision, ())]
         return max(stated, key=standing, default=None)
+
+    def stated(self, decision: DecisionId) -> tuple[Prepared, ...]:
+        """Give a decision as it was stated: with one anchor and key epoch, or several."""
+        return tuple(self.entries[key].tally.prepared for key in self._by_id.get(decision, ()))
 
     def id_of_mandate(self, digest: Digest | None) -> DecisionId | None:
         """Give the decision that an open mandate belongs to."""

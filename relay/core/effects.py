@@ -10,7 +10,7 @@ from proofs.canonical import Value
 from relay.core.decisions import Prepared
 from relay.core.messages import Message, Verdict
 from relay.core.ports import ActCall
-from relay.core.types import Digest, Identity
+from relay.core.types import Caip2, DecisionId, Digest, Gateway, Identity
 
 
 class PageKind(StrEnum):
@@ -71,6 +71,20 @@ class Submit:
 
 
 @dataclass(frozen=True, slots=True)
+class Anchor:
+    """Put our newest published checkpoint on a chain, if it covers `entries`; told by `AnchorEnded`
+    (SPEC 7.4).
+    """
+
+    incident_id: DecisionId
+    chain: Caip2
+    gateway: Gateway
+    decisions: int
+    """How many certified decisions the incident has."""
+    entries: tuple[Digest, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class UnlockSigner:
     """Enough peers have told us what they remember of us (SPEC 6.3)."""
 
@@ -115,6 +129,7 @@ Effect = (
     | LogEntry
     | Releasable
     | Submit
+    | Anchor
     | UnlockSigner
     | Page
     | Notice
@@ -123,6 +138,7 @@ Effect = (
 )
 
 __all__ = [
+    "Anchor",
     "Changed",
     "Effect",
     "Facts",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from proofs.envelope import Envelope
-from relay.core.messages import Message
+from relay.core.messages import Heartbeat, Message, Recall, Recalled
 from relay.core.observations import BlockReads
 from relay.core.ports import Submission
 from relay.core.types import BlockRef, Caip2, DecisionId, Digest, Identity, Millis
@@ -107,6 +107,16 @@ class SubmissionEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class AnchorEnded:
+    """What became of effect `Anchor`; without a submission the published checkpoint did not cover it yet."""
+
+    incident_id: DecisionId
+    chain: Caip2
+    decisions: int
+    submission: Submission | None
+
+
+@dataclass(frozen=True, slots=True)
 class SignalTold:
     """A person or a monitor told this node something through its API, with a valid token."""
 
@@ -144,12 +154,29 @@ Event = (
     | SigningRefused
     | OwnStatementFound
     | SubmissionEnded
+    | AnchorEnded
     | SignalTold
     | PeersSeen
     | Ticked
 )
 
+
+def is_journalled(event: Event) -> bool:
+    """Tell whether an event goes to disk: all but what concerns only the running process (SPEC 7.1)."""
+    match event:
+        case BlockUnread() | EndpointDisagreed() | PeersSeen() | Ticked() | AnchorEnded(submission=None):
+            return False
+        case (
+            Received(message=Heartbeat() | Recall() | Recalled())
+            | Signed(message=Heartbeat() | Recall() | Recalled())
+        ):
+            return False
+        case _:
+            return True
+
+
 __all__ = [
+    "AnchorEnded",
     "BlockObserved",
     "BlockUnread",
     "ChainFinalized",
@@ -165,4 +192,5 @@ __all__ = [
     "Started",
     "SubmissionEnded",
     "Ticked",
+    "is_journalled",
 ]

@@ -11,6 +11,8 @@ from relay.core.types import ActId, BlockRef, DecisionId, Gateway, MandateDigest
 
 NO_PLAN = PlanHash(bytes(32))
 """What a gateway names where it names none."""
+_DECIDED = (EndedHow.ADOPT, EndedHow.DISMISS, EndedHow.FORCED)
+"""Ends that only guardian or owner can bring about."""
 _T = TypeVar("_T")
 
 
@@ -61,15 +63,20 @@ class GatewayHistory:
 
     def __init__(self) -> None:
         self._records: dict[tuple[Gateway, ActId], _Versions[ActRecord]] = {}
+        self._answers: dict[tuple[Gateway, ActId], _Versions[int]] = {}
+        """By act: times of the blocks in which its gateway gave an answer that is no record."""
         self._plans: dict[Gateway, _Versions[PlanRegistered]] = {}
 
     def append(self, position: int, block: BlockRef, reads: BlockReads) -> None:
         """Take a block's events, in the order of their logs."""
         for event in reads.gateway_events:
-            versions = self._records.setdefault((event.gateway, event.act_id), _Versions())
+            act = (event.gateway, event.act_id)
+            versions = self._records.setdefault(act, _Versions())
             record = _next_record(versions.values[-1] if versions.values else None, event, block)
             if record is not None:
                 versions.put(position, record)
+            if event.kind is GatewayEventKind.NOOP or event.how in _DECIDED:
+                self._answers.setdefault(act, _Versions()).put(position, block.timestamp)
         for registered in reads.plans:
             self._plans.setdefault(registered.gateway, _Versions()).put(position, registered)
 
@@ -77,6 +84,8 @@ class GatewayHistory:
         """Drop all blocks from `position` on."""
         for records in self._records.values():
             records.cut(position)
+        for answers in self._answers.values():
+            answers.cut(position)
         for plans in self._plans.values():
             plans.cut(position)
 
@@ -84,12 +93,21 @@ class GatewayHistory:
         """Nobody will ask about blocks before `position` again."""
         for records in self._records.values():
             records.forget(position)
+        for answers in self._answers.values():
+            answers.forget(position)
         for plans in self._plans.values():
             plans.forget(position)
 
     def record(self, gateway: Gateway, act_id: ActId, position: int) -> ActRecord | None:
         """Give the act's newest record after the block at `position`."""
         versions = self._records.get((gateway, act_id))
+        return None if versions is None else versions.at(position)
+
+    def answered_at(self, gateway: Gateway, act_id: ActId, position: int) -> int | None:
+        """Give the time of the newest block up to that at `position` in which the gateway said that the act
+        would change nothing, or that guardian or owner ended it (SPEC 5.4.1).
+        """
+        versions = self._answers.get((gateway, act_id))
         return None if versions is None else versions.at(position)
 
     def plans(self, gateway: Gateway, position: int, timestamp: int) -> frozenset[PlanHash]:

@@ -12,6 +12,7 @@ from proofs.errors import ProofError
 from proofs.hashes import sha256
 from relay.core.errors import JournalError
 from relay.core.events import (
+    AnchorEnded,
     BlockObserved,
     ChainFinalized,
     ChainReorged,
@@ -90,6 +91,8 @@ def _packed(event: Event) -> Value:  # noqa: C901  one case per kind, closed
             return ["own", digest, is_held]
         case SubmissionEnded(key, submission):
             return ["submission", key, _pack_submission(submission)]
+        case AnchorEnded(incident_id, chain, decisions, Submission() as submission):
+            return ["anchor", incident_id, chain, decisions, _pack_submission(submission)]
         case SignalTold(plan_hash, subject, reporter, note, at_ms):
             return ["signal", plan_hash, subject, reporter, note, at_ms]
         case _:
@@ -118,6 +121,9 @@ def _unpacked(value: Value) -> Event:  # noqa: C901  one case per kind, closed
             return OwnStatementFound(Digest(digest), is_held)
         case ("submission", bytes(key), submission):
             return SubmissionEnded(key, _unpack_submission(submission))
+        case ("anchor", bytes(incident_id), str(chain), int(decisions), submission):
+            ended = _unpack_submission(submission)
+            return AnchorEnded(DecisionId(incident_id), Caip2(chain), decisions, ended)
         case ("signal", bytes(plan_hash), str(subject), str(reporter), str(note), int(at_ms)):
             return SignalTold(plan_hash, subject, reporter, note, Millis(at_ms))
         case _:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from proofs.mandate import Op
+from proofs.decision import Decision
+from proofs.mandate import ActLeaf, Op
 from relay.core.book import Book, Entry
 from relay.core.landing import Landing
 from relay.core.messages import Verdict
 from relay.core.observations import GatewayEvent, GatewayEventKind
-from relay.core.types import BlockRef, Caip2, DecisionId, Identity, PlanHash
+from relay.core.types import BlockRef, Caip2, DecisionId, Digest, Gateway, Identity, PlanHash
+from relay.core.view import ChainView
 
-__all__ = ["ActState", "DecisionState", "Incident", "incidents"]
+__all__ = ["ActState", "Closed", "DecisionState", "Incident", "closed_incidents", "incidents"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,54 @@ def incidents(book: Book, landing: Landing) -> tuple[Incident, ...]:
                 newest[(decision.plan_hash, rule)] = run
             run.append(state)
     return tuple(_incident(book, run, children) for run in runs)
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """An incident that has closed (SPEC 7.4): `decisions` certified ones, whose statements are `entries`."""
+
+    incident_id: DecisionId
+    chain: Caip2
+    gateway: Gateway
+    decisions: int
+    entries: tuple[Digest, ...]
+
+
+def closed_incidents(book: Book, landing: Landing) -> Iterator[Closed]:
+    """Give the incidents that have closed, oldest first."""
+    for incident in incidents(book, landing):
+        certified = [state for state in incident.decisions if state.is_certified and not state.entry.void]
+        first = next((each for each in certified if _decision(each).op is Op.PROTECT), None)
+        if first is None or not all(_is_past(state, landing) for state in certified):
+            continue
+        compiled = book.rooms[_decision(first).plan_hash].compiled
+        reference = compiled.plan.clock.reference
+        entries = [slot.digest for state in certified for slot in state.entry.tally.slots.values()]
+        yield Closed(
+            first.id, reference, compiled.gateways[reference], len(certified), tuple(sorted(entries))
+        )
+
+
+def _is_past(state: DecisionState, landing: Landing) -> bool:
+    """Tell whether a decision can do nothing any more, and nothing that it did is in force."""
+    if state.entry.logged:
+        return False
+    return not any(
+        _is_in_force(landing.views[leaf.chain], leaf) for leaf in state.entry.tally.prepared.leaves
+    )
+
+
+def _is_in_force(view: ChainView, leaf: ActLeaf) -> bool:
+    """Tell whether an act has a record, at the newest block or at the newest final one."""
+    final = None if view.finalized is None else view.at_or_before(view.finalized.timestamp)
+    if view.tip is None or final is None:
+        return True
+    records = (view.record(leaf.gateway, leaf.act_id, block) for block in (view.tip, final))
+    return any(record is not None for record in records)
+
+
+def _decision(state: DecisionState) -> Decision:
+    return state.entry.tally.prepared.decision
 
 
 def _took_effect(act: ActState) -> bool:

@@ -1,16 +1,29 @@
-"""The last mile as the core sees it: what is sent, by whom first, whether it is still needed (SPEC 6.6)."""
+"""The last mile as the core sees it: what is sent, by whom first, and what is said of failures (SPEC 6.6)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from proofs.hashes import tagged
 from proofs.mandate import ActLeaf, Op, leaf_proof
+from relay.core.calls import (
+    PATIENCE_MS,
+    ActAt,
+    Pending,
+    act_of,
+    call_key,
+    is_hopeless,
+    reason_of,
+    unlanded_of,
+)
 from relay.core.compiled import CompiledPlan
 from relay.core.decisions import Prepared
-from relay.core.effects import Effect, Notice, Page, PageKind, Submit
-from relay.core.observations import GatewayEvent, GatewayEventKind
+from relay.core.effects import Effect, Notice, Page, PageKind, SignStatement, Submit
+from relay.core.messages import Unlanded
+from relay.core.needs import Needs
+from relay.core.observations import GatewayEvent
 from relay.core.ports import ActCall, Execute, Expire, Submission, SubmissionStatus
 from relay.core.submission import rank, stagger_ms
 from relay.core.types import BlockRef, Caip2, Identity, Millis
@@ -18,12 +31,19 @@ from relay.core.view import ChainView
 
 __all__ = ["Landing", "LandingSettings", "Pending"]
 
-MAX_PENDING = 4_096
-MAX_EFFECTS = 65_536
-LONGEST_WAIT_MS = 30_000
-"""Between two tries of a call that did not land, and between two looks at one that landed."""
-NO_EFFECT_MS = 120_000
-"""How long a certified protection may be without any effect before somebody is woken."""
+MAX_PENDING: Final = 4_096
+MAX_STATED: Final = 65_536
+LONGEST_WAIT_MS: Final = 30_000
+"""Between two tries of a call that did not land, and between two looks at one that rests."""
+STALE_S: Final = 600
+"""A mandate that is over for longer than this wakes nobody: whoever was away reads of it in the log."""
+_FAILED: Final = (
+    SubmissionStatus.REVERTED,
+    SubmissionStatus.REFUSED,
+    SubmissionStatus.UNFUNDED,
+    SubmissionStatus.TIMED_OUT,
+    SubmissionStatus.UNAVAILABLE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +55,6 @@ class LandingSettings:
     block_time_ms: Mapping[Caip2, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A call that may have to be sent; `prepared` is None for an expiry."""
-
-    key: bytes
-    call: ActCall
-    since_ms: Millis
-    due_ms: Millis
-    lasts_s: int
-    prepared: Prepared | None
-    in_flight: bool = False
-    tries: int = 0
-    has_paged: bool = False
-
-
 @dataclass(slots=True)
 class Landing:
     """Calls to be sent and effects seen; deterministic, fed by the node."""
@@ -57,20 +62,26 @@ class Landing:
     settings: LandingSettings
     views: Mapping[Caip2, ChainView]
     pending: dict[bytes, Pending] = field(default_factory=dict)
-    landed: dict[tuple[bytes, Caip2, bytes, bytes], tuple[GatewayEvent, BlockRef]] = field(
-        default_factory=dict
-    )
-    """Gateway events by mandate digest, chain, gateway and act: a gateway speaks for its own acts only."""
-    _newest_protect: dict[tuple[Caip2, bytes, bytes], int] = field(default_factory=dict)
-    _newest_release: dict[tuple[Caip2, bytes, bytes], int] = field(default_factory=dict)
-    _newest_landed: dict[tuple[Caip2, bytes, bytes], int] = field(default_factory=dict)
+    needs: Needs = field(init=False)
+    _stated: dict[bytes, None] = field(default_factory=dict)
+    """Calls of which we have said that they do not land."""
+
+    def __post_init__(self) -> None:
+        staggers = {chain: stagger_ms(ms) // 1_000 for chain, ms in self.settings.block_time_ms.items()}
+        self.needs = Needs(self.views, len(self.settings.members), staggers)
 
     # ---- what is to be sent
 
-    def certified(self, prepared: Prepared, certificate: bytes, at_ms: Millis) -> None:
-        """Queue one call per act leaf of a decision that has its certificate."""
+    def certified(
+        self, prepared: Prepared, certificate: bytes, at_ms: Millis, *, opens_next: bool = False
+    ) -> list[Effect]:
+        """Queue one call per act leaf of a decision that has its certificate.
+
+        `opens_next`: where the acts are protected already, the gateway is to say so (SPEC 5.4.1).
+        """
+        self.needs.decided(prepared)
+        effects: list[Effect] = []
         for leaf in prepared.leaves:
-            self._remember(prepared, leaf)
             call = Execute(
                 chain=leaf.chain,
                 gateway=leaf.gateway,
@@ -80,13 +91,17 @@ class Landing:
                 proof=tuple(leaf_proof(prepared.leaves, leaf)),
                 certificate=certificate,
             )
-            self._queue(prepared.id, call, lasts_s=leaf.duration_s, prepared=prepared, at_ms=at_ms)
+            pending = self._make(prepared.id, call, leaf.duration_s, at_ms)
+            pending = replace(pending, prepared=prepared, opens_next=opens_next)
+            effects += [*self._supersede(pending), *self._queue(pending)]
+        return effects
 
-    def look_for_expired(self, compiled: CompiledPlan, chain: Caip2, at_ms: Millis) -> None:
+    def look_for_expired(self, compiled: CompiledPlan, chain: Caip2, at_ms: Millis) -> list[Effect]:
         """Queue the ending of acts of this plan on `chain` whose time is over."""
         view = self.views[chain]
+        effects: list[Effect] = []
         if view.tip is None:
-            return
+            return effects
         for name, encoded in compiled.acts.items():
             act = compiled.plan.acts[name]
             if act.text.chain != chain:
@@ -98,25 +113,17 @@ class Landing:
                 "tocsin/expiry/1", encoded.gateway + encoded.act_id + record.until.to_bytes(8, "big")
             )
             call = Expire(chain=chain, gateway=encoded.gateway, act_id=encoded.act_id)
-            self._queue(subject, call, lasts_s=act.lasts_s, prepared=None, at_ms=at_ms)
+            effects += self._queue(self._make(subject, call, act.lasts_s, at_ms))
+        return effects
 
     def due(self, at_ms: Millis) -> list[Effect]:
-        """Give the calls to send now, and drop those that nobody needs any more."""
-        effects = self._pages(at_ms)
-        for pending in [
-            item for item in self.pending.values() if item.due_ms <= at_ms and not item.in_flight
-        ]:
-            reason = self._needless(pending)
-            if reason and self._may_return(pending):
-                later = Millis(at_ms + LONGEST_WAIT_MS)
-                self.pending[pending.key] = replace(pending, due_ms=later)
-                continue
-            if reason:
-                del self.pending[pending.key]
-                effects.append(Notice("submission dropped", {"reason": reason, "chain": pending.call.chain}))
-                continue
-            self.pending[pending.key] = replace(pending, in_flight=True, tries=pending.tries + 1)
-            effects.append(Submit(pending.key, pending.call))
+        """Give the calls to send now, drop those that nobody will need, and wake people for what fails."""
+        effects: list[Effect] = []
+        for key in list(self.pending):
+            effects += self._alarms(key, at_ms)
+        for pending in [each for each in self.pending.values() if each.due_ms <= at_ms]:
+            if not pending.in_flight:
+                effects += self._look_at(pending, at_ms)
         return effects
 
     def next_due_ms(self) -> Millis | None:
@@ -124,55 +131,67 @@ class Landing:
         waiting = [pending.due_ms for pending in self.pending.values() if not pending.in_flight]
         return min(waiting, default=None)
 
-    def ended(self, key: bytes, submission: Submission, at_ms: Millis) -> None:
+    def is_idle(self, chain: Caip2) -> bool:
+        """Tell whether no call waits or is under way on a chain."""
+        return not any(pending.call.chain == chain for pending in self.pending.values())
+
+    def ended(self, key: bytes, submission: Submission, at_ms: Millis) -> list[Effect]:
         """Take a submission's end: a call that did not land is tried again after the stagger."""
         pending = self.pending.get(key)
         if pending is None:
-            return
-        wait = stagger_ms(self.settings.block_time_ms[pending.call.chain])
-        if submission.status is not SubmissionStatus.NEEDLESS:
-            # The gateway's event ends what landed, once we read it ourselves; what did not is tried until the
-            # mandate is over, ever more slowly.
-            wait = max(wait, min(wait << min(pending.tries, 8), LONGEST_WAIT_MS))
-        self.pending[key] = replace(pending, in_flight=False, due_ms=Millis(at_ms + wait))
+            return []
+        failures = pending.failures + (submission.status in _FAILED)
+        wait_ms = self._wait_ms(pending, submission)
+        self.pending[key] = replace(
+            pending, in_flight=False, due_ms=Millis(at_ms + wait_ms), failures=failures, last=submission
+        )
+        return self._alarms(key, at_ms)
 
     def rearm(self, at_ms: Millis) -> None:
-        """After a restart nothing is in flight any more."""
+        """After a restart nothing is in flight any more, and nobody has been told anything."""
         for key, pending in self.pending.items():
             due = max(pending.due_ms, at_ms) if not pending.in_flight else at_ms
-            self.pending[key] = replace(pending, in_flight=False, due_ms=Millis(due))
+            self.pending[key] = replace(
+                pending,
+                in_flight=False,
+                due_ms=Millis(due),
+                has_paged=False,
+                is_stated=key in self._stated,
+            )
 
     # ---- what took effect
 
-    def observed(self, event: GatewayEvent, block: BlockRef, prepared: Prepared | None) -> None:
-        """Take note of a gateway's event that carries a decision; `prepared` is that decision, if it is
-        known.
-        """
-        if event.mandate is None:
-            return
-        key = (event.mandate, block.chain, event.gateway, event.act_id)
-        # A second submission of the same mandate changes nothing: what the first one did is what it did.
-        if key not in self.landed or event.kind is not GatewayEventKind.NOOP:
-            self.landed[key] = (event, block)
-        if len(self.landed) > MAX_EFFECTS:
-            del self.landed[next(iter(self.landed))]
-        if prepared is not None and prepared.digest == event.mandate:
-            act = (block.chain, event.gateway, event.act_id)
-            self._newest_landed[act] = max(self._newest_landed.get(act, -1), prepared.mandate.not_before)
+    @property
+    def landed(self) -> Mapping[tuple[bytes, Caip2, bytes, bytes], tuple[GatewayEvent, BlockRef]]:
+        """Gateway events by mandate digest, chain, gateway and act."""
+        return self.needs.landed
 
-    def removed(self, blocks: Iterable[BlockRef]) -> None:
+    def removed(self, blocks: Iterable[BlockRef], at_ms: Millis) -> None:
         """Forget what happened in blocks that left the chain, and the calls whose decisions were anchored
-        there.
+        there; what had landed there is looked at again in its turn.
         """
         gone = {block.hash for block in blocks}
-        for call in [item for item in self.pending.values() if _anchor_hash(item) in gone]:
-            del self.pending[call.key]
-        for key in [key for key, (_, block) in self.landed.items() if block.hash in gone]:
-            del self.landed[key]
+        for key, pending in list(self.pending.items()):
+            _, block = self.needs.answer_to(pending) or (None, None)
+            if pending.prepared is not None and pending.prepared.decision.anchor.hash in gone:
+                del self.pending[key]
+            elif block is not None and block.hash in gone:
+                wait_ms = pending.place * self._stagger_ms(pending.call.chain)
+                self.pending[key] = replace(pending, due_ms=Millis(at_ms + wait_ms), rests="")
+        self.needs.removed(blocks)
+
+    def stated(self, message: Unlanded) -> None:
+        """Take note of our own statement that a call does not land."""
+        key = call_key(message.decision_id, act_of(message))
+        self._stated[key] = None
+        if len(self._stated) > MAX_STATED:
+            del self._stated[next(iter(self._stated))]
+        if key in self.pending:
+            self.pending[key] = replace(self.pending[key], is_stated=True)
 
     def effect_of(self, prepared: Prepared, leaf: ActLeaf) -> tuple[GatewayEvent, BlockRef] | None:
         """Give what the leaf's own gateway said of this very mandate, NOOP included."""
-        return self.landed.get((prepared.digest, leaf.chain, leaf.gateway, leaf.act_id))
+        return self.needs.effect_of(prepared, leaf)
 
     def has_any_effect(self, prepared: Prepared) -> bool:
         """Tell whether some act of a decision was seen at its gateway."""
@@ -180,93 +199,150 @@ class Landing:
 
     def is_spent(self, prepared: Prepared) -> bool:
         """Tell whether the mandate can change nothing any more (SPEC 7.3)."""
-        return all(
-            self._is_settled(prepared, leaf) or self._adds_nothing(prepared, leaf) for leaf in prepared.leaves
-        )
+        return self.needs.is_spent(prepared)
 
-    # ---- inside
+    # ---- the queue
 
-    def _queue(
-        self, subject: bytes, call: ActCall, *, lasts_s: int, prepared: Prepared | None, at_ms: Millis
-    ) -> None:
-        key = tagged("tocsin/submission/1", subject + call.chain.encode() + call.gateway + call.act_id)
-        if key in self.pending or len(self.pending) >= MAX_PENDING:
-            return
+    def _make(self, subject: bytes, call: ActCall, lasts_s: int, at_ms: Millis) -> Pending:
         place = rank(subject, call.chain, self.settings.members, self.settings.me)
-        wait = place * stagger_ms(self.settings.block_time_ms[call.chain])
-        self.pending[key] = Pending(key, call, at_ms, Millis(at_ms + wait), lasts_s, prepared)
+        due_ms = Millis(at_ms + place * self._stagger_ms(call.chain))
+        return Pending(call_key(subject, act_of(call)), call, at_ms, due_ms, lasts_s, place, None)
 
-    def _pages(self, at_ms: Millis) -> list[Effect]:
-        """Wake somebody, once each, for protections that were certified long ago and have no effect."""
+    def _queue(self, pending: Pending) -> list[Effect]:
+        if pending.key in self.pending:
+            return []
+        if len(self.pending) >= MAX_PENDING:
+            for other in [each for each in self.pending.values() if self.needs.over(each)]:
+                del self.pending[other.key]
+        if len(self.pending) >= MAX_PENDING:
+            return [Page(PageKind.NO_EFFECT, f"{_name(pending)}: not queued, {MAX_PENDING} calls wait")]
+        self.pending[pending.key] = replace(pending, is_stated=pending.key in self._stated)
+        return []
+
+    def _supersede(self, newer: Pending) -> list[Effect]:
+        """Drop resting protections of the same act and tier: the newest alone is kept (SPEC 6.6)."""
+        assert newer.prepared is not None, "only decisions are newer than others"
+        decision = newer.prepared.decision
         effects: list[Effect] = []
-        for pending in list(self.pending.values()):
-            mandate = pending.prepared.mandate if pending.prepared is not None else None
-            is_late = at_ms - pending.since_ms > NO_EFFECT_MS and not pending.has_paged
-            if mandate is None or mandate.op is not Op.PROTECT or not is_late or self._needless(pending):
+        for older in list(self.pending.values()) if decision.op is Op.PROTECT else ():
+            if older.prepared is None or older.act != newer.act or not older.rests or older.in_flight:
                 continue
-            self.pending[pending.key] = replace(pending, has_paged=True)
-            text = f"decision {mandate.decision_id.hex()[:16]}: no effect on {pending.call.chain}"
-            effects.append(Page(PageKind.NO_EFFECT, f"{text} after {pending.tries} tries"))
+            mandate = older.prepared.mandate
+            is_same = mandate.op is Op.PROTECT and mandate.tier is decision.tier
+            if is_same and mandate.not_before < newer.prepared.mandate.not_before:
+                del self.pending[older.key]
+                effects.append(_dropped(older, f"{older.rests}, and a newer decision"))
         return effects
 
-    def _needless(self, pending: Pending) -> str:
-        """Give why a call need not be sent (any more), or an empty string."""
-        view, call = self.views[pending.call.chain], pending.call
-        record = view.record(call.gateway, call.act_id, view.tip) if view.tip is not None else None
-        if pending.prepared is None:
-            over = record is not None and view.tip is not None and record.until < view.tip.timestamp
-            return "" if over else "already ended"
-        mandate = pending.prepared.mandate
-        if self._settled_in(pending) is not None:
-            return "seen in effect"
-        if view.head is not None and view.head.timestamp > mandate.not_after:
-            return "out of time"
-        act = (call.chain, call.gateway, call.act_id)
-        if mandate.op is Op.RELEASE and record is None:
-            return "nothing to release"
-        if mandate.op is Op.RELEASE:
-            return "protected since" if self._newest_protect.get(act, -1) >= mandate.not_before else ""
-        if record is None or view.tip is None:
-            return "nothing to extend" if mandate.op is Op.EXTEND else ""
-        # Skip what would add little, but never the first protect after a release was decided.
-        after_release = (
-            self._newest_landed.get(act, -1) < self._newest_release.get(act, -1) <= mandate.not_before
+    def _look_at(self, pending: Pending, at_ms: Millis) -> list[Effect]:
+        over = self.needs.over(pending)
+        if over:
+            del self.pending[pending.key]
+            return [*self._given_up(pending, over), _dropped(pending, over)]
+        rests = self.needs.rests(pending)
+        if rests:
+            later = Millis(at_ms + self._rest_ms(pending))
+            self.pending[pending.key] = replace(pending, since_ms=at_ms, due_ms=later, rests=rests)
+            return [] if rests == pending.rests else [Notice("submission rests", _facts(pending, rests))]
+        if self._is_under_way(pending.act, at_ms):
+            later = Millis(at_ms + self._stagger_ms(pending.call.chain))
+            self.pending[pending.key] = replace(pending, due_ms=later, rests="")
+            return []
+        self.pending[pending.key] = replace(
+            pending, in_flight=True, sent_ms=at_ms, tries=pending.tries + 1, rests=""
         )
-        long_enough = (record.until - view.tip.timestamp) * 2 > pending.lasts_s
-        return "in force long enough" if long_enough and not after_release else ""
-
-    def _is_settled(self, prepared: Prepared, leaf: ActLeaf) -> bool:
-        """Tell whether the mandate was carried out; a NOOP leaves it as usable as before (design 10)."""
-        effect = self.effect_of(prepared, leaf)
-        return effect is not None and effect[0].kind is not GatewayEventKind.NOOP
-
-    def _settled_in(self, pending: Pending) -> BlockRef | None:
-        """Give the block in which the gateway carried out this call, if it was seen."""
         call = pending.call
-        if pending.prepared is None:
-            return None
-        key = (pending.prepared.digest, call.chain, call.gateway, call.act_id)
-        event, block = self.landed.get(key, (None, None))
-        return None if event is None or event.kind is GatewayEventKind.NOOP else block
+        if isinstance(call, Execute) and pending.opens_next and pending.is_needless:
+            call = replace(call, says_noop=self.needs.answer_to(pending) is None)
+        return [Submit(pending.key, call)]
 
-    def _may_return(self, pending: Pending) -> bool:
-        """Tell whether a re-org may still undo what was seen: then the call is kept."""
-        block = self._settled_in(pending)
-        return block is not None and not self.views[block.chain].is_final(block)
+    def _is_under_way(self, act: ActAt, at_ms: Millis) -> bool:
+        """Tell whether a call of an act is under way, and not for so long that nobody waits for it."""
+        return any(
+            each.in_flight and at_ms - each.sent_ms < PATIENCE_MS
+            for each in self.pending.values()
+            if each.act == act
+        )
 
-    def _adds_nothing(self, prepared: Prepared, leaf: ActLeaf) -> bool:
-        if prepared.decision.op is Op.RELEASE:
-            return False
-        view = self.views[leaf.chain]
-        record = view.record(leaf.gateway, leaf.act_id, view.tip) if view.tip is not None else None
-        return record is not None and record.until >= prepared.mandate.not_before + leaf.duration_s
+    def _wait_ms(self, pending: Pending, submission: Submission) -> int:
+        """Give how long to wait after a submission.
 
-    def _remember(self, prepared: Prepared, leaf: ActLeaf) -> None:
-        table = self._newest_release if prepared.decision.op is Op.RELEASE else self._newest_protect
-        if prepared.decision.op is not Op.EXTEND:
-            act = (leaf.chain, leaf.gateway, leaf.act_id)
-            table[act] = max(table.get(act, -1), prepared.mandate.not_before)
+        The gateway's event ends what landed, once we read it ourselves; what did not is tried until the
+        mandate is over, ever more slowly.
+        """
+        wait = self._stagger_ms(pending.call.chain)
+        if submission.status is SubmissionStatus.NEEDLESS:
+            return wait
+        if is_hopeless(submission):
+            return max(wait, LONGEST_WAIT_MS)
+        return max(wait, min(wait << min(pending.tries, 8), LONGEST_WAIT_MS))
+
+    def _rest_ms(self, pending: Pending) -> int:
+        rest_s = self.needs.next_look_s(pending)
+        least = self._stagger_ms(pending.call.chain)
+        return LONGEST_WAIT_MS if rest_s is None else max(least, min(rest_s * 1_000, LONGEST_WAIT_MS))
+
+    def _stagger_ms(self, chain: Caip2) -> int:
+        return stagger_ms(self.settings.block_time_ms[chain])
+
+    # ---- never in silence
+
+    def _alarms(self, key: bytes, at_ms: Millis) -> list[Effect]:
+        """Wake somebody, once each, for a call without effect: at once where time heals nothing."""
+        pending = self.pending[key]
+        is_late = at_ms - pending.since_ms > PATIENCE_MS and bool(pending.tries or pending.failures)
+        is_hopeless_now = is_hopeless(pending.last) and not pending.in_flight
+        wants_page = (is_late or is_hopeless_now) and not pending.has_paged
+        wants_word = is_late and not pending.is_stated
+        if not (wants_page or wants_word) or self._is_answered(pending):
+            return []
+        self.pending[key] = replace(
+            pending, has_paged=pending.has_paged or wants_page, is_stated=pending.is_stated or wants_word
+        )
+        return _told(pending, pages=wants_page, states=wants_word)
+
+    def _given_up(self, pending: Pending, over: str) -> list[Effect]:
+        """Tell of a call whose time has passed without effect, where nobody was told before."""
+        prepared, head = pending.prepared, self.views[pending.call.chain].head
+        has_failed = pending.failures > 0 or pending.in_flight
+        if prepared is None or head is None or pending.rests or not has_failed or self._is_answered(pending):
+            return []
+        if over != "out of time" or head.timestamp > prepared.mandate.not_after + STALE_S:
+            return []
+        return _told(pending, pages=not pending.has_paged, states=not pending.is_stated)
+
+    def _is_answered(self, pending: Pending) -> bool:
+        """Tell whether there is nothing to be alarmed of: the act stands, or its gateway said why not."""
+        if pending.is_needless or self.needs.answer_to(pending) is not None:
+            return True
+        return bool(self.needs.rests(pending)) or self.needs.over(pending) in (
+            "seen in effect",
+            "already ended",
+        )
 
 
-def _anchor_hash(pending: Pending) -> bytes | None:
-    return None if pending.prepared is None else pending.prepared.decision.anchor.hash
+def _told(pending: Pending, *, pages: bool, states: bool) -> list[Effect]:
+    effects: list[Effect] = []
+    if pages:
+        tries = max(pending.tries, pending.failures)
+        text = f"{_name(pending)}: no effect after {tries} tries, {reason_of(pending)}"
+        effects.append(Page(PageKind.NO_EFFECT, text))
+    statement = unlanded_of(pending) if states else None
+    if statement is not None:
+        effects.append(SignStatement(statement))
+    return effects
+
+
+def _dropped(pending: Pending, reason: str) -> Notice:
+    return Notice("submission dropped", _facts(pending, reason))
+
+
+def _facts(pending: Pending, reason: str) -> dict[str, str | int]:
+    return {"reason": reason, "chain": pending.call.chain, "call": _name(pending)}
+
+
+def _name(pending: Pending) -> str:
+    act = f"act {pending.call.act_id.hex()[:16]} on {pending.call.chain}"
+    if pending.prepared is None:
+        return f"expiry of {act}"
+    return f"{pending.prepared.decision.op.name.lower()} {pending.prepared.id.hex()[:16]}, {act}"

@@ -1,18 +1,15 @@
-"""What members say to each other: the bodies of envelopes as values (SPEC 3).
-
-Reading a body checks every field once; whoever holds one of these types need not look again.
-"""
+"""What members say to each other, as values (SPEC 3); `bodies` reads and writes them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
 from proofs.canonical import Value
-from proofs.decision import BlockRef, Decision, block_value, decision_value, parse_block, parse_decision
-from proofs.fields import FieldError, Fields, fields_of
+from proofs.decision import BlockRef, Decision
+from relay.core.ports import SubmissionStatus
 from relay.core.types import (
     ActId,
     Caip2,
@@ -26,11 +23,7 @@ from relay.core.types import (
 )
 
 MAX_TIME: Final = 1 << 40
-MAX_NUMBER: Final = 1 << 53
-MAX_CHAINS: Final = 64
-MAX_NEWEST: Final = 64
-_TEXT: Final = 128
-_NOTE: Final = 4_096
+MAX_REASON_BYTES: Final = 160
 
 
 class Verdict(StrEnum):
@@ -96,6 +89,22 @@ class Void:
 
 
 @dataclass(frozen=True, slots=True)
+class Unlanded:
+    """The author's own submissions of a certified call had no effect within the landing patience (SPEC 6.6).
+
+    `reason` begins with one of `UNLANDED_REASONS`; `tries` counts the submissions.
+    """
+
+    decision_id: DecisionId
+    mandate_digest: MandateDigest
+    chain: Caip2
+    gateway: Gateway
+    act_id: ActId
+    reason: str
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     boot: int
     seq: int
@@ -125,7 +134,7 @@ class Recalled:
     newest: tuple[EnvelopeDigest, ...]
 
 
-Message = Attestation | Outcome | Equivocation | Signal | Void | Heartbeat | Recall | Recalled
+Message = Attestation | Outcome | Equivocation | Signal | Void | Unlanded | Heartbeat | Recall | Recalled
 
 KIND: Final[Mapping[type[Message], str]] = {
     Attestation: "attestation",
@@ -133,246 +142,23 @@ KIND: Final[Mapping[type[Message], str]] = {
     Equivocation: "equivocation",
     Signal: "signal",
     Void: "void",
+    Unlanded: "unlanded",
     Heartbeat: "heartbeat",
     Recall: "recall",
     Recalled: "recalled",
 }
-LOGGED: Final = (Attestation, Outcome, Equivocation, Signal, Void)
+LOGGED: Final = (Attestation, Outcome, Equivocation, Signal, Void, Unlanded)
 """What enters the audit log (SPEC 3)."""
 EFFECTS: Final = frozenset(
     {"started", "extended", "noop", "release", "expire", "adopt", "dismiss", "close", "forced"}
 )
+NOT_SUBMITTED: Final = "not submitted"
+UNDER_WAY: Final = "under way"
+UNLANDED_REASONS: Final = frozenset(
+    {*(status.value for status in SubmissionStatus), NOT_SUBMITTED, UNDER_WAY}
+)
+"""What the reason of an `unlanded` begins with."""
 
-
-# ---- writing
-
-
-def body_of(message: Message) -> dict[str, Value]:  # noqa: C901  one case per kind, closed
-    """Give the body of `message` (SPEC 3)."""
-    match message:
-        case Attestation():
-            return {
-                "decision": decision_value(message.decision),
-                "digest": message.digest,
-                "signature": message.signature,
-                "trace": message.trace,
-                "verdict": message.verdict.value,
-            }
-        case Outcome():
-            return _outcome_value(message)
-        case Equivocation():
-            return {"first": message.first, "second": message.second}
-        case Signal():
-            return {
-                "note": message.note,
-                "plan_hash": message.plan_hash,
-                "reporter": message.reporter,
-                "subject": message.subject,
-            }
-        case Void():
-            return {
-                "anchor": block_value(message.anchor),
-                "decision_id": message.decision_id,
-                "landed": message.landed,
-            }
-        case Heartbeat():
-            return {
-                "boot": message.boot,
-                "heads": {chain: block_value(block) for chain, block in message.heads.items()},
-                "instance": message.instance,
-                "log_size": message.log_size,
-                "seq": message.seq,
-            }
-        case Recall():
-            return {"boot": message.boot, "instance": message.instance, "nonce": message.nonce}
-        case Recalled():
-            return {
-                "about": message.about,
-                "boot": message.boot,
-                "newest": message.newest,
-                "newest_at_ms": message.newest_at_ms,
-                "nonce": message.nonce,
-                "statements": message.statements,
-            }
-
-
-def _outcome_value(outcome: Outcome) -> dict[str, Value]:
-    return {
-        "act_id": outcome.act_id,
-        "block": block_value(outcome.block),
-        "chain": outcome.chain,
-        "decision_id": outcome.decision_id,
-        "effect": outcome.effect,
-        "gas_used": outcome.gas_used,
-        "gateway": outcome.gateway,
-        "mandate_digest": outcome.mandate_digest,
-        "tx": outcome.tx,
-        "until": outcome.until,
-    }
-
-
-# ---- reading
-
-
-def read_body(kind: str, body: Value) -> Message:
-    """Read the body of an envelope of `kind` (SPEC 3).
-
-    Raises:
-        FieldError: the kind is unknown, or a field is missing, unknown, of another type or out of bounds.
-    """
-    reader = _READERS.get(kind)
-    if reader is None:
-        raise FieldError("kind", f"one of {', '.join(sorted(_READERS))}", repr(kind))
-    return reader(body)
-
-
-def _attestation(body: Value) -> Attestation:
-    fields = fields_of(body, "attestation", ("decision", "digest", "signature", "trace", "verdict"))
-    verdict = _verdict(fields)
-    attests = verdict is Verdict.ATTEST
-    if attests == fields.is_nil("digest") or attests == fields.is_nil("signature"):
-        raise FieldError(fields.path("digest"), "digest and signature exactly when attesting", verdict)
-    trace = fields.raw("trace")
-    fields_of(trace, fields.path("trace"), TRACE_KEYS)
-    return Attestation(
-        decision=parse_decision(fields.raw("decision"), fields.path("decision")),
-        verdict=verdict,
-        trace=fields.mapping("trace", max_items=len(TRACE_KEYS)),
-        digest=MandateDigest(fields.binary("digest", length=32)) if attests else None,
-        signature=fields.binary("signature", length=65) if attests else None,
-    )
-
-
-TRACE_KEYS: Final = ("agreement", "faulted", "pins", "result", "rule", "values")
-
-
-def _verdict(fields: Fields) -> Verdict:
-    text = fields.text("verdict", max_bytes=8)
-    try:
-        return Verdict(text)
-    except ValueError as error:
-        raise FieldError(fields.path("verdict"), "attest, abstain or dissent", repr(text)) from error
-
-
-def _outcome(body: Value) -> Outcome:
-    keys = (
-        "act_id",
-        "block",
-        "chain",
-        "decision_id",
-        "effect",
-        "gas_used",
-        "gateway",
-        "mandate_digest",
-        "tx",
-        "until",
-    )
-    fields = fields_of(body, "outcome", keys)
-    effect = fields.text("effect", max_bytes=16)
-    if effect not in EFFECTS:
-        raise FieldError(fields.path("effect"), f"one of {', '.join(sorted(EFFECTS))}", repr(effect))
-    return Outcome(
-        decision_id=DecisionId(fields.binary("decision_id", length=32)),
-        mandate_digest=MandateDigest(fields.binary("mandate_digest", length=32)),
-        chain=Caip2(fields.text("chain", max_bytes=_TEXT)),
-        gateway=Gateway(fields.binary("gateway", length=32)),
-        act_id=ActId(fields.binary("act_id", length=32)),
-        block=parse_block(fields.raw("block"), fields.path("block")),
-        tx=fields.binary("tx", length=32),
-        effect=effect,
-        until=fields.integer("until", maximum=MAX_TIME),
-        gas_used=fields.integer("gas_used", maximum=MAX_NUMBER),
-    )
-
-
-def _equivocation(body: Value) -> Equivocation:
-    fields = fields_of(body, "equivocation", ("first", "second"))
-    half = (1 << 15) - 512
-    return Equivocation(
-        first=fields.binary("first", max_bytes=half), second=fields.binary("second", max_bytes=half)
-    )
-
-
-def _signal(body: Value) -> Signal:
-    fields = fields_of(body, "signal", ("note", "plan_hash", "reporter", "subject"))
-    return Signal(
-        plan_hash=PlanHash(fields.binary("plan_hash", length=32)),
-        subject=fields.text("subject", max_bytes=_TEXT),
-        reporter=fields.text("reporter", max_bytes=_TEXT),
-        note=_note(fields),
-    )
-
-
-def _note(fields: Fields) -> str:
-    """Give what a person has typed: may be empty, and have lines."""
-    note = fields.raw("note")
-    if not isinstance(note, str):
-        raise FieldError(fields.path("note"), "text", type(note).__name__)
-    if len(note.encode()) > _NOTE:
-        raise FieldError(fields.path("note"), f"text of at most {_NOTE} bytes", f"{len(note.encode())}")
-    if not note.replace("\n", "").isprintable() and note.strip("\n"):
-        raise FieldError(fields.path("note"), "printable text and line ends", repr(note[:32]))
-    return note
-
-
-def _void(body: Value) -> Void:
-    fields = fields_of(body, "void", ("anchor", "decision_id", "landed"))
-    return Void(
-        decision_id=DecisionId(fields.binary("decision_id", length=32)),
-        anchor=parse_block(fields.raw("anchor"), fields.path("anchor")),
-        landed=fields.boolean("landed"),
-    )
-
-
-def _heartbeat(body: Value) -> Heartbeat:
-    fields = fields_of(body, "heartbeat", ("boot", "heads", "instance", "log_size", "seq"))
-    heads = fields.mapping("heads", max_items=MAX_CHAINS)
-    return Heartbeat(
-        boot=fields.integer("boot", maximum=MAX_NUMBER),
-        seq=fields.integer("seq", maximum=MAX_NUMBER),
-        instance=fields.binary("instance", length=16),
-        log_size=fields.integer("log_size", maximum=MAX_NUMBER),
-        heads={
-            Caip2(chain): parse_block(block, f"heartbeat.heads.{chain}") for chain, block in heads.items()
-        },
-    )
-
-
-def _recall(body: Value) -> Recall:
-    fields = fields_of(body, "recall", ("boot", "instance", "nonce"))
-    return Recall(
-        boot=fields.integer("boot", maximum=MAX_NUMBER),
-        instance=fields.binary("instance", length=16),
-        nonce=fields.binary("nonce", length=16),
-    )
-
-
-def _recalled(body: Value) -> Recalled:
-    fields = fields_of(body, "recalled", ("about", "boot", "newest", "newest_at_ms", "nonce", "statements"))
-    newest = fields.array("newest", max_items=MAX_NEWEST)
-    digests = [item for item in newest if isinstance(item, bytes) and len(item) == 32]
-    if len(digests) != len(newest):
-        raise FieldError(fields.path("newest"), "digests of 32 bytes", "other items")
-    return Recalled(
-        about=Identity(fields.binary("about", length=32)),
-        nonce=fields.binary("nonce", length=16),
-        boot=fields.integer("boot", maximum=MAX_NUMBER),
-        statements=fields.integer("statements", maximum=MAX_NUMBER),
-        newest_at_ms=Millis(fields.integer("newest_at_ms", maximum=MAX_NUMBER)),
-        newest=tuple(EnvelopeDigest(item) for item in digests),
-    )
-
-
-_READERS: Final[Mapping[str, Callable[[Value], Message]]] = {
-    "attestation": _attestation,
-    "outcome": _outcome,
-    "equivocation": _equivocation,
-    "signal": _signal,
-    "void": _void,
-    "heartbeat": _heartbeat,
-    "recall": _recall,
-    "recalled": _recalled,
-}
 
 __all__ = [
     "Attestation",
@@ -384,8 +170,7 @@ __all__ = [
     "Recall",
     "Recalled",
     "Signal",
+    "Unlanded",
     "Verdict",
     "Void",
-    "body_of",
-    "read_body",
 ]

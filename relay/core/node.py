@@ -17,8 +17,10 @@ from typing import Final, assert_never
 from proofs.committee import CommitteeDocument
 from proofs.decision import BlockRef
 from proofs.envelope import Envelope
+from relay.core.anchoring import Anchoring
 from relay.core.book import Book
 from relay.core.compiled import CompiledPlan, merge_queries
+from relay.core.complaints import Complaints
 from relay.core.effects import (
     Changed,
     Effect,
@@ -33,6 +35,7 @@ from relay.core.effects import (
 )
 from relay.core.errors import WireError
 from relay.core.events import (
+    AnchorEnded,
     BlockObserved,
     BlockUnread,
     ChainFinalized,
@@ -48,10 +51,11 @@ from relay.core.events import (
     Started,
     SubmissionEnded,
     Ticked,
+    is_journalled,
 )
+from relay.core.incidents import closed_incidents
 from relay.core.landing import Landing, LandingSettings
 from relay.core.messages import (
-    MAX_TIME,
     Attestation,
     Equivocation,
     Heartbeat,
@@ -60,16 +64,19 @@ from relay.core.messages import (
     Recall,
     Recalled,
     Signal,
+    Unlanded,
     Verdict,
     Void,
 )
-from relay.core.observations import EndedHow, GatewayEvent, GatewayEventKind
+from relay.core.observations import GatewayEvent
+from relay.core.outcomes import Outcomes
 from relay.core.ports import Submission
 from relay.core.presence import Beat, Presence
 from relay.core.quota import Quota
 from relay.core.recall import RecallState
+from relay.core.releasing import release
 from relay.core.room import Room
-from relay.core.types import Caip2, DecisionId, Digest, Identity, Millis, PlanHash
+from relay.core.types import Caip2, DecisionId, Identity, Millis, PlanHash
 from relay.core.view import ChainView
 from relay.core.wire import open_equivocation
 
@@ -84,27 +91,12 @@ class NodeSettings:
     committee: CommitteeDocument
     plans: tuple[CompiledPlan, ...]
     block_time_ms: Mapping[Caip2, int]
+    anchors: bool = True
+    """Whether this member puts checkpoints of its log on chains (SPEC 7.4)."""
 
 
 _KEPT: Final = (Outcome, Equivocation, Signal, Void)
-"""What we say beside attestations and that must not be lost."""
-
-
-MAX_KNOWN_OUTCOMES: Final = 65_536
-
-
-def is_journalled(event: Event) -> bool:
-    """Tell whether an event goes to disk: all but what concerns only the running process (SPEC 7.1)."""
-    match event:
-        case BlockUnread() | EndpointDisagreed() | PeersSeen() | Ticked():
-            return False
-        case (
-            Received(message=Heartbeat() | Recall() | Recalled())
-            | Signed(message=Heartbeat() | Recall() | Recalled())
-        ):
-            return False
-        case _:
-            return True
+"""What we say beside attestations and that must not be lost; an `unlanded` is said again by its call."""
 
 
 class Node:
@@ -126,7 +118,9 @@ class Node:
         self.edges: dict[tuple[PlanHash, str], int] = {}
         """Edges seen per rule, also those that were over when they were seen."""
         self.log_size = 0
-        self._outcomes: dict[tuple[bytes, int, bytes], None] = {}
+        self.complaints = Complaints()
+        self._outcomes = Outcomes(self.views)
+        self._anchoring = Anchoring(settings.me, settings.committee)
         self._quota = Quota()
         self._unsaid: dict[Outcome | Equivocation | Signal | Void, None] = {}
         """Statements that our signer was asked for and that are not signed: a restart asks again."""
@@ -183,8 +177,13 @@ class Node:
                 self._at(at_ms)
                 return [*self._signed(envelope, message), *self._settle()]
             case SubmissionEnded(key, submission):
-                self.landing.ended(key, submission, self.now_ms)
-                return [Notice("submission ended", _facts_of(submission))]
+                alarms = self.landing.ended(key, submission, self.now_ms)
+                return [Notice("submission ended", _facts_of(submission)), *alarms]
+            case AnchorEnded():
+                self._anchoring.ended(event)
+                return (
+                    [] if event.submission is None else [Notice("anchor ended", _facts_of(event.submission))]
+                )
             case SignalTold():
                 self._at(event.at_ms)
                 return [_told(event)]
@@ -212,13 +211,24 @@ class Node:
     def _started(self, event: Started) -> list[Effect]:
         self._at(event.at_ms)
         self.landing.rearm(event.at_ms)
+        self._anchoring.started()
         return [*self.presence.started(event), *(SignStatement(message) for message in self._unsaid)]
 
     def _ticked(self) -> list[Effect]:
         was_released = self.is_released
         heads = {chain: view.tip for chain, view in self.views.items() if view.tip is not None}
         said = self.presence.tick(self.now_ms, heads, self.log_size)
-        return [*said, *self._unlock(was_released), *self.landing.due(self.now_ms)]
+        calls = self.landing.due(self.now_ms)
+        # Incidents close slowly: it is enough to look with every heartbeat, and after the calls.
+        anchors = self._anchors() if said else []
+        return [*said, *self._unlock(was_released), *calls, *anchors]
+
+    def _anchors(self) -> list[Effect]:
+        """Put our log on a chain for what has closed, where no call needs that chain (SPEC 7.4)."""
+        if not self.settings.anchors or not self.is_released:
+            return []
+        closed = closed_incidents(self.book, self.landing)
+        return self._anchoring.due(closed, self.landing.is_idle, self.now_ms)
 
     def _unlock(self, was_released: bool) -> list[Effect]:  # noqa: FBT001  compared with the state after
         """Let the signer sign once we are released, and ask it for what it has not signed before."""
@@ -236,7 +246,7 @@ class Node:
             effects += self._landed(gateway_event, block)
         effects += self._progress()
         for room in self.rooms.values():
-            self.landing.look_for_expired(room.compiled, block.chain, self.now_ms)
+            effects += self.landing.look_for_expired(room.compiled, block.chain, self.now_ms)
         return effects
 
     def _landed(self, event: GatewayEvent, block: BlockRef) -> list[Effect]:
@@ -244,46 +254,16 @@ class Node:
             # The end of a record names the mandate only.
             event = replace(event, decision_id=self.book.id_of_mandate(event.mandate))
         entry = self.book.entry_of(event.decision_id) if event.decision_id is not None else None
-        self.landing.observed(event, block, entry.tally.prepared if entry is not None else None)
-        outcome = self._outcome(event, block)
-        known = (event.tx, event.log_index, block.hash)
-        if outcome is None or known in self._outcomes:
-            return []
-        self._outcomes[known] = None
-        if len(self._outcomes) > MAX_KNOWN_OUTCOMES:
-            del self._outcomes[next(iter(self._outcomes))]
-        return [SignStatement(outcome), Changed(outcome.decision_id)]
-
-    def _outcome(self, event: GatewayEvent, block: BlockRef) -> Outcome | None:
-        """Give what we say of a gateway's event, if it can be traced to a decision."""
-        decision_id, mandate = event.decision_id, event.mandate
-        if decision_id is None:
-            record = self.views[block.chain].last_record(event.gateway, event.act_id, block)
-            if record is None:
-                return None
-            decision_id, mandate = record.decision_id, record.mandate
-        if decision_id is None or mandate is None or max(event.until, event.ended_at) > MAX_TIME:
-            return None
-        ended = event.kind is GatewayEventKind.ENDED and event.how is not None
-        return Outcome(
-            decision_id=decision_id,
-            mandate_digest=mandate,
-            chain=block.chain,
-            gateway=event.gateway,
-            act_id=event.act_id,
-            block=block,
-            tx=event.tx,
-            effect=(event.how or EndedHow.CLOSE).value if ended else event.kind.value,
-            until=event.ended_at if ended else event.until,
-            gas_used=event.gas_used,
-        )
+        self.landing.needs.observed(event, block, entry.tally.prepared if entry is not None else None)
+        outcome = self._outcomes.of(event, block)
+        return [] if outcome is None else [SignStatement(outcome), Changed(outcome.decision_id)]
 
     def _reorged(self, chain: Caip2, ancestor: BlockRef) -> list[Effect]:
         removed = self.views[chain].rollback(ancestor)
         for room in self.rooms.values():
             room.rollback(ancestor)
         effects = self.book.removed(removed, self.landing.has_any_effect)
-        self.landing.removed(removed)
+        self.landing.removed(removed, self.now_ms)
         effects.append(Notice("chain reorganised", {"chain": chain, "blocks": len(removed)}))
         return [*effects, *self._progress()]
 
@@ -303,8 +283,9 @@ class Node:
         effects += self.book.propose_due()
         now_s = self._chain_times()
         effects += self.book.abstain_overdue(now_s)
-        effects += self._release(now_s)
+        effects += release(self.book.entries.values(), now_s, self.landing.is_spent)
         self.book.forget(now_s)
+        self.complaints.keep(self.book.stated)
         return effects
 
     # ---- mail
@@ -348,6 +329,8 @@ class Node:
                 if not self._wants(envelope, message.decision_id):
                     return [Notice("statement dropped", {"reason": "not wanted", "kind": envelope.kind})]
                 return [*_logged(envelope), Changed(message.decision_id)]
+            case Unlanded():
+                return self._complained(envelope, message)
             case Signal():
                 if not self._quota.takes_signal(envelope.author, self.now_ms):
                     return [Notice("statement dropped", {"reason": "too many", "kind": envelope.kind})]
@@ -363,6 +346,13 @@ class Node:
             return False
         return self._quota.takes_word(envelope.author, decision_id)
 
+    def _complained(self, envelope: Envelope, message: Unlanded) -> list[Effect]:
+        if envelope.author == self.settings.me:
+            self.landing.stated(message)
+        if not self.complaints.take(envelope.author, message, self.book.stated(message.decision_id)):
+            return [Notice("statement dropped", {"reason": "not wanted", "kind": envelope.kind})]
+        return [*_logged(envelope), Changed(message.decision_id)]
+
     def _accused(self, envelope: Envelope, evidence: Equivocation) -> list[Effect]:
         try:
             first, _, author = open_equivocation(evidence, self.settings.committee)
@@ -376,7 +366,8 @@ class Node:
         effects: list[Effect] = []
         certified, self.book.certified = self.book.certified, []
         for prepared, certificate in certified:
-            self.landing.certified(prepared, certificate, self.now_ms)
+            opens_next = self.rooms[prepared.decision.plan_hash].opens_next_early(prepared.decision)
+            effects += self.landing.certified(prepared, certificate, self.now_ms, opens_next=opens_next)
             self.book.links.follow(prepared)
             what: Facts = {"subject": prepared.decision.subject, "tier": prepared.decision.tier.name.lower()}
             effects += [Notice("certificate complete", what), Changed(prepared.id)]
@@ -384,21 +375,6 @@ class Node:
             effects += self.book.propose_links()
             effects += self.landing.due(self.now_ms)
         return effects
-
-    # ---- the audit log's release
-
-    def _release(self, now_s: Mapping[str, int]) -> list[Effect]:
-        digests: list[Digest] = []
-        for entry in self.book.entries.values():
-            if not entry.logged:
-                continue
-            prepared = entry.tally.prepared
-            over = now_s.get(prepared.decision.anchor.chain, 0) > prepared.mandate.not_after
-            # SECURITY: gateways know no anchors: a void decision's mandate stays usable until it is over.
-            if over or self.landing.is_spent(prepared):
-                digests += sorted(entry.logged)
-                entry.logged.clear()
-        return [Releasable(tuple(digests))] if digests else []
 
     def _chain_times(self) -> dict[str, int]:
         return {chain: view.head.timestamp for chain, view in self.views.items() if view.head is not None}
@@ -418,9 +394,3 @@ def _facts_of(submission: Submission) -> Facts:
 def _told(event: SignalTold) -> Effect:
     signal = Signal(PlanHash(event.plan_hash), event.subject, event.reporter, event.note)
     return SignStatement(signal)
-
-
-def replay(node: Node, events: Sequence[Event]) -> None:
-    """Bring a new node to where its journal ends; nothing is done again (SPEC 6.7 INV-E)."""
-    for event in events:
-        node.advance(event)

@@ -11,11 +11,12 @@ from typing import Final
 
 from proofs.canonical import Value
 from proofs.decision import BlockRef, Decision
-from proofs.mandate import Op
+from proofs.mandate import Op, Tier
 from relay.core.compiled import CompiledPlan
 from relay.core.decisions import Prepared, link_of
 from relay.core.errors import WireError
 from relay.core.evaluate import RELEASE, Outcome, PeerFacts, PlanEvaluator, RuleOutcome, trace_of
+from relay.core.ladder import opens_next_early
 from relay.core.plan import Listen, Mode
 from relay.core.schedule import Assessment, Edge, Schedule
 from relay.core.types import Caip2, PlanHash
@@ -64,6 +65,13 @@ class Room:
     def is_armed(self) -> bool:
         """Tell whether this plan's decisions are signed."""
         return self.compiled.plan.mode is Mode.ARMED
+
+    def opens_next_early(self, decision: Decision) -> bool:
+        """Tell whether the decision's rung, if it does not land, opens the next one early (SPEC 5.4.1)."""
+        rule = self.compiled.plan.rules.get(decision.subject)
+        if rule is None or decision.op is not Op.PROTECT or decision.tier is not Tier.FAST:
+            return False
+        return opens_next_early(self.compiled, rule, decision.rung)
 
     def reference_head(self) -> BlockRef | None:
         """Give the newest block of the reference chain that a quorum of endpoints had."""

@@ -7,7 +7,7 @@ same chain: which decisions are due (`due`), and whether somebody's decision is 
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,6 +16,7 @@ from proofs.decision import BlockRef, Decision
 from proofs.mandate import Op, Tier
 from relay.core.compiled import CompiledPlan
 from relay.core.evaluate import Evaluation, Outcome
+from relay.core.ladder import Ladder, Place, Step
 from relay.core.plan import Rule
 from relay.core.types import Caip2
 from relay.core.view import ChainView
@@ -32,21 +33,6 @@ class Assessment(StrEnum):
     RIGHT = "right"
     WRONG = "wrong"
     LATER = "later"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One evaluation and what it makes of the ones before: how often in a row each rule was true."""
-
-    evaluation: Evaluation
-    streaks: dict[str, int]
-    unknown: dict[str, int]
-    """Evaluations since the rule last abstained; large when it never did."""
-    release_streak: int
-
-    @property
-    def block(self) -> BlockRef:
-        return self.evaluation.block
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +70,17 @@ class Schedule:
 
     compiled: CompiledPlan
     views: Mapping[Caip2, ChainView]
-    steps: list[Step] = field(default_factory=list)
-    _index: dict[bytes, int] = field(default_factory=dict)
-    _base: int = 0
     _fast: _Matured = field(default_factory=_Matured)
     _full: _Matured = field(default_factory=_Matured)
+    _ladder: Ladder = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._ladder = Ladder(self.compiled, self.views)
+
+    @property
+    def steps(self) -> list[Step]:
+        """The evaluations held, in the order of the chain."""
+        return self._ladder.steps
 
     # ---- the chain goes on, or back
 
@@ -99,7 +91,7 @@ class Schedule:
         edges: list[Edge] = []
         for evaluation in evaluations:
             previous = self.steps[-1] if self.steps else None
-            self._index[evaluation.block.hash] = self._base + len(self.steps)
+            self._ladder.index[evaluation.block.hash] = self._ladder.base + len(self.steps)
             step = _step(previous, evaluation)
             self.steps.append(step)
             edges += self._edges_at(step)
@@ -110,7 +102,7 @@ class Schedule:
     def rollback(self, number: int) -> None:
         """Drop the evaluations of blocks above `number`."""
         while self.steps and self.steps[-1].block.number > number:
-            del self._index[self.steps.pop().block.hash]
+            del self._ladder.index[self.steps.pop().block.hash]
         for matured in (self._fast, self._full):
             matured.after = min(matured.after, number)
 
@@ -118,12 +110,13 @@ class Schedule:
         """Put a later reading in the place of one that had to abstain, redo what follows, and give the new
         edges.
         """
-        position = self._index.get(evaluation.block.hash)
-        if position is None:
+        step = self.step_at(evaluation.block.hash)
+        if step is None:
             return ()
-        tail = [step.evaluation for step in self.steps[position - self._base + 1 :]]
-        known = set(self._edges_from(position - self._base))
-        del self.steps[position - self._base :]
+        position = self._ladder.position(step)
+        tail = [step.evaluation for step in self.steps[position + 1 :]]
+        known = set(self._edges_from(position))
+        del self.steps[position:]
         for matured in (self._fast, self._full):
             matured.after = min(matured.after, evaluation.block.number - 1)
         return tuple(edge for edge in self.extend([evaluation, *tail]) if edge not in known)
@@ -135,13 +128,13 @@ class Schedule:
     def _edges_at(self, step: Step) -> Iterator[Edge]:
         for rule in self.compiled.plan.rules.values():
             slot = step.block.timestamp // rule.rearm_s
-            if step.streaks[rule.name] >= rule.hold and self._edge(rule, slot, step) is step:
+            if step.streaks[rule.name] >= rule.hold and self._ladder.edge(rule, slot, step) is step:
                 yield Edge(rule.name, slot, step.block)
 
     def step_at(self, block_hash: bytes) -> Step | None:
         """Give the step of a block, if it was evaluated and is still held."""
-        position = self._index.get(block_hash)
-        return None if position is None else self.steps[position - self._base]
+        position = self._ladder.index.get(block_hash)
+        return None if position is None else self.steps[position - self._ladder.base]
 
     # ---- what is due
 
@@ -164,7 +157,7 @@ class Schedule:
             for rung, content in enumerate(rule.ladder):
                 # A fast rung is decided fast and then in full, a full rung in full only.
                 if tier is Tier.FULL or content.tier is Tier.FAST:
-                    for slot in self._slots_of(rule, rung, step):
+                    for slot in self._slots_of(rule, rung, step, tier):
                         yield Due(Op.PROTECT, rule.name, rung, tier, step, (rule.name, slot, rung, int(tier)))
         if tier is Tier.FULL and self._begins_slot(step):
             yield from self._acts_due_at(step)
@@ -181,7 +174,7 @@ class Schedule:
         step, rule = self.step_at(decision.anchor.hash), self.compiled.plan.rules.get(decision.subject)
         if decision.op is not Op.PROTECT or step is None or rule is None:
             return None
-        slot = next(self._slots_of(rule, decision.rung, step), None)
+        slot = next(self._slots_of(rule, decision.rung, step, decision.tier), None)
         return None if slot is None else (rule.name, slot, decision.rung, int(decision.tier))
 
     # ---- is a decision right?
@@ -213,9 +206,10 @@ class Schedule:
 
     def _assess_rule(self, decision: Decision, step: Step) -> Assessment:
         rule = self.compiled.plan.rules[decision.subject]
-        if next(self._slots_of(rule, decision.rung, step), None) is not None:
+        places = {place for _, place in self._ladder.slots_of(rule, decision.rung, step, decision.tier)}
+        if Place.YES in places:
             return Assessment.RIGHT
-        blind = step.unknown[rule.name] < rule.hold
+        blind = step.unknown[rule.name] < rule.hold or Place.UNKNOWN in places
         return Assessment.LATER if blind else Assessment.WRONG
 
     def _assess_act(self, op: Op, name: str, step: Step) -> Assessment:
@@ -248,36 +242,14 @@ class Schedule:
 
     # ---- slots and edges
 
-    def _slots_of(self, rule: Rule, rung: int, step: Step) -> Iterator[int]:
+    def _slots_of(self, rule: Rule, rung: int, step: Step, tier: Tier) -> Iterator[int]:
         """Give the slots whose edge puts rung `rung` of `rule` at `step`, if the rule is held there."""
-        if rung >= len(rule.ladder) or step.streaks[rule.name] < rule.hold:
-            return
-        if (
-            step.evaluation.rules[rule.name].outcome is Outcome.FAULT
-            and rule.ladder[rung].tier is not Tier.FAST
-        ):
-            return
-        own = step.block.timestamp // rule.rearm_s
-        for slot in (own,) if rung == 0 else (own - 1, own):
-            edge = self._edge(rule, slot, step)
-            if edge is None:
-                continue
-            begins = edge.block.timestamp + rung * rule.step_s
-            if begins <= step.block.timestamp < edge.block.timestamp + rule.rearm_s:
-                yield slot
-
-    def _edge(self, rule: Rule, slot: int, until: Step) -> Step | None:
-        """Give the first held step of `slot`, at or before `until`."""
-        first = self._first_at(slot * rule.rearm_s)
-        last = min(self._index[until.block.hash] - self._base, self._first_at((slot + 1) * rule.rearm_s) - 1)
-        for step in self.steps[first : last + 1]:
-            if step.streaks[rule.name] >= rule.hold:
-                return step
-        return None
+        found = self._ladder.slots_of(rule, rung, step, tier)
+        return (slot for slot, place in found if place is Place.YES)
 
     def _begins_slot(self, step: Step) -> bool:
         rearm = self.compiled.plan.clock.rearm_s
-        position = self._index[step.block.hash] - self._base
+        position = self._ladder.position(step)
         if position == 0:
             return False
         return self.steps[position - 1].block.timestamp // rearm != step.block.timestamp // rearm
@@ -309,21 +281,18 @@ class Schedule:
     def _first_after(self, number: int) -> int:
         return bisect_right(self.steps, number, key=lambda step: step.block.number)
 
-    def _first_at(self, timestamp: int) -> int:
-        return bisect_left(self.steps, timestamp, key=lambda step: step.block.timestamp)
-
     def _forget(self) -> None:
         """Drop steps so old that no decision may be anchored in them any more."""
         clock = self.compiled.plan.clock
         longest = max((rule.rearm_s for rule in self.compiled.plan.rules.values()), default=clock.rearm_s)
         oldest = self.steps[-1].block.timestamp - clock.mandate_full_s - 2 * max(longest, clock.rearm_s)
-        count = self._first_at(oldest)
+        count = self._ladder.first_at(oldest)
         if count < len(self.steps) // 2 or count < 1024:
             return
         for step in self.steps[:count]:
-            del self._index[step.block.hash]
+            del self._ladder.index[step.block.hash]
         del self.steps[:count]
-        self._base += count
+        self._ladder.base += count
 
 
 def _step(previous: Step | None, evaluation: Evaluation) -> Step:

@@ -179,6 +179,13 @@ class ChainView:
         position = self._by_hash.get(at.hash)
         return None if position is None else self._gateways.record(gateway, act_id, position)
 
+    def answered_at(self, gateway: Gateway, act_id: ActId, at: BlockRef) -> int | None:
+        """Give when the act's gateway last gave an answer that is no record, up to block `at`
+        (SPEC 5.4.1).
+        """
+        position = self._by_hash.get(at.hash)
+        return None if position is None else self._gateways.answered_at(gateway, act_id, position)
+
     def plan_in_force(self, gateway: Gateway, at: BlockRef) -> frozenset[PlanHash]:
         """Give the plan hashes that the gateway names as valid at block `at` (SPEC 5.6)."""
         position = self._by_hash.get(at.hash)

@@ -13,8 +13,9 @@ from proofs.envelope import (
     verify_envelope,
 )
 from proofs.errors import ProofError
+from relay.core.bodies import body_of, read_body
 from relay.core.errors import WireError
-from relay.core.messages import KIND, Equivocation, Message, Verdict, body_of, read_body
+from relay.core.messages import KIND, Equivocation, Message, Verdict
 from relay.core.messages import Attestation as AttestationMessage
 from relay.core.types import Identity, Millis
 

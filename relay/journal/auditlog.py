@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -160,6 +160,12 @@ class AuditLog:
         reader = tile_node_reader(size, partial(read_tile, self.directory))
         return index, await self._on_disk(partial(inclusion_proof, index, size, reader))
 
+    async def covers(self, digests: Iterable[EnvelopeDigest]) -> bool:
+        """Tell whether all of these entries are under the newest checkpoint."""
+        size = 0 if self._published is None else self._published.checkpoint.size
+        indices = await self._durable.read(partial(_indices_of, digests=tuple(digests)))
+        return all(index is not None and index < size for index in indices)
+
     async def tlog_proof(self, digest: EnvelopeDigest) -> str:
         """Give the `.tlog-proof` of an entry under the newest checkpoint.
 
@@ -285,3 +291,7 @@ def _entries(connection: sqlite3.Connection, first: int, last: int) -> tuple[byt
 def _index_of(connection: sqlite3.Connection, digest: EnvelopeDigest) -> int | None:
     row = connection.execute("SELECT log_index FROM envelope WHERE digest = ?", (digest,)).fetchone()
     return None if row is None else row[0]
+
+
+def _indices_of(connection: sqlite3.Connection, digests: Sequence[EnvelopeDigest]) -> list[int | None]:
+    return [_index_of(connection, digest) for digest in digests]

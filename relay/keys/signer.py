@@ -14,8 +14,9 @@ from proofs.decision import decision_id as id_of
 from proofs.envelope import PayloadFields, assemble_envelope, parse_envelope, signing_bytes
 from proofs.errors import ProofError
 from proofs.mandate import Mandate, mandate_digest
+from relay.core.bodies import read_body
 from relay.core.errors import GuardRefusal
-from relay.core.messages import Attestation, read_body
+from relay.core.messages import Attestation
 from relay.core.types import Address, DecisionId, Identity, MandateDigest, Seconds
 from relay.disk import Probe, no_probe
 from relay.keys.guard import Guard, Statement

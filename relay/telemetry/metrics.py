@@ -55,6 +55,7 @@ CATALOGUE = (
     Metric("journal_free_bytes", Kind.GAUGE, "Free space where the journal lives."),
     Metric("log_size", Kind.GAUGE, "Entries of the audit log."),
     Metric("edge_to_certificate_seconds", Kind.HISTOGRAM, "From our own verdict to the certificate."),
+    Metric("certificate_to_effect_seconds", Kind.HISTOGRAM, "From the certificate to the first effect read."),
     Metric("journal_commit_seconds", Kind.HISTOGRAM, "One group commit."),
 )
 

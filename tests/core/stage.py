@@ -14,6 +14,7 @@ from proofs.mandate import Op, Tier
 from relay.core.compiled import CompiledPlan
 from relay.core.decisions import Prepared, prepare
 from relay.core.effects import (
+    Anchor,
     Changed,
     Effect,
     Forward,
@@ -120,15 +121,18 @@ class Stage:
     size: int = 4
     mode: str = "armed"
     registered: bool = True
+    compiled: CompiledPlan | None = None
+    """Another plan than the one over one chain; its reference chain is the same."""
     blocks: list[BlockRef] = field(default_factory=list)
     now_ms: int = BEGIN_S * 1_000
     fork: int = 0
 
     def __post_init__(self) -> None:
-        self.plan = solo_plan(hold=self.hold, mode=self.mode)
+        self.plan = self.compiled or solo_plan(hold=self.hold, mode=self.mode)
         self.committee, self.keys = committee_of(self.size)
         self.me = self.keys["alice"].identity
-        self.node = Node(NodeSettings(self.me, self.committee, (self.plan,), {HOME: BLOCK_S * 1_000}))
+        times = dict.fromkeys(self.plan.queries, BLOCK_S * 1_000)
+        self.node = Node(NodeSettings(self.me, self.committee, (self.plan,), times))
         self.names = {each.identity: name for name, each in self.keys.items()}
 
     # ---- events
@@ -276,6 +280,10 @@ class Stage:
                 return f"drop: {facts['reason']}"
             case Notice("submission dropped", facts):
                 return f"not sent: {facts['reason']}"
+            case Notice("submission rests", facts):
+                return f"rests: {facts['reason']}"
+            case Anchor():
+                return "anchor"
             case Releasable(digests):
                 return f"publish {len(digests)}"
             case Notice() | Changed():

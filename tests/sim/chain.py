@@ -173,14 +173,29 @@ class SimChain:
 
     # ---- gateways
 
+    def simulate(self, call: ActCall) -> Submission | None:
+        """Try a call as the next block would; None where it goes and changes something, or is to say that
+        it does not.
+        """
+        now = self.head.timestamp + self.terms.block_s
+        world, landings, count = self.world, list(self.landings), self._count
+        self.world = copy.deepcopy(world)
+        try:
+            event = self._execute(call, replace(self.head, timestamp=now), bytes(32))
+        except (Refused, ProofError) as error:
+            return Submission(SubmissionStatus.REFUSED, reason=_named(error))
+        finally:
+            self.world, self.landings, self._count = world, landings, count
+        is_needless = event.kind is GatewayEventKind.NOOP and isinstance(call, Execute) and not call.says_noop
+        return Submission(SubmissionStatus.NEEDLESS, reason="already protected") if is_needless else None
+
     def _run(self, sent: Sent, block: BlockRef) -> GatewayEvent | None:
         self._count += 1
         tx = sha256(f"{self.terms.name}/tx/{self._count}".encode())
         try:
             event = self._execute(sent.call, block, tx)
         except (Refused, ProofError) as error:
-            reason = error.args[0] if isinstance(error, Refused) else str(error)
-            sent.tell(Submission(SubmissionStatus.REFUSED, reason=reason))
+            sent.tell(Submission(SubmissionStatus.REVERTED, tx, block, reason=_named(error)))
             return None
         sent.tell(Submission(SubmissionStatus.LANDED, tx, block, 90_000))
         return event
@@ -252,6 +267,10 @@ class SimChain:
             set(self.committee.attesters()),
             self.committee.threshold(mandate.tier),
         )
+
+
+def _named(error: Refused | ProofError) -> str:
+    return str(error.args[0]) if isinstance(error, Refused) else str(error)
 
 
 def make_chains(

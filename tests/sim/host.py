@@ -104,6 +104,9 @@ class Host:
     """What happens at a durable write, after `good_writes` more of them."""
     good_writes: int = 0
     can_submit: bool = True
+    """Without it nothing is sent, and nothing told of it."""
+    trouble: Submission | None = None
+    """How every submission of this member ends before anything is sent."""
     blind: set[Caip2] = field(default_factory=set)
     """Chains that it cannot read now."""
     lens: Callable[[BlockReads], BlockReads] = lambda reads: reads
@@ -256,8 +259,14 @@ class Host:
         def tell(submission: Submission) -> None:
             self.inputs.append(SubmissionEnded(effect.key, submission))
 
-        if self.can_submit:
-            self.setting.chains[effect.call.chain].pending.append(Sent(effect.call, tell))
+        if not self.can_submit:
+            return
+        chain = self.setting.chains[effect.call.chain]
+        submission = self.trouble or chain.simulate(effect.call)
+        if submission is not None:
+            tell(submission)
+        else:
+            chain.pending.append(Sent(effect.call, tell))
 
     # ---- what comes from outside
 

@@ -50,7 +50,7 @@ def test_a_rule_that_stays_true_is_certified_in_every_slot_but_sent_only_when_it
         notice.facts["reason"]
         for host in town.hosts.values()
         for notice in host.notices
-        if notice.name == "submission dropped"
+        if notice.name == "submission rests"
     }
     assert "in force long enough" in reasons
     assert town.state("halt") == 1
@@ -139,8 +139,8 @@ def test_an_act_that_has_run_out_is_expired_by_one_member_in_its_order() -> None
     town.burn(400)
     calls = []
     away = town.chains[AWAY]
-    run = away._execute
-    away._execute = lambda call, block, tx: (calls.append(call), run(call, block, tx))[1]  # type: ignore[method-assign]
+    run = away._run
+    away._run = lambda sent, block: (calls.append(sent.call), run(sent, block))[1]  # type: ignore[method-assign]
 
     town.run_until(lambda: town.state("freeze") == 0, within_s=900, what="the market is reopened")
     town.run(30)

@@ -14,7 +14,8 @@ from proofs.envelope import PayloadFields, build_payload
 from proofs.hashes import keccak256
 from proofs.kinds import Digest, Millis, NetworkId, PlanHash
 from proofs.mandate import Mandate, Op, Tier, mandate_digest
-from relay.core.messages import KIND, Attestation, Message, Verdict, body_of
+from relay.core.bodies import body_of
+from relay.core.messages import KIND, Attestation, Message, Verdict
 from relay.core.types import BlockRef, Caip2, Identity
 from relay.keys import KdfCost, LocalSigner, PublicKeys, Secret, generate, open_signer
 

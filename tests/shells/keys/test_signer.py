@@ -21,8 +21,9 @@ from proofs.envelope import assemble_envelope, open_envelope
 from proofs.hashes import keccak256
 from proofs.mandate import Mandate, mandate_digest, recover_address
 from proofs.tree import EMPTY_ROOT
+from relay.core.bodies import read_body
 from relay.core.errors import GuardRefusal, KeyFileError
-from relay.core.messages import Attestation, Message, Recall, Signal, read_body
+from relay.core.messages import Attestation, Message, Recall, Signal
 from relay.core.types import Identity, PlanHash
 from relay.disk import CommitPoint
 from relay.keys import Guard, LocalSigner, PublicKeys, Secret
