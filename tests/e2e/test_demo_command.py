@@ -130,7 +130,10 @@ def test_the_demonstration_contains_the_attack_and_proves_it(events: Path) -> No
     for act in report["acts"]:
         assert {key: type(act[key]) for key in ACT_KEYS} == ACT_KEYS
     assert (Path(report["log_dir"]) / "checkpoint").read_text().startswith("demo/")
-    assert tocsin("audit", "verify", report["bundle"], "--policy", report["policy"]).code == Answer.YES
+    said = tocsin("audit", "verify", report["bundle"], "--policy", report["policy"], "--json")
+    assert said.code == Answer.YES
+    assert acts_shown(said.document) >= {(act["chain"], act["act"], act["tx"]) for act in report["acts"]}
+    assert not any("not shown" in limit for limit in said.document["not_proved"])
     assert not seen.keys() & processes().keys(), "a process was left behind"
 
 
@@ -148,6 +151,17 @@ def test_ctrl_c_and_sigterm_leave_no_process_behind(events: Path, told: signal.S
     assert out == ""
     assert "Traceback" not in err
     assert not seen.keys() & processes().keys(), "a process was left behind"
+
+
+def acts_shown(verdict: Mapping) -> set[tuple[str, str, str]]:
+    """Chain, act and transaction of each effect that a receipt in the bundle proves."""
+    return {
+        (act["chain"], act["name"], outcome["tx"])
+        for decision in verdict["decisions"]
+        for act in decision["acts"]
+        for outcome in act["outcomes"]
+        if outcome["receipt"] is not None
+    }
 
 
 def note(seen: dict[int, str], pid: int) -> int:

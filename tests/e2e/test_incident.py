@@ -131,6 +131,17 @@ async def test_the_bundle_of_a_member_that_submitted_nothing_verifies_offline(
     assert said.document["verified"] is True
     assert said.document["policy_pinned"] is True
     assert story.decision in said.out
+    outcomes = [
+        (act["chain"], act["name"], outcome["effect"], outcome["receipt"] is not None)
+        for decision in said.document["decisions"]
+        for act in decision["acts"]
+        for outcome in act["outcomes"]
+    ]
+    assert {(chain, name) for chain, name, _, is_shown in outcomes if is_shown} == {
+        (scene.near, "halt-replica"),
+        (scene.far, "no-new-collateral"),
+    }
+    assert all(is_shown for *_, is_shown in outcomes), outcomes
 
 
 async def test_one_flipped_byte_anywhere_fails_with_a_named_check(
