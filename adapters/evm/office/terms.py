@@ -17,6 +17,7 @@ from relay.core.ports import EncodedAct
 
 MAX_SHOWN_BYTES = 64
 """Of one argument."""
+MAX_SHOWN_ITEMS = 16
 _COMPARE = {number: text for text, number in COMPARE.items()}
 _UNDO = {UNDO_NONE: UndoKind.NONE, UNDO_CALL: UndoKind.CALL, UNDO_RESTORE: UndoKind.RESTORE}
 _KNOWN = (
@@ -84,7 +85,9 @@ def _argument(type_: str, value: object) -> str:
         clipped = value[:MAX_SHOWN_BYTES]
         return f"0x{clipped.hex()}" + (f"… ({len(value)} bytes)" if len(value) > len(clipped) else "")
     if isinstance(value, tuple):
-        return f"[{', '.join(_argument(type_.rpartition('[')[0], each) for each in value)}]"
+        element = type_.rpartition("[")[0]
+        parts = [_argument(element, each) for each in value[:MAX_SHOWN_ITEMS]]
+        return f"[{', '.join(parts)}" + (f", … ({len(value)})]" if len(value) > len(parts) else "]")
     if isinstance(value, str):
         return address_text(value) if type_ == "address" else json.dumps(value[:MAX_SHOWN_BYTES])
     return str(value)

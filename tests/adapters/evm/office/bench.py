@@ -8,17 +8,22 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import coincurve
+
 from adapters.evm import adapter, shapes
 from adapters.evm.demo.traffic import encode_arguments, encode_call
 from adapters.evm.devchain import Anvil, AnvilSettings, artifact_code, start_anvil
+from adapters.evm.encode import gateway_calldata
 from adapters.evm.endpoint import open_endpoint
 from adapters.evm.office import EvmOffice
 from proofs.committee import CommitteeDocument, CommitteeMember, CommitteeStatement, build_committee
+from proofs.hashes import keccak256
+from proofs.mandate import ActLeaf, Mandate, Op, Tier, acts_root, encode_certificate, mandate_digest
 from relay.core.gateway_report import BudgetReport, PlansReport, Survey
 from relay.core.office import ByAccount, Change, Deployment, GatewayTerms, RegisterAct, SetPlan, VerifierTerms
 from relay.core.plan import Plan
 from relay.core.plan_file import parse_plan
-from relay.core.ports import ChainSettings, EncodedAct, EndpointAddress
+from relay.core.ports import ChainSettings, EncodedAct, EndpointAddress, Execute
 from relay.core.types import Address, Caip2, Gateway, Identity
 
 HOUR, DAY = 3_600, 86_400
@@ -68,12 +73,28 @@ frozen_time = "21d"
 """
 
 
+ATTESTERS = tuple(coincurve.PrivateKey(bytes([1 + number]) * 32) for number in range(4))
+
+
+def address_of(key: coincurve.PrivateKey) -> Address:
+    return Address(keccak256(key.public_key.format(compressed=False)[1:])[12:])
+
+
+def certificate(digest: bytes, signers: int) -> bytes:
+    """The first attesters' signatures under a digest."""
+    signatures = {}
+    for key in ATTESTERS[:signers]:
+        raw = key.sign_recoverable(digest, hasher=None)
+        signatures[address_of(key)] = raw[:64] + bytes([27 + raw[64]])
+    return encode_certificate(signatures)
+
+
 def committee() -> CommitteeDocument:
-    """Four members with keys that nobody holds."""
+    """Four members; only their attester keys are anybody's."""
     members = tuple(
         CommitteeMember(
             identity=Identity(bytes([16 + number]) * 32),
-            attester=Address(bytes([64 - number]) * 20),
+            attester=address_of(ATTESTERS[number]),
             log=bytes([32 + number]) * 32,
             cosigner=bytes([48 + number]) * 32,
             name=f"member-{number}",
@@ -150,6 +171,25 @@ class Bench:
         for act in plan.acts.values():
             await self.make(RegisterAct(adapter().encode_act(act.text), act.tier, act.lasts_s))
         await self.make(SetPlan(PlansReport(plan.hash, bytes(32), 0)))
+
+    async def now(self) -> int:
+        block = shapes.mapping(await self.anvil.rpc("eth_getBlockByNumber", "latest", False))
+        return shapes.quantity(block["timestamp"])
+
+    async def pass_time(self, seconds: int) -> None:
+        await self.anvil.mine(timestamp=await self.now() + seconds)
+
+    async def protect(self, plan: Plan, tier: Tier = Tier.FAST, duration_s: int = HOUR) -> None:
+        """Bring a mandate that a quorum of the tier signed at the newest block."""
+        act, now = self.encoded(plan), await self.now()
+        leaf = ActLeaf(self.chain, act.gateway, act.act_id, act.act_hash, duration_s)
+        mandate = Mandate(
+            committee().network, 1, tier, plan.hash, Op.PROTECT, bytes([7]) * 32, acts_root([leaf]), now,
+            now + 1_800,
+        )  # fmt: skip
+        signed = certificate(mandate_digest(mandate), 2 if tier is Tier.FAST else 3)
+        call = Execute(self.chain, act.gateway, act.act_id, duration_s, mandate, (), signed)
+        await self.send(gateway_calldata(call))
 
     def encoded(self, plan: Plan, name: str = "halt-replica") -> EncodedAct:
         return adapter().encode_act(plan.acts[name].text)
