@@ -9,7 +9,7 @@ from adapters.evm import shapes
 from adapters.evm.abi import parse_address
 from adapters.evm.bending import bending_warnings
 from adapters.evm.devchain import AnvilSettings, start_anvil
-from adapters.evm.encode import UNDO_NONE, address_text
+from adapters.evm.encode import UNDO_CALL, UNDO_NONE, address_text
 from adapters.evm.judging import GAS_SHARE, judge_call, judge_check, judge_undo
 from adapters.evm.reading_only import open_door
 from adapters.evm.rpc import Rpc
@@ -48,12 +48,20 @@ class EvmRehearser:
         way, call, undo = await self._trials.act_and_undo(
             registration, caller, at_s=self._block.timestamp, lasts_s=act.lasts_s
         )
+        was_in_force = fields.undo == UNDO_CALL and call.before.answered and call.before.value == fields.value
+        if was_in_force:
+            again = await self._trials.undo_and_again(
+                registration, caller, at_s=self._block.timestamp, lasts_s=act.lasts_s
+            )
+            call, undo = again or (call, undo)
         parts = judge_call(fields, call, caller), judge_check(fields, call)
         if False in (parts[0].held, parts[1].held) and fields.undo != UNDO_NONE:
             last = Part(Outcome.UNTRIED, reason="the act itself does not go through")
         else:
             last = judge_undo(fields, undo, call.before.value, caller)
         warnings = [*_warnings(fields, (*parts, last), call.before.gas_used, way)]
+        if was_in_force and parts[0].outcome is not Outcome.IN_FORCE:
+            warnings.append("the act is in force: for the rehearsal it was undone first")
         warnings += await bending_warnings(self._rpc, self._trials, act, caller, self._block.timestamp)
         return ActRehearsal(
             name=act.name,

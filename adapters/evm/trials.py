@@ -177,6 +177,17 @@ class Trials:
                 return Way.OVERRIDE, found[0], found[1]
         return Way.PLAIN, await self._plain(act_fields(registration), caller), None
 
+    async def undo_and_again(
+        self, registration: Sequence[object], caller: str, *, at_s: int, lasts_s: int
+    ) -> tuple[Trial, Trial] | None:
+        """As `act_and_undo`, for an act in force: undone first. None where the endpoint has no blocks."""
+        if self._best is not Way.BLOCKS:
+            return None
+        calls = [_call(caller, "undoWith", registration, 0)]
+        calls += [_call(caller, name, registration) for name in ("protect", "undo")]
+        found = await self._blocks(calls, caller, at_s + lasts_s + LATER_S)
+        return None if found is None else (found[1], found[2])
+
     async def undo(
         self, registration: Sequence[object], caller: str, restore: int, at_s: int
     ) -> Trial | None:

@@ -96,6 +96,7 @@ plan = LazyGroup(
     {
         "check": Lazy("relay.cli.plan:check", "Check a plan file."),
         "hash": Lazy("relay.cli.plan:hash_", "Print a plan's hash."),
+        "rehearse": Lazy("relay.cli.rehearse:rehearse", "Try a plan's acts on its chains' own state."),
     },
     help="Response plans: what a protocol agreed shall happen, and when.",
 )

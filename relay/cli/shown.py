@@ -32,6 +32,19 @@ def table(console: Console, columns: Sequence[str], rows: Iterable[Sequence[obje
     console.print(grid)
 
 
+def marked_table(
+    console: Console, columns: Sequence[str], rows: Iterable[tuple[bool | None, Sequence[object]]]
+) -> None:
+    """Print rows under column names, each behind a mark; None is *could not tell*. Nothing is cut off."""
+    grid = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        grid.add_column(column, overflow="fold")
+    for held, row in rows:
+        mark = UNKNOWN_MARK if held is None else YES_MARK if held else NO_MARK
+        grid.add_row(mark, *(flat(value) for value in row))
+    console.print(grid)
+
+
 def facts(console: Console, values: Mapping[str, object]) -> None:
     """Print names and values, one line each; what is nested is indented."""
     width = max((len(name) for name in values), default=0)
@@ -64,4 +77,4 @@ def checks(console: Console, found: Iterable[tuple[bool | None, str, str, str]])
             console.print(f"    try: {cell(remedy)}")
 
 
-__all__ = ["NO_MARK", "UNKNOWN_MARK", "YES_MARK", "cell", "checks", "facts", "flat", "table"]
+__all__ = ["NO_MARK", "UNKNOWN_MARK", "YES_MARK", "cell", "checks", "facts", "flat", "marked_table", "table"]

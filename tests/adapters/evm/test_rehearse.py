@@ -172,15 +172,31 @@ async def test_an_owner_of_the_old_kind_is_named_too(stage: Stage) -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_act_in_force_already_is_no_proof(stage: Stage) -> None:
+async def test_an_act_in_force_is_undone_before_it_is_rehearsed(stage: Stage) -> None:
     target = await stage.switch()
     await stage.tell(target, "grant(address)", bytes.fromhex(stage.account[2:]))
     await stage.tell(target, "pause()")
 
     found = await stage.rehearse(stage.act(target))
 
-    assert (found.held, found.call.outcome) == (None, Outcome.IN_FORCE)
-    assert any("in force already" in warning for warning in found.warnings)
+    assert (found.held, found.call.outcome, found.undo.outcome) == (True, Outcome.DONE, Outcome.DONE)
+    assert found.warnings == ("the act is in force: for the rehearsal it was undone first",)
+
+
+@pytest.mark.asyncio
+async def test_an_act_in_force_that_cannot_be_undone_is_no_proof(stage: Stage) -> None:
+    target = await stage.switch("StuckSwitch")
+    await stage.tell(target, "grant(address)", bytes.fromhex(stage.account[2:]))
+    await stage.tell(target, "pause()")
+    capped = await stage.deploy("Capped")
+    await stage.tell(capped, "setCap(uint256)", (9).to_bytes(32, "big"))
+
+    stuck = await stage.rehearse(stage.act(target))
+    stricter = await stage.rehearse(stage.act(**cap(capped)))
+
+    assert (stuck.held, stuck.call.outcome, stuck.undo.outcome) == (False, Outcome.IN_FORCE, Outcome.REVERTED)
+    assert (stricter.held, stricter.call.outcome) == (None, Outcome.IN_FORCE)
+    assert any("in force already" in warning for warning in stricter.warnings)
 
 
 @pytest.mark.asyncio
