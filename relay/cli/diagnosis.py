@@ -44,7 +44,16 @@ def file_found(name: str, detail: str) -> Finding:
     return Finding(name, True, detail)
 
 
-def diagnose_files(directory: NodeDirectory, config: NodeConfig | None) -> list[Finding]:
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What was found in the files, and what of them further checks need."""
+
+    findings: tuple[Finding, ...]
+    keys: PublicKeys | None
+    committee: CommitteeDocument | None
+
+
+def diagnose_files(directory: NodeDirectory, config: NodeConfig | None) -> Diagnosis:
     """Check everything that needs no network; `config` is None when node.toml itself is wrong."""
     findings = list(_permissions(directory))
     keys, found = _keys(directory, config)
@@ -58,7 +67,7 @@ def diagnose_files(directory: NodeDirectory, config: NodeConfig | None) -> list[
         findings += _plans(config)
         findings.append(_token(config))
         findings.append(_disk(config))
-    return findings
+    return Diagnosis(tuple(findings), keys, committee)
 
 
 def _permissions(directory: NodeDirectory) -> Iterator[Finding]:
@@ -82,7 +91,11 @@ def _keys(directory: NodeDirectory, config: NodeConfig | None) -> tuple[PublicKe
             "keys", None, "node.toml says where the passphrase is", "correct node.toml first"
         )
     try:
-        keys = public_keys(directory.keys, passphrase_of(config.passphrase))
+        passphrase = passphrase_of(config.passphrase)
+    except ConfigError as error:
+        return None, Finding("keys", None, f"{error.where}: {error.problem}", error.remedy)
+    try:
+        keys = public_keys(directory.keys, passphrase)
     except ConfigError as error:
         return None, Finding("keys", False, f"{error.where}: {error.problem}", error.remedy)
     return keys, file_found("keys", f"identity {keys.identity.hex()}")
@@ -188,4 +201,4 @@ def _disk(config: NodeConfig) -> Finding:
     return file_found("disk", detail)
 
 
-__all__ = ["Finding", "diagnose_files", "file_found"]
+__all__ = ["Diagnosis", "Finding", "diagnose_files", "file_found"]

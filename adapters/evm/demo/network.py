@@ -212,6 +212,7 @@ async def make_network(
     for number, name in enumerate(names):
         directory = NodeDirectory(home / name, NETWORK)
         directory.path.mkdir(parents=True)
+        directory.secrets.mkdir(mode=0o700)
         public = await asyncio.to_thread(generate, directory.keys, Secret(passphrase.encode()), cost=CHEAP)
         reads_from = tuple(OPERATORS[(number + shift) % len(OPERATORS)] for shift in range(READS_FROM))
         members.append(Member(name, directory, public, reads_from, ports[2 * number], ports[2 * number + 1]))
