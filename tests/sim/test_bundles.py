@@ -1,0 +1,93 @@
+"""The bundle of an incident, from a member whose chains prove no receipt: it is given without them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from nacl.signing import SigningKey
+
+from proofs.bundle import decode_bundle
+from proofs.committee import SignedCommittee, committee_signing_bytes
+from proofs.envelope import open_envelope
+from proofs.receipts import ReceiptProof
+from proofs.statements import read_outcome
+from relay.app.bundles import Bundles
+from relay.app.receipts import Receipts
+from relay.core.errors import NoAgreement
+from relay.core.history import event_from_bytes
+from relay.core.types import BlockRef, Millis
+from relay.journal import AuditLog, DiskLimits, Journal, LogEntry, StoredEnvelope
+from tests.sim.host import Host
+from tests.sim.town import Town
+
+ORIGIN = "town/alice"
+LOG = SigningKey(bytes(range(32)))
+PUBLIC = bytes(LOG.verify_key)
+LIMITS = DiskLimits(min_free_bytes=0, ballast_bytes=0)
+NOW = Millis(1_000)
+
+
+class Pruned:
+    """A chain whose endpoints keep no receipts."""
+
+    async def receipt_proof(
+        self, block: BlockRef, tx: bytes, _check: Callable[[ReceiptProof], object]
+    ) -> ReceiptProof:
+        raise NoAgreement(block.chain, f"no receipt of {tx.hex()}")
+
+
+def an_incident() -> Town:
+    town = Town(random.Random(2))
+    town.burn(100)
+    town.run(60)
+    town.release(500)
+    town.run(150)
+    return town
+
+
+def bundles_of(town: Town, host: Host) -> Bundles:
+    assert host.node is not None
+    message = committee_signing_bytes(town.committee.raw)
+    signatures = {keys.identity: keys.identity_key.sign(message).signature for keys in town.keys.values()}
+    bundles = Bundles(host.node, [SignedCommittee(town.committee, signatures)])
+    for data in host.disk.journal:
+        bundles.heard(event_from_bytes(data))
+    return bundles
+
+
+async def sign(body: bytes) -> bytes:
+    return bytes(LOG.sign(body).signature)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("knows_chains", [True, False])
+async def test_a_member_without_receipts_gives_the_bundle_and_says_what_is_missing(
+    tmp_path: Path, *, knows_chains: bool
+) -> None:
+    town = an_incident()
+    host = town.hosts["alice"]
+    entries = [StoredEnvelope(raw, key, NOW, LogEntry.RELEASED) for key, raw in host.disk.log.items()]
+    missing: list[str] = []
+    sources = {chain: Pruned() for chain in town.chains} if knows_chains else {}
+    receipts = Receipts(sources, lambda outcome, reason: missing.append(f"{outcome.chain}: {reason[:10]}"))
+    async with Journal.open(tmp_path / "journal.sqlite", clock=lambda: NOW, limits=LIMITS) as journal:
+        await journal.append([b"event"], entries)
+        audit = await AuditLog.open(journal, tmp_path / "log", origin=ORIGIN, log_key=PUBLIC)
+        await audit.publish(sign, NOW)
+
+        data = await bundles_of(town, host).make(audit, receipts, town.certified(host, "unbacked")[0])
+
+    assert data is not None
+    bundle = decode_bundle(data)
+    told = {
+        read_outcome(open_envelope(bundle.records[number].envelope)).chain
+        for decision in bundle.decisions
+        for number in decision.outcomes
+    }
+    assert told == set(town.chains)
+    assert [decision.receipts for decision in bundle.decisions] == [()] * len(bundle.decisions)
+    reason = "no receipt" if knows_chains else "no endpoin"
+    assert set(missing) == {f"{chain}: {reason}" for chain in told}
