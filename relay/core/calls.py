@@ -38,8 +38,9 @@ ActAt = tuple[Caip2, Gateway, ActId]
 class Pending:
     """A call that may have to be sent; `prepared` is None for an expiry.
 
-    `since_ms` is since when it is needed; `place` is ours in the order of submitters. `failures` counts submissions that ended without landing;
-    `last` is how the newest ended. `rests` says why it need not be sent now, or is empty.
+    `since_ms` is since when it is needed, `place` ours in the order of submitters. `failures` counts the
+    submissions that ended without landing, `last` is how the newest ended. `rests` says why it need not be
+    sent now, or is empty.
     """
 
     key: bytes

@@ -108,7 +108,7 @@ def closed_incidents(book: Book, landing: Landing) -> Iterator[Closed]:
     """Give the incidents that have closed, oldest first."""
     for incident in incidents(book, landing):
         certified = [state for state in incident.decisions if state.is_certified and not state.entry.void]
-        first = next((each for each in certified if _decision(each).op is Op.PROTECT), None)
+        first = min((each for each in certified if _is_root(_decision(each))), key=_rank, default=None)
         if first is None or not all(_is_past(state, landing) for state in certified):
             continue
         compiled = book.rooms[_decision(first).plan_hash].compiled
@@ -135,6 +135,16 @@ def _is_in_force(view: ChainView, leaf: ActLeaf) -> bool:
         return True
     records = (view.record(leaf.gateway, leaf.act_id, block) for block in (view.tip, final))
     return any(record is not None for record in records)
+
+
+def _is_root(decision: Decision) -> bool:
+    """Tell whether a decision begins an incident: a protection that follows no other's decision."""
+    return decision.op is Op.PROTECT and decision.parent is None
+
+
+def _rank(state: DecisionState) -> tuple[int, int, DecisionId]:
+    """Put decisions in the order of their anchors, a fast one before its full copy."""
+    return _anchor(state).timestamp, int(_decision(state).tier), state.id
 
 
 def _decision(state: DecisionState) -> Decision:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from proofs.kinds import Digest, Millis
 from relay.core.errors import JournalError
 from relay.core.events import (
+    AnchorEnded,
     BlockObserved,
     BlockUnread,
     ChainFinalized,
@@ -93,6 +94,7 @@ events = st.one_of(
     st.builds(SigningRefused, word32.map(lambda value: DecisionId(Digest(value))), number, text),
     st.builds(OwnStatementFound, word32.map(Digest), st.booleans()),
     st.builds(SubmissionEnded, word32, submission),
+    st.builds(AnchorEnded, word32.map(lambda value: DecisionId(Digest(value))), chain, number, submission),
     st.builds(SignalTold, word32, text, text, text, millis),
 )
 
@@ -119,6 +121,7 @@ def test_what_concerns_the_running_process_is_not_journalled() -> None:
         Ticked(Millis(1)),
         PeersSeen(frozenset(), Millis(1)),
         BlockUnread(Caip2("sim:home"), 1, "no agreement"),
+        AnchorEnded(DecisionId(Digest(bytes(32))), Caip2("sim:home"), 1, None),
         stage.said("bob", Heartbeat(1, 1, bytes(16), 0, {})),
         stage.said("bob", Recall(1, bytes(16), bytes(16))),
     ):

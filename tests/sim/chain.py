@@ -11,6 +11,7 @@ from proofs.errors import ProofError
 from proofs.hashes import sha256
 from proofs.mandate import ActLeaf, mandate_digest, verify_certificate, verify_leaf
 from relay.core.compiled import CompiledPlan, merge_queries
+from relay.core.effects import Anchor
 from relay.core.gateways import NO_PLAN
 from relay.core.observations import (
     BlockReads,
@@ -24,7 +25,7 @@ from relay.core.observations import (
     PlanRegistered,
 )
 from relay.core.ports import ActCall, Execute, Expire, Submission, SubmissionStatus
-from relay.core.types import ActHash, BlockRef, Caip2, Digest, Header
+from relay.core.types import ActHash, BlockRef, Caip2, Digest, Header, Identity
 from relay.core.types import Gateway as GatewayAddress
 from tests.sim.gateway import Budget, Gateway, Order, Refused, Result
 from tests.sim.plans import ACTS
@@ -86,6 +87,8 @@ class SimChain:
     """Events of the next block, by the start of their signature."""
     landings: list[Landing] = field(default_factory=list)
     registering: bool = True
+    anchors: list[tuple[Identity, Anchor]] = field(default_factory=list)
+    """Checkpoints that members put here; what they hold does not matter to the simulation."""
     _worlds: list[World] = field(default_factory=list)
     _forks: int = 0
     _count: int = 0

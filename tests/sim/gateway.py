@@ -113,6 +113,8 @@ class Gateway:
     booked: dict[str, dict[int, int]] = field(default_factory=lambda: {"fast": {}, "all": {}, "records": {}})
     ends: list[Ended] = field(default_factory=list)
     """Every end, oldest first."""
+    revoked: set[str] = field(default_factory=set)
+    """Acts that the owner has taken back: nothing starts or lengthens them."""
 
     def __post_init__(self) -> None:
         for name, act in self.acts.items():
@@ -141,6 +143,8 @@ class Gateway:
             raise Refused("TierTooLow")
         if order.op is Op.RELEASE:
             return self._release(order, act, now)
+        if name in self.revoked:
+            raise Refused("ActNotRegistered")
         if record is None:
             return self._start(order, act, now)
         if self._is_foreign(act):

@@ -14,6 +14,7 @@ from proofs.decision import decision_id
 from proofs.hashes import sha256
 from relay.core.compiled import CompiledPlan
 from relay.core.effects import (
+    Anchor,
     Effect,
     Forward,
     LogEntry,
@@ -28,6 +29,7 @@ from relay.core.effects import (
 )
 from relay.core.errors import GuardRefusal, WireError
 from relay.core.events import (
+    AnchorEnded,
     BlockObserved,
     BlockUnread,
     ChainFinalized,
@@ -46,7 +48,7 @@ from relay.core.history import event_from_bytes, event_to_bytes
 from relay.core.messages import LOGGED, Attestation, Verdict
 from relay.core.node import Node, NodeSettings, is_journalled
 from relay.core.observations import BlockReads
-from relay.core.ports import Submission
+from relay.core.ports import Submission, SubmissionStatus
 from relay.core.types import BlockRef, Caip2, Identity, Millis
 from relay.core.wire import open_message
 from tests.sim.chain import Sent, SimChain
@@ -213,6 +215,8 @@ class Host:
                 self.setting.mail.send(self.me, to, raw)
             case Submit():
                 self._submit(effect)
+            case Anchor():
+                self._anchor(effect)
             case UnlockSigner():
                 self.unlocked = True
             case Releasable(digests):
@@ -267,6 +271,14 @@ class Host:
             tell(submission)
         else:
             chain.pending.append(Sent(effect.call, tell))
+
+    def _anchor(self, effect: Anchor) -> None:
+        if not self.can_submit:
+            return
+        assert set(effect.entries) <= self.disk.released, "an anchor before the incident's entries are out"
+        self.setting.chains[effect.chain].anchors.append((self.me, effect))
+        landed = Submission(SubmissionStatus.LANDED)
+        self.inputs.append(AnchorEnded(effect.incident_id, effect.chain, effect.decisions, landed))
 
     # ---- what comes from outside
 
