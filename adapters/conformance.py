@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from proofs.kinds import Digest
+from proofs.receipts import open_receipt
 from relay.core.errors import ChainError, EndpointUnavailable, PlanError, WrongChain
 from relay.core.observations import ChainQueries, GatewayEventKind
 from relay.core.ports import (
@@ -346,6 +347,23 @@ async def _submitted(chain: ConformanceChain, call: Execute | Expire) -> Submiss
         return task.result()
 
 
+async def check_receipts_prove_themselves(chain: ConformanceChain) -> None:
+    """What a call did is proved from its block's hash, or the endpoint says that it cannot."""
+    submission = await _submitted(chain, chain.execute())
+    assert submission.block is not None, f"expected it to land, got {submission}"
+    assert submission.tx is not None
+    unknown = replace(submission.block, hash=Digest(b"\x5a" * 32))
+    async with _open(chain) as endpoint:
+        error = await _error_of(endpoint.receipt_proof(unknown, submission.tx))
+        assert isinstance(error, EndpointUnavailable), f"expected EndpointUnavailable, got {error!r}"
+        try:
+            proof = await endpoint.receipt_proof(submission.block, submission.tx)
+        except EndpointUnavailable:
+            return
+    _, receipt = open_receipt(proof, submission.block.hash)
+    assert receipt.succeeded, "the receipt of a call that landed says that it failed"
+
+
 async def check_refusals_cost_nothing(chain: ConformanceChain) -> None:
     """A call that the gateway refuses is not sent."""
     async with chain.adapter.submitter(chain.settings, chain.signer, chain.store) as submitter:
@@ -386,6 +404,7 @@ CHECKS: tuple[Check, ...] = (
     check_a_dead_endpoint_is_unavailable,
     check_wrong_chain_is_named,
     check_calls_land,
+    check_receipts_prove_themselves,
     check_refusals_cost_nothing,
     check_an_empty_purse_is_told,
     check_acts_are_told_apart,

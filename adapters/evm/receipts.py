@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from adapters.evm.rpc import Request, Rpc, RpcError
 from adapters.evm.shapes import log, mapping, octets, quantity, sequence
+from proofs.errors import ProofError
 from proofs.hashes import keccak256
 from proofs.receipts import ReceiptProof, index_key, parse_header
 from proofs.rlp import Item, encode_rlp, integer_bytes
@@ -62,7 +63,7 @@ async def fetch_receipt_proof(rpc: Rpc, block: BlockRef, tx: bytes) -> ReceiptPr
         answers = await _fetch_receipts(rpc, block, answer)
         # Thousands of receipts take a while to encode and hash.
         return await asyncio.to_thread(make_proof, answer, tx, answers)
-    except ValueError as error:
+    except (ValueError, ProofError) as error:
         raise rpc.unavailable(f"receipt in block {block.number}: {error}") from None
 
 

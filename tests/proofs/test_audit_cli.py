@@ -13,6 +13,7 @@ import pytest
 from proofs.bundle import MAX_BUNDLE_BYTES, encode_bundle
 from proofs.hashes import sha256
 from relay.cli.entry import call
+from tests.proofs.shown import alarm, with_receipts
 
 if TYPE_CHECKING:
     from tests.proofs.conftest import Town
@@ -71,6 +72,20 @@ def test_a_right_bundle_is_yes_and_says_whom_it_trusts(verify: Verify, bundle: P
     for name in ("alice", "bob", "carol", "dave", "halt", "disable"):
         assert name in result.stdout
     assert "not shown: receipt of act halt on chain eip155:31337" in " ".join(result.stdout.split())
+
+
+def test_receipts_are_shown_with_what_they_rest_on(verify: Verify, town: "Town", tmp_path: Path) -> None:
+    path = tmp_path / "alarm.bundle"
+    bundle, (halt, _) = alarm(town)
+    path.write_bytes(encode_bundle(with_receipts(bundle, halt)))
+
+    said = " ".join(verify(path).stdout.split())
+
+    assert "gas 150000, by transaction" in said
+    assert "receipt proved: transaction 1 of the block, log 0" in said
+    assert "the block's hash is signed by 2 of 4 members, one of them honest" in said
+    assert said.count("receipt not shown") == 1
+    assert "not shown: receipt of act disable on chain eip155:31338" in said
 
 
 def test_it_runs_on_the_base_install(bundle: Path) -> None:
