@@ -35,11 +35,12 @@ class Answer(Generic[T]):
 class Crowd:
     """The endpoints of one chain, `need` of which must agree. Use as an async context manager."""
 
-    def __init__(self, chain: Caip2, rpcs: Sequence[Rpc], need: int) -> None:
+    def __init__(self, chain: Caip2, rpcs: Sequence[Rpc], need: int, *, shown: Sequence[Rpc] = ()) -> None:
+        """`shown` are endpoints that are not asked, but whose health is kept."""
         self.chain = chain
         self.rpcs = tuple(rpcs)
         self.need = need
-        self._health = {rpc.operator: Health(rpc.operator) for rpc in rpcs}
+        self._health = {rpc.operator: Health(rpc.operator) for rpc in (*rpcs, *shown)}
         self._late: dict[str, asyncio.Task[None]] = {}
         """Questions that nobody waits for any more: their answers still tell how the endpoint is."""
         self._group = asyncio.TaskGroup()

@@ -25,10 +25,18 @@ class Fees:
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """What endpoints say of prices: the newest block's base fee and the usual tip; or the gas price and 0."""
+    """What endpoints say of prices: the newest block's base fee, the usual tip, and the usual gas price.
+
+    Where blocks have no base fee it is the gas price.
+    """
 
     base_wei: int
     tip_wei: int
+    price_wei: int = 0
+
+    def raised(self) -> Market:
+        """A quarter more of each: what endpoints wanted when they refused."""
+        return Market(*(_quarter_more(wei) for wei in (self.base_wei, self.tip_wei, self.price_wei)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,7 @@ class FeePolicy:
     def starting(self, market: Market) -> Fees:
         """Room for the base fee to double; of one price a quarter more."""
         if self.kind is FeeKind.LEGACY:
-            price = min(market.base_wei + market.base_wei // 4 + 1, self.cap_wei)
+            price = min(_quarter_more(max(market.base_wei, market.price_wei)), self.cap_wei)
             return Fees(price, price)
         tip = min(max(market.tip_wei, MIN_TIP_WEI), TIP_CAP_WEI)
         most = min(2 * market.base_wei + tip, self.cap_wei)

@@ -109,9 +109,10 @@ def read_account(chain: Caip2, operator: str, replies: Sequence[object]) -> Acco
 
 def _market(base: object, tip: object, price: object) -> Market:
     """Where blocks have no base fee there is one gas price."""
+    usual = 0 if isinstance(price, RpcError) else _number(price)
     if base is None:
-        return Market(_number(price), 0)
-    return Market(_number(base), 0 if isinstance(tip, RpcError) else _number(tip))
+        return Market(usual, 0, usual)
+    return Market(_number(base), 0 if isinstance(tip, RpcError) else _number(tip), usual)
 
 
 async def ask_quote(rpc: Rpc, question: Question) -> Quote:
@@ -184,6 +185,7 @@ def market_of(markets: Sequence[Market], need: int) -> Market:
     return Market(
         reached_by([market.base_wei for market in markets], need),
         reached_by([market.tip_wei for market in markets], need),
+        reached_by([market.price_wei for market in markets], need),
     )
 
 

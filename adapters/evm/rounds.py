@@ -53,7 +53,9 @@ class Rounds:
                 flights.stirred.clear()
                 pause_s = min(FIRST_POLL_S, longest_s)
             await self.round()
-            await self._rest(pause_s if flights.waiting() else max(longest_s, LANDED_POLL_S))
+            await self._rest(
+                pause_s if flights.waiting() else max(self.flights.pace.bump_s / 2, LANDED_POLL_S)
+            )
             pause_s = min(pause_s * 1.5, longest_s)
 
     async def _rest(self, pause_s: float) -> None:
@@ -141,9 +143,16 @@ class Rounds:
                 await self._outbid(flight, sight)
             elif not flight.is_public and not flights.is_private(flight):
                 await self._send_again(flight)
-        elif now - flight.unwanted_since >= flights.pace.unwanted_s:
+        elif now - flight.unwanted_since >= self._patience_s(flight):
             flight.unwanted_since = now
             await flights.cancel(flight, sight.market, now)
+
+    def _patience_s(self, flight: Flight) -> float:
+        """How long what nobody wants is let be: not long where it stands before something wanted."""
+        pace = self.flights.pace
+        waiting = self.flights.waiting()
+        is_in_the_way = any(other.wanted and nonce > flight.nonce for nonce, other in waiting.items())
+        return pace.bump_s if is_in_the_way else pace.unwanted_s
 
     async def _send_again(self, flight: Flight) -> None:
         flight.bump_at = self.clock() + self.flights.pace.bump_s

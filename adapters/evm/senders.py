@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Self
 
-from adapters.evm.crowd import Crowd
+from adapters.evm.crowd import GRACE_S, Crowd
 from adapters.evm.rpc import Request, Rpc, RpcError
 from relay.core.errors import ChainError
 
@@ -38,6 +38,18 @@ class Sending:
     text: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """One endpoint's answer; without text it took the bytes."""
+
+    text: str
+    is_refusal: bool
+
+    @property
+    def is_taken(self) -> bool:
+        return not self.text
+
+
 class Senders:
     """The ways out. Use as an async context manager: it owns what is still on its way."""
 
@@ -57,10 +69,13 @@ class Senders:
         await self._group.__aexit__(None, None, None)
 
     async def send_privately(self, raw: bytes) -> Sending:
-        """Hand to the private endpoint alone. Its refusal stops nothing: the public ones come later."""
+        """Hand to the private endpoint alone, and do not wait for it.
+
+        What it says is in its health, and stops nothing: the public ones come later.
+        """
         assert self.private is not None, "expected a private endpoint"
-        sending = await self._hand_out([self.private], raw)
-        return Sending(None, sending.text)
+        self._spawn(self._hand_over(self.private, raw, asyncio.Queue()))
+        return Sending(None)
 
     async def send_publicly(self, raw: bytes) -> Sending:
         """Hand to every endpoint; returns at the first that takes it. Those in back-off get it too."""
@@ -68,36 +83,49 @@ class Senders:
         return await self._hand_out(everyone, raw)
 
     async def _hand_out(self, rpcs: Sequence[Rpc], raw: bytes) -> Sending:
-        answers: asyncio.Queue[tuple[bool, str]] = asyncio.Queue()
+        answers: asyncio.Queue[_Reply] = asyncio.Queue()
         for rpc in rpcs:
             self._spawn(self._hand_over(rpc, raw, answers))
-        texts: list[str] = []
-        is_silent = False
-        for _ in rpcs:
-            answered, text = await answers.get()
-            if answered and not text:
+        replies: list[_Reply] = []
+        deadline: float | None = None
+        while len(replies) < len(rpcs):
+            try:
+                async with asyncio.timeout_at(deadline):
+                    replies.append(await answers.get())
+            except TimeoutError:
+                break
+            if replies[-1].is_taken:
                 return Sending(None)
-            is_silent |= not answered
-            texts.append(text)
-        text = "; ".join(sorted(set(texts)))
-        # An endpoint that did not answer may have taken it.
-        return Sending(None if is_silent else _kind_of(texts), text)
+            deadline = deadline or asyncio.get_running_loop().time() + GRACE_S
+        return self._refused(replies, len(rpcs))
+
+    def _refused(self, replies: Sequence[_Reply], asked: int) -> Sending:
+        """What follows where nobody said that he took it. Who did not answer may have taken it: that counts
+        unless as many as must agree refuse.
+        """
+        refusals = [reply.text for reply in replies if reply.is_refusal]
+        text = "; ".join(sorted({reply.text for reply in replies}))
+        is_sure = len(refusals) == asked or len(refusals) >= self._crowd.need
+        return Sending(_kind_of(refusals) if is_sure else None, text)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = self._group.create_task(work, name="send")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _hand_over(self, rpc: Rpc, raw: bytes, answers: asyncio.Queue[tuple[bool, str]]) -> None:
-        """Put whether it answered, and its refusal: none where it took it, or had it already."""
+    async def _hand_over(self, rpc: Rpc, raw: bytes, answers: asyncio.Queue[_Reply]) -> None:
+        """Put what it answers: to have it already is to take it."""
         try:
             (reply,) = await rpc.replies([Request("eth_sendRawTransaction", ["0x" + raw.hex()])])
         except ChainError as error:
             self._crowd.told(rpc.operator, error.problem)
-            answers.put_nowait((False, f"{rpc.operator}: {error.problem}"))
+            answers.put_nowait(_Reply(f"{rpc.operator}: {error.problem}", is_refusal=False))
             return
         text = reply.text.lower() if isinstance(reply, RpcError) else ""
-        answers.put_nowait((True, "" if any(known in text for known in _KNOWN) else text))
+        is_known = any(known in text for known in _KNOWN)
+        if rpc is self.private:
+            self._crowd.told(rpc.operator, "" if is_known else text)
+        answers.put_nowait(_Reply("" if is_known else text, is_refusal=bool(text) and not is_known))
 
 
 def _kind_of(texts: Sequence[str]) -> Refusal:

@@ -69,7 +69,8 @@ class EvmSubmitter:
         self._settings = settings
         self._sender = "0x" + signer.submitter.hex()
         self._errors: Mapping[bytes, str] = gateway_errors()
-        self.crowd = Crowd(settings.chain, endpoints.public, settings.need)
+        private = () if endpoints.private is None else (endpoints.private,)
+        self.crowd = Crowd(settings.chain, endpoints.public, settings.need, shown=private)
         self._senders = Senders(self.crowd, endpoints.private)
         self._flights = Flights(settings, signer, store, self._senders, pace or Pace.of(settings))
         self._caps = ActCaps(self.crowd)

@@ -82,8 +82,7 @@ def _learn(attempt: _Attempt, refusal: Refusal, nonce: int) -> bool:
             # Another process signs with this key: its transaction is left in peace.
             attempt.taken.add(nonce)
         case Refusal.UNDERPRICED:
-            market = attempt.market
-            attempt.market = Market(market.base_wei * 5 // 4 + 1, market.tip_wei * 5 // 4 + 1)
+            attempt.market = attempt.market.raised()
         case Refusal.FUNDS | Refusal.OTHER:
             return False
     return True

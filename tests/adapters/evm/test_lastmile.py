@@ -311,3 +311,33 @@ async def test_a_call_that_became_needless_is_not_outbid(miles):
         assert told.status is NEEDLESS, told
 
     await on_both(miles, play)
+
+
+@pytest.mark.asyncio
+async def test_what_nobody_wants_any_more_is_out_of_the_way_of_what_is_wanted(miles):
+    async def play(mile):
+        await mile.anvil.rpc("anvil_setNextBlockBaseFeePerGas", hex(GWEI))
+        await mile.anvil.mine()
+        async with mile.submitter() as submitter, asyncio.TaskGroup() as group:
+            first = group.create_task(submitter.submit(await mile.door.protect()))
+            await mile.pooled(1)
+            second = group.create_task(submitter.submit(await mile.door.protect(decision=b"\x08" * 32)))
+            await mile.pooled(2)
+            first.cancel()
+            (before, _) = (await mile.pool()).values()
+            await until(lambda: cancelled(mile, before))
+            submission = await mine_until(mile, second)
+
+        assert_effect(submission)
+        assert submission.nonce == 1
+        await mile.assert_once()
+
+    await on_both(miles, play)
+
+
+async def cancelled(mile, before):
+    tx = (await mile.pool())[0]
+    if tx == before:
+        return False
+    transaction = await mile.anvil.rpc("eth_getTransactionByHash", tx)
+    return transaction["to"] == "0x" + mile.key.submitter.hex()
