@@ -19,11 +19,13 @@ abstract contract RealFixture is Fixture, ForeignCode {
     // ---- acts
 
     /// An act whose call, undo and state are of one contract.
-    function _act(address target, bytes memory call_, bytes memory undoCall, bytes memory stateCall, uint64 gasCap)
-        internal
-        pure
-        returns (Act memory act)
-    {
+    function _act(
+        address target,
+        bytes memory call_,
+        bytes memory undoCall,
+        bytes memory stateCall,
+        uint64 gasCap
+    ) internal pure returns (Act memory act) {
         act.target = target;
         act.call = call_;
         act.undo = 1;
@@ -79,9 +81,13 @@ abstract contract RealFixture is Fixture, ForeignCode {
 
     /// Let the time run out and anybody undo; prints what that took.
     function _runOut(string memory name, bytes32 actId) internal {
+        _runOut(actId);
+        emit log_named_uint(string.concat(name, ": expire"), vm.lastCallGas().gasTotalUsed);
+    }
+
+    function _runOut(bytes32 actId) internal {
         vm.warp(_record(actId).until);
         vm.prank(stranger);
         _assertResult(gateway.expire(actId), Result.ENDED);
-        emit log_named_uint(string.concat(name, ": expire"), vm.lastCallGas().gasTotalUsed);
     }
 }

@@ -83,9 +83,8 @@ abstract contract SafeAccount is RealFixture {
 
     /// A transaction of the Safe, signed by the first two owners, sent by a stranger.
     function _safeExecutes(address to, bytes memory data, uint8 operation) internal {
-        bytes32 digest = safe.getTransactionHash(
-            to, 0, data, operation, 0, 0, 0, address(0), address(0), safe.nonce()
-        );
+        bytes32 digest =
+            safe.getTransactionHash(to, 0, data, operation, 0, 0, 0, address(0), address(0), safe.nonce());
         bytes memory signatures;
         for (uint256 i = 0; i < 2; ++i) {
             (uint8 v, bytes32 r, bytes32 s) = vm.sign(safeKeys[i], digest);

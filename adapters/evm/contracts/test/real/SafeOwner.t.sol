@@ -25,9 +25,8 @@ contract SafeOwnerTest is SafeAccount {
 
     function test_a_safe_announces_an_act_and_registers_it_after_the_notice() public {
         _setUpBySafe();
-        bytes memory change = abi.encodeCall(
-            GatewayRegistry.registerAct, (CAP, _capAct(), TIER_FAST, 72 hours)
-        );
+        bytes memory change =
+            abi.encodeCall(GatewayRegistry.registerAct, (CAP, _capAct(), TIER_FAST, 72 hours));
         _safeExecutes(address(gateway), abi.encodeCall(GatewayRegistry.schedule, (change)), CALL);
         vm.warp(_now() + DELAY);
 
