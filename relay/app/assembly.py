@@ -102,7 +102,7 @@ def make_node(
             where, f"expected the keys of a member of {committee.name}, got identity {me.hex()}"
         )
     block_time_ms = {settings.chain: settings.block_time_ms for settings in config.chains}
-    return Node(NodeSettings(me, committee, plans, block_time_ms))
+    return Node(NodeSettings(me, committee, plans, block_time_ms, anchors=config.anchor))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 from proofs.committee import CommitteeDocument
-from proofs.hashes import sha256
+from relay.app.anchor import anchor
 from relay.core.effects import (
     Anchor,
     Changed,
@@ -25,9 +25,9 @@ from relay.core.effects import (
     UnlockSigner,
 )
 from relay.core.errors import GuardRefusal, TocsinError
-from relay.core.events import AnchorEnded, Event, Signed, SigningRefused, SubmissionEnded
+from relay.core.events import Event, Signed, SigningRefused, SubmissionEnded
 from relay.core.messages import LOGGED, Attestation, Message, Verdict
-from relay.core.ports import AnchorLog, Execute, GatewayCall, Submission, SubmissionStatus, Submitter
+from relay.core.ports import Execute, GatewayCall, Submission, SubmissionStatus, Submitter
 from relay.core.types import Caip2, Digest, Identity, Millis
 from relay.core.wire import payload_of, seal
 from relay.gossip import Lane
@@ -216,23 +216,7 @@ class Deeds:
         await self.put(SubmissionEnded(effect.key, submission))
 
     async def _anchor(self, effect: Anchor) -> None:
-        """Put the newest checkpoint on the chain, if it holds all of the incident (core SPEC 7.4)."""
-        audit, submission = self.tools.audit, None
-        published = audit.published
-        if published is not None and await audit.covers(effect.entries):
-            checkpoint = published.checkpoint
-            origin = sha256(checkpoint.origin.encode())
-            submission = await self._carry(
-                AnchorLog(
-                    chain=effect.chain,
-                    gateway=effect.gateway,
-                    incident_id=effect.incident_id,
-                    origin=origin,
-                    size=checkpoint.size,
-                    root=checkpoint.root,
-                )
-            )
-        await self.put(AnchorEnded(effect.incident_id, effect.chain, effect.decisions, submission))
+        await self.put(await anchor(effect, self.tools.audit, self._carry))
 
     async def _carry(self, call: GatewayCall) -> Submission:
         """Carry a call to its chain, and see what became of it."""

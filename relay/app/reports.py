@@ -8,6 +8,7 @@ from proofs.committee import CommitteeDocument
 from proofs.mandate import Op
 from relay.api import Json, Readiness
 from relay.app.readiness import is_in_force
+from relay.core.calls import act_of
 from relay.core.incidents import ActState, DecisionState, Incident, incidents
 from relay.core.messages import Verdict
 from relay.core.node import Node
@@ -124,6 +125,25 @@ class Reports:
             "evaluated": _block(steps[-1].block) if steps else None,
         }
 
+    def _unlanded(self, state: DecisionState) -> list[Json]:
+        """Who says that which call of a decision does not land, and why."""
+        prepared = state.entry.tally.prepared
+        leaves = {
+            (leaf.chain, leaf.gateway, leaf.act_id): name
+            for name, leaf in zip(prepared.act_names, prepared.leaves, strict=True)
+        }
+        return [
+            {
+                "member": self._names.get(author, ""),
+                "act": leaves[act_of(word)],
+                "chain": word.chain,
+                "reason": word.reason,
+                "tries": word.tries,
+            }
+            for author, word in self._node.complaints.about(state.id)
+            if word.mandate_digest == prepared.digest
+        ]
+
     def _decision(self, state: DecisionState) -> Mapping[str, Json]:
         prepared = state.entry.tally.prepared
         decision = prepared.decision
@@ -146,6 +166,7 @@ class Reports:
             },
             "attesters": sum(1 for _, verdict in state.verdicts if verdict is Verdict.ATTEST),
             "acts": [_act(act) for act in state.acts],
+            "unlanded": self._unlanded(state),
             "timeline_us": dict(self._timeline.get(state.id, {})),
         }
 

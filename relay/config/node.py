@@ -95,6 +95,8 @@ class NodeConfig:
     intervals: Intervals
     readiness: ReadinessSettings
     chains: tuple[ChainSettings, ...]
+    anchor: bool = True
+    """Whether checkpoints of the audit log are put on chains when incidents close (core SPEC 7.4)."""
 
     @property
     def network(self) -> str:
@@ -117,7 +119,7 @@ def load_node(file: Path) -> NodeConfig:
         "",
         read_toml(file, remedy="make one with: tocsin init NETWORK"),
         required=("format", "network", "gossip", "chains"),
-        optional=("plans", "api", "keys", "journal", "intervals", "readiness"),
+        optional=("plans", "anchor", "api", "keys", "journal", "intervals", "readiness"),
     )
     if top.text("format") != NODE_FORMAT:
         raise top.error("format", NODE_FORMAT, repr(top.text("format")))
@@ -137,6 +139,7 @@ def load_node(file: Path) -> NodeConfig:
         intervals=_intervals(top),
         readiness=_readiness(top),
         chains=read_chains(top, directory, demo=demo),
+        anchor=top.boolean("anchor", default=True),
     )
 
 

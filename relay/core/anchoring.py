@@ -46,10 +46,10 @@ class Anchoring:
         for each in closed:
             if not is_idle(each.chain) or each.chain in self._under_way or not self._is_ours(each):
                 continue
-            tried = self._tried.setdefault(each.incident_id, _Tried())
-            if self.anchored.get(each.incident_id, 0) >= each.decisions or tried.times >= MAX_TRIES:
+            if self.anchored.get(each.incident_id, 0) >= each.decisions:
                 continue
-            if now_ms >= tried.again_ms:
+            tried = self._tried.setdefault(each.incident_id, _Tried())
+            if tried.times < MAX_TRIES and now_ms >= tried.again_ms:
                 tried.again_ms = Millis(now_ms + AGAIN_MS)
                 self._under_way.add(each.chain)
                 effects.append(

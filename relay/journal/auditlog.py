@@ -160,9 +160,8 @@ class AuditLog:
         reader = tile_node_reader(size, partial(read_tile, self.directory))
         return index, await self._on_disk(partial(inclusion_proof, index, size, reader))
 
-    async def covers(self, digests: Iterable[EnvelopeDigest]) -> bool:
-        """Tell whether all of these entries are under the newest checkpoint."""
-        size = 0 if self._published is None else self._published.checkpoint.size
+    async def covers(self, digests: Iterable[EnvelopeDigest], size: int) -> bool:
+        """Tell whether all of these are among the first `size` entries."""
         indices = await self._durable.read(partial(_indices_of, digests=tuple(digests)))
         return all(index is not None and index < size for index in indices)
 

@@ -120,6 +120,11 @@ def test_a_good_file_gives_every_setting(node: Node) -> None:
     )
 
 
+def test_anchors_are_put_on_chains_unless_the_member_leaves_it(node: Node) -> None:
+    assert load_node(node.write(GOOD)).anchor
+    assert not load_node(node.write(GOOD.replace("plans =", "anchor = false\nplans ="))).anchor
+
+
 def test_addresses_with_keys_are_not_shown(node: Node) -> None:
     assert "key-of-alice" not in repr(load_node(node.write(GOOD)))
 
