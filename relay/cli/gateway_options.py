@@ -18,19 +18,12 @@ _SPAN = re.compile(r"([0-9]{1,9})([smhd])")
 _UNIT_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
-class Span(click.ParamType):
-    """A span as plans write it: `90s`, `10m`, `6h`, `30d`; as whole seconds."""
-
-    name = "span"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read it, or fail with what was expected."""
-        if isinstance(value, int):
-            return value
-        found = _SPAN.fullmatch(str(value))
-        if found is None:
-            self.fail(f"expected a span like 90s, 10m, 6h or 30d, got {value!r}", param, ctx)
-        return int(found[1]) * _UNIT_S[found[2]]
+def read_span(text: str) -> int:
+    """Read a span as plans write it, `90s`, `10m`, `6h` or `30d`, as whole seconds: the type of an option."""
+    found = _SPAN.fullmatch(text)
+    if found is None:
+        raise click.BadParameter(f"expected a span like 90s, 10m, 6h or 30d, got {text!r}")
+    return int(found[1]) * _UNIT_S[found[2]]
 
 
 def rpc_option(command: F) -> F:
@@ -63,4 +56,4 @@ def send_options(command: F) -> F:
     return click.option("--send", is_flag=True, help="Send with one key; for development.")(command)
 
 
-__all__ = ["FILE", "Span", "out_options", "plan_option", "rpc_option", "send_options"]
+__all__ = ["FILE", "out_options", "plan_option", "read_span", "rpc_option", "send_options"]

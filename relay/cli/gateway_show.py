@@ -140,13 +140,11 @@ def _show_budget(console: Console, report: GatewayReport) -> None:
     _title(console, f"Budget in any {span(report.window_s)}")
     booked = report.booked
     names = ("window before", "this window", "next window")[-len(booked) :] if booked else ()
+    told = (report.budget, report.left, *booked)
     rows = [
-        (what, show(read(report.budget)), show(read(report.left)), *(show(read(each)) for each in booked))
-        for what, read, show in (
-            ("frozen by fast mandates", lambda each: each.fast_s, span),
-            ("frozen in all", lambda each: each.all_s, span),
-            ("new records by fast mandates", lambda each: each.fast_records, str),
-        )
+        ("frozen by fast mandates", *(span(each.fast_s) for each in told)),
+        ("frozen in all", *(span(each.all_s) for each in told)),
+        ("new records by fast mandates", *(str(each.fast_records) for each in told)),
     ]
     shown.table(console, ("", "at most", "left now", *names), rows)
 

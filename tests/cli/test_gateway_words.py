@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import click
 import pytest
 
-from relay.cli.gateway_options import Span
+from relay.cli.gateway_options import read_span
 from relay.cli.gateway_reading import PlannedGateway, parse_place
 from relay.cli.gateway_show import act_facts, code_words, scheduled_words
 from relay.cli.gateway_words import instant, span, tier_words, undo_words
@@ -118,5 +119,6 @@ def test_a_place_is_a_chain_and_an_address(text: str) -> None:
 
 
 def test_spans_of_options_are_those_of_plans() -> None:
-    assert Span().convert("90s", None, None) == 90
-    assert Span().convert("2d", None, None) == 2 * DAY
+    assert (read_span("90s"), read_span("10m"), read_span("2d")) == (90, 600, 2 * DAY)
+    with pytest.raises(click.BadParameter, match="expected a span like 90s, 10m, 6h or 30d, got '2 weeks'"):
+        read_span("2 weeks")
