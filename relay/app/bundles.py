@@ -97,23 +97,31 @@ class Bundles:
                     records.append(record)
         if decision_id not in {entry.tally.prepared.id for entry in entries}:
             return None
-        plans = {entry.tally.prepared.decision.plan_hash for entry in entries}
         proved = await receipts.prove(self._claims(entries, numbers))
-        bundle = Bundle(
+        # Receipts can be as long as whoever sent the transaction made them: they must not cost the rest.
+        for shown in (proved, {}) if proved else ({},):
+            decisions = tuple(self._decision(entry, numbers, shown) for entry in entries)
+            try:
+                return encode_bundle(self._bundle(decisions, records, audit.vkey))
+            except ProofError:
+                continue
+        return None
+
+    def _bundle(
+        self, decisions: tuple[BundleDecision, ...], records: Sequence[BundleRecord], log: str
+    ) -> Bundle:
+        plans = {entry.decision.plan_hash for entry in decisions}
+        return Bundle(
             network=self._node.settings.committee.network,
             committees=self._committees,
             plans=tuple(
                 BundlePlan(plan_hash, self._node.rooms[plan_hash].compiled.plan.canonical)
                 for plan_hash in sorted(plans)
             ),
-            decisions=tuple(self._decision(entry, numbers, proved) for entry in entries),
+            decisions=decisions,
             records=tuple(records),
-            log=audit.vkey,
+            log=log,
         )
-        try:
-            return encode_bundle(bundle)
-        except ProofError:
-            return None
 
     async def _published(self, audit: AuditLog, entry: Entry) -> dict[Digest, BundleRecord]:
         """Give those records of a decision that the log has published, with their proofs."""

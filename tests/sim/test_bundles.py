@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from nacl.signing import SigningKey
 
-from proofs.bundle import decode_bundle
+from proofs.bundle import Bundle, decode_bundle
 from proofs.committee import SignedCommittee, committee_signing_bytes
 from proofs.envelope import open_envelope
-from proofs.receipts import ReceiptProof
-from proofs.statements import read_outcome
+from proofs.receipts import MAX_NODE_BYTES, ReceiptProof
+from proofs.statements import OutcomeStatement, read_outcome
+from proofs.trie import MAX_TRIE_NODES
 from relay.app.bundles import Bundles
-from relay.app.receipts import Receipts
+from relay.app.receipts import Claim, Receipts
 from relay.core.errors import NoAgreement
 from relay.core.history import event_from_bytes
 from relay.core.types import BlockRef, Millis
@@ -62,26 +63,33 @@ async def sign(body: bytes) -> bytes:
     return bytes(LOG.sign(body).signature)
 
 
+async def bundle_of(folder: Path, town: Town, receipts: Receipts) -> Bundle:
+    """Give the bundle of the bridge's first decision, by alice."""
+    host = town.hosts["alice"]
+    entries = [StoredEnvelope(raw, key, NOW, LogEntry.RELEASED) for key, raw in host.disk.log.items()]
+    async with Journal.open(folder / "journal.sqlite", clock=lambda: NOW, limits=LIMITS) as journal:
+        await journal.append([b"event"], entries)
+        audit = await AuditLog.open(journal, folder / "log", origin=ORIGIN, log_key=PUBLIC)
+        await audit.publish(sign, NOW)
+
+        data = await bundles_of(town, host).make(audit, receipts, town.certified(host, "unbacked")[0])
+
+    assert data is not None
+    return decode_bundle(data)
+
+
 @pytest.mark.asyncio
 @pytest.mark.parametrize("knows_chains", [True, False])
 async def test_a_member_without_receipts_gives_the_bundle_and_says_what_is_missing(
     tmp_path: Path, *, knows_chains: bool
 ) -> None:
     town = an_incident()
-    host = town.hosts["alice"]
-    entries = [StoredEnvelope(raw, key, NOW, LogEntry.RELEASED) for key, raw in host.disk.log.items()]
     missing: list[str] = []
     sources = {chain: Pruned() for chain in town.chains} if knows_chains else {}
     receipts = Receipts(sources, lambda outcome, reason: missing.append(f"{outcome.chain}: {reason[:10]}"))
-    async with Journal.open(tmp_path / "journal.sqlite", clock=lambda: NOW, limits=LIMITS) as journal:
-        await journal.append([b"event"], entries)
-        audit = await AuditLog.open(journal, tmp_path / "log", origin=ORIGIN, log_key=PUBLIC)
-        await audit.publish(sign, NOW)
 
-        data = await bundles_of(town, host).make(audit, receipts, town.certified(host, "unbacked")[0])
+    bundle = await bundle_of(tmp_path, town, receipts)
 
-    assert data is not None
-    bundle = decode_bundle(data)
     told = {
         read_outcome(open_envelope(bundle.records[number].envelope)).chain
         for decision in bundle.decisions
@@ -91,3 +99,42 @@ async def test_a_member_without_receipts_gives_the_bundle_and_says_what_is_missi
     assert [decision.receipts for decision in bundle.decisions] == [()] * len(bundle.decisions)
     reason = "no receipt" if knows_chains else "no endpoin"
     assert set(missing) == {f"{chain}: {reason}" for chain in told}
+
+
+class Long(Receipts):
+    """Receipts of this many bytes each, shown for every claim."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__({}, lambda _outcome, _reason: None)
+        self.proof = ReceiptProof(0, b"header", (bytes(length),) * MAX_TRIE_NODES)
+
+    async def prove(self, claims: Sequence[Claim]) -> dict[OutcomeStatement, ReceiptProof]:
+        return {claim.outcome: self.proof for claim in claims}
+
+
+@pytest.mark.asyncio
+async def test_each_claim_s_receipt_stands_once_with_an_outcome_that_says_it(tmp_path: Path) -> None:
+    bundle = await bundle_of(tmp_path, an_incident(), Long(100))
+
+    for decision in bundle.decisions:
+        told = [read_outcome(open_envelope(bundle.records[at].envelope)) for at in decision.outcomes]
+        shown = [
+            read_outcome(open_envelope(bundle.records[receipt.outcome].envelope))
+            for receipt in decision.receipts
+        ]
+        assert {receipt.outcome for receipt in decision.receipts} <= set(decision.outcomes)
+        assert len(set(shown)) == len(shown)
+        assert set(shown) == set(told)
+    assert any(len(decision.receipts) < len(decision.outcomes) for decision in bundle.decisions)
+
+
+@pytest.mark.asyncio
+async def test_receipts_that_would_burst_a_bundle_are_left_out_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proofs.bundle.MAX_BUNDLE_BYTES", 1 << 20)
+
+    bundle = await bundle_of(tmp_path, an_incident(), Long(MAX_NODE_BYTES))
+
+    assert all(not decision.receipts for decision in bundle.decisions)
+    assert any(decision.outcomes for decision in bundle.decisions)

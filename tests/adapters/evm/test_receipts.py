@@ -1,9 +1,11 @@
 """Receipt proofs from real blocks: what an endpoint answers is proved, or is no proof and says why."""
 
 import itertools
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -21,6 +23,7 @@ from adapters.evm.endpoint import EvmEndpoint, open_endpoint
 from adapters.evm.receipts import MAX_TRANSACTIONS, ReceiptTrie, read_block, receipt_bytes
 from proofs.effects import ACT_ENDED, ACT_EXTENDED, ACT_NOOP, ACT_STARTED, ENDINGS, check_effect
 from proofs.errors import ProofError
+from proofs.hashes import keccak256
 from proofs.kinds import Caip2, DecisionId, Digest, NetworkId, PlanHash
 from proofs.mandate import Mandate, Op, Tier, mandate_digest
 from proofs.receipts import open_receipt
@@ -458,3 +461,20 @@ def test_an_auditor_looks_for_the_events_that_a_node_reads() -> None:
 
     assert read == (ACT_STARTED, ACT_EXTENDED, ACT_NOOP, ACT_ENDED)
     assert set(ENDINGS) == {how.value for how in EndedHow}
+
+
+def test_they_are_the_events_of_the_committed_gateway() -> None:
+    path = Path(gateway_events.__file__).parent / "artifacts" / "TocsinGateway.json"
+    events = {
+        entry["name"]: f"{entry['name']}({','.join(field['type'] for field in entry['inputs'])})"
+        for entry in json.loads(path.read_text())["abi"]
+        if entry["type"] == "event"
+    }
+
+    for name, topic in (
+        ("ActStarted", ACT_STARTED),
+        ("ActExtended", ACT_EXTENDED),
+        ("ActNoop", ACT_NOOP),
+        ("ActEnded", ACT_ENDED),
+    ):
+        assert keccak256(events[name].encode()) == topic
