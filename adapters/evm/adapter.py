@@ -10,6 +10,7 @@ from adapters.evm.office import EvmOffice
 from adapters.evm.readiness import EvmInspector, open_inspector
 from adapters.evm.rehearse import EvmRehearser, open_rehearser
 from adapters.evm.submit import EvmSubmitter, open_submitter
+from adapters.evm.survey import survey_endpoint
 from relay.core.observations import CallQuery, EventQuery
 from relay.core.ports import (
     ActText,
@@ -20,6 +21,7 @@ from relay.core.ports import (
     TransactionSigner,
 )
 from relay.core.rehearsal import RehearsalSettings
+from relay.core.survey import EndpointSurvey
 from relay.core.types import Caip2, Gateway
 
 
@@ -57,6 +59,9 @@ class EvmAdapter:
 
     def rehearser(self, settings: RehearsalSettings) -> AbstractAsyncContextManager[EvmRehearser]:
         return open_rehearser(settings)
+
+    async def survey(self, chain: Caip2, address: EndpointAddress, timeout_ms: int) -> EndpointSurvey:
+        return await survey_endpoint(chain, address, timeout_ms)
 
     def office(self) -> EvmOffice:
         return EvmOffice()

@@ -14,7 +14,8 @@ from relay.cli.settings import Answer, Settings
 _EPILOG = """\b
 Examples:
   tocsin chain list
-  tocsin doctor              asks the endpoints which chain they serve
+  tocsin chain check         asks the endpoints what they offer
+  tocsin chain add eip155:8453 --rpc own=http://127.0.0.1:8545 --rpc acme=@acme.url
 
 Chains and endpoints stand in node.toml. A chain of a kind that an installed adapter serves needs
 nothing else.
@@ -56,7 +57,11 @@ def _names(operators: object) -> str:
 
 chain = LazyGroup(
     "chain",
-    {"list": Lazy("relay.cli.chain:list_", "List the chains that this node reads, and by whom.")},
+    {
+        "list": Lazy("relay.cli.chain:list_", "List the chains that this node reads, and by whom."),
+        "add": Lazy("relay.cli.chain_survey:add", "Ask endpoints what they offer, and add their chain."),
+        "check": Lazy("relay.cli.chain_survey:check", "Compare what endpoints offer with node.toml."),
+    },
     help="The chains that this node reads.",
 )
 

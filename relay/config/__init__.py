@@ -1,5 +1,6 @@
 """A node's files: where they lie, how they are read, and what is wrong with them."""
 
+from relay.config.adding import Addition, NewEndpoint, add_chain, plan_addition
 from relay.config.committee_files import (
     dump_committee,
     dump_signatures,
@@ -23,16 +24,19 @@ from relay.config.private import read_private_line
 from relay.config.template import ChainTemplate, EndpointTemplate, NodeTemplate, render_node
 
 __all__ = [
+    "Addition",
     "ApiSettings",
     "ChainTemplate",
     "EndpointTemplate",
     "Intervals",
     "JournalSettings",
+    "NewEndpoint",
     "NodeConfig",
     "NodeDirectory",
     "NodeTemplate",
     "PassphraseSource",
     "ReadinessSettings",
+    "add_chain",
     "check_network_name",
     "dump_committee",
     "dump_signatures",
@@ -42,6 +46,7 @@ __all__ = [
     "load_node",
     "load_signatures",
     "load_signed_committee",
+    "plan_addition",
     "read_private_line",
     "render_node",
     "signatures_file",

@@ -12,7 +12,7 @@ _CHAIN_KEYS = (
     "chain", "need", "block_time_ms", "finality", "log_range", "timeout_ms",
     "fees", "fee_cap_gwei", "private_blocks",
 )  # fmt: skip
-_ENDPOINT_KEYS = ("operator", "url", "url_file", "websocket_url")
+_ENDPOINT_KEYS = ("operator", "url", "url_file", "websocket_url", "websocket_url_file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class EndpointTemplate:
     url: str | None = None
     url_file: str | None = None
     websocket_url: str | None = None
+    websocket_url_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +79,12 @@ def render_node(node: NodeTemplate) -> str:
         names = ReadinessSettings.__dataclass_fields__
         lines += _table("[readiness]", [(name, getattr(node.readiness, name)) for name in names])
     for chain in node.chains:
-        lines += _chain(chain)
+        lines += render_chain(chain)
     return "\n".join(lines) + "\n"
 
 
-def _chain(chain: ChainTemplate) -> list[str]:
+def render_chain(chain: ChainTemplate) -> list[str]:
+    """Give the lines of one `[[chains]]` table, an empty one first."""
     lines = _table("[[chains]]", [(name, getattr(chain, name)) for name in _CHAIN_KEYS])
     if chain.private is not None:
         private = [(name, getattr(chain.private, name)) for name in _ENDPOINT_KEYS]
@@ -105,4 +107,4 @@ def _value(value: Written) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-__all__ = ["ChainTemplate", "EndpointTemplate", "NodeTemplate", "render_node"]
+__all__ = ["ChainTemplate", "EndpointTemplate", "NodeTemplate", "render_chain", "render_node"]
