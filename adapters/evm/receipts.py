@@ -22,7 +22,7 @@ from relay.core.types import BlockRef
 MAX_TRANSACTIONS = 20_000
 """In one block: more are not asked for one by one."""
 
-_HEADER_WORDS = (
+_HEADER_START = (
     "parentHash",
     "sha3Uncles",
     "miner",
@@ -45,10 +45,9 @@ _FORKS: tuple[tuple[str, bool], ...] = (
 _DEPOSIT = 0x7E
 """The OP stack's deposit receipts carry two fields more in the trie, once they have a version."""
 _WIDE = 256
-
-
-_LEAF, _ODD = 2, 1
 _BRANCHES = 16
+_LEAF, _ODD = 2, 1
+"""Bits of a path's first nibble."""
 
 
 async def fetch_receipt_proof(rpc: Rpc, block: BlockRef, tx: bytes) -> ReceiptProof:
@@ -107,7 +106,7 @@ def read_block(block: BlockRef, answer: object) -> BlockAnswer:
 
 
 def _header_fields(value: Mapping[str, object]) -> list[Item]:
-    fields: list[Item] = [octets(value.get(name)) for name in _HEADER_WORDS]
+    fields: list[Item] = [octets(value.get(name)) for name in _HEADER_START]
     fields += [_integer(value.get(name)) for name in _HEADER_NUMBERS]
     fields += [octets(value.get(name)) for name in _HEADER_END]
     for name, is_integer in _FORKS:
@@ -131,7 +130,9 @@ def make_proof(block: BlockAnswer, tx: bytes, answers: Sequence[object]) -> Rece
         raise ValueError(f"expected a transaction of this block, got {tx.hex()}")
     trie = ReceiptTrie([receipt_bytes(answer) for answer in answers])
     if trie.root != parse_header(block.header).receipts_root:
-        raise ValueError("the receipts' form is unknown: they do not give the block's receipts root")
+        raise ValueError(
+            "the receipts do not give the block's receipts root: another block's, or another form"
+        )
     index = block.transactions.index(tx)
     return ReceiptProof(index, block.header, trie.path(index))
 

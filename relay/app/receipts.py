@@ -73,6 +73,7 @@ class Receipts:
     async def _ask(self, claim: Claim) -> None:
         outcome = claim.outcome
         source = self._sources.get(outcome.chain)
+        self._rests_until.pop(outcome, None)
         self._rests_until[outcome] = asyncio.get_running_loop().time() + REST_S
         _bound(self._rests_until)
         if source is None:
@@ -86,7 +87,7 @@ class Receipts:
         except ChainError as error:
             self._not_shown(outcome, error.problem)
             return
-        del self._rests_until[outcome]
+        self._rests_until.pop(outcome, None)
         self._proofs[outcome] = proof
         _bound(self._proofs)
 

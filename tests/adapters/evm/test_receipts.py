@@ -314,16 +314,16 @@ ODD: dict[str, tuple[Change, str]] = {
     ),
     "a receipt with other gas": (
         altered("eth_getBlockReceipts", cumulativeGasUsed="0x1"),
-        "the receipts' form is unknown",
+        "the receipts do not give the block's receipts root",
     ),
     "a receipt of a kind that we do not know": (
         altered("eth_getBlockReceipts", type="0x6a"),
-        "the receipts' form is unknown",
+        "the receipts do not give the block's receipts root",
     ),
     "a receipt without logs": (altered("eth_getBlockReceipts", logs=None), "expected an array"),
     "a receipt with a wide kind": (altered("eth_getBlockReceipts", type="0x100"), "expected a hex quantity"),
     "a receipt left out": (cut, "expected 3 receipts, got 2"),
-    "receipts in another order": (turned, "the receipts' form is unknown"),
+    "receipts in another order": (turned, "the receipts do not give the block's receipts root"),
     "no receipts": (none, "expected an array"),
     "a refusal of everything": (refusing_all, "slow down"),
 }
