@@ -72,9 +72,14 @@ async def read_gateway(rpc: Rpc, question: GatewayQuestion) -> GatewayState | No
     to = address_text(question.gateway)
     calls: list[tuple[Function, tuple[object, ...]]] = [(build[name], ()) for name in _GETTERS]
     calls += [(build[name], (act.encoded.act_id,)) for act in question.acts for name in _ACT_GETTERS]
-    block, *replies = await rpc.replies(
-        [Request("eth_getBlockByNumber", ["latest", False]), *(_request(to, *call) for call in calls)]
+    served, block, *replies = await rpc.replies(
+        [
+            Request("eth_chainId", []),
+            Request("eth_getBlockByNumber", ["latest", False]),
+            *(_request(to, *call) for call in calls),
+        ]
     )
+    _assert_chain(rpc, served, question)
     answers = [_answer(rpc, function, reply) for (function, _), reply in zip(calls, replies, strict=True)]
     own, per_act = answers[: len(_GETTERS)], answers[len(_GETTERS) :]
     found = [answer for answer in own if answer is not None]
@@ -143,6 +148,12 @@ def _answer(rpc: Rpc, function: Function, reply: object) -> Mapping[str, object]
         return function.answer(shapes.octets(reply))
     except ValueError as error:
         raise rpc.unavailable(f"malformed answer: {error}") from None
+
+
+def _assert_chain(rpc: Rpc, served: object, question: GatewayQuestion) -> None:
+    """An endpoint of another chain has no word on this one's gateways."""
+    if served != hex(int(question.chain.partition(":")[2])):
+        raise rpc.unavailable(f"serves another chain than {question.chain}")
 
 
 def _time(rpc: Rpc, block: object) -> int:

@@ -1,6 +1,6 @@
 """Looking at what must hold before a call can land (SPEC 8.1): the port `relay.core.readiness.Inspector`.
 
-Per look and endpoint: 6 requests for the chain, and for each plan 9 and 5 an act (at most 8, where an
+Per look and endpoint: 6 requests for the chain, and for each plan 10 and 5 an act (at most 8, where an
 endpoint simulates nothing), in a handful of round trips. Nothing is sent to a chain.
 """
 

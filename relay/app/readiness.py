@@ -95,12 +95,14 @@ class Lookout:
         *,
         clock_s: Callable[[], float],
         changed: Callable[[Fact], None],
+        soon_s: float = SOON_S,
     ) -> None:
         self._ask = ask
         self._inspectors = inspectors
         self._every_s = every_ms / 1_000
         self._clock_s = clock_s
         self._changed = changed
+        self._soon_s = min(soon_s, self._every_s)
         self._watched = {chain: _Watched() for chain in inspectors}
 
     def heard(self, event: Event) -> None:
@@ -115,7 +117,7 @@ class Lookout:
         given: list[Fact] = []
         for chain, asked in self._ask().items():
             watched = self._watched.get(chain, _Watched())
-            is_old = self._clock_s() - watched.at_s > FORGOTTEN * self._every_s + SOON_S
+            is_old = self._clock_s() - watched.at_s > FORGOTTEN * self._every_s + self._soon_s
             known = {} if is_old else {fact.name: fact for fact in watched.facts}
             for name in asked.names:
                 given += [known[name]] if name in known else untold([name], "not looked at yet")
@@ -131,8 +133,8 @@ class Lookout:
             for question in asked.gateways:
                 facts += await inspector.look_at_gateway(question)
             self._keep(watched, facts)
-            await asyncio.sleep(min(SOON_S, self._every_s))
-            await _until_stirred(watched.stirred, self._every_s - SOON_S)
+            await asyncio.sleep(self._soon_s)
+            await _until_stirred(watched.stirred, self._every_s - self._soon_s)
 
     def _keep(self, watched: _Watched, facts: list[Fact]) -> None:
         """Take an answer, and tell what is otherwise than before; at first only what does not hold."""

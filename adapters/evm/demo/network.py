@@ -31,6 +31,7 @@ from relay.config import (
     EndpointTemplate,
     NodeDirectory,
     NodeTemplate,
+    ReadinessSettings,
     dump_committee,
     dump_signatures,
     render_node,
@@ -49,6 +50,7 @@ READS_FROM: Final = 3
 FINALITY: Final = "depth:6"
 START_TIMEOUT_S: Final = 60.0
 POLL_S: Final = 0.2
+READINESS_MS: Final = 5_000
 CHEAP: Final = KdfCost(passes=1, memory_bytes=8 * 1024 * 1024)
 """Four nodes unseal their keys at once; the passphrase is random and lives as long as the demonstration."""
 
@@ -108,6 +110,7 @@ class Network:
                 passphrase_env="TOCSIN_PASSPHRASE",  # noqa: S106 - the variable's name
                 min_free_bytes=64 << 20,
                 ballast_bytes=0,
+                readiness=ReadinessSettings(every_ms=READINESS_MS),
                 chains=chains,
             )
             member.directory.node_file.write_text(render_node(node))

@@ -317,7 +317,7 @@ async def test_an_address_without_gateway_fails_every_fact(field: Field) -> None
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("mode", [Mode.LIE_CALLS, Mode.REFUSE, Mode.DROP])
+@pytest.mark.parametrize("mode", [Mode.LIE_CALLS, Mode.REFUSE, Mode.DROP, Mode.WRONG_CHAIN])
 async def test_one_endpoint_alone_can_neither_raise_nor_lower_a_fact(field: Field, mode: Mode) -> None:
     field.proxies[0].mode = mode
     alone = await field.look()
