@@ -16,7 +16,7 @@ from relay.cli.settings import Settings
 from relay.config import find_directory, read_private_line
 from relay.config.addresses import CAIP2, is_rpc_url
 from relay.core.errors import ChainError, ConfigError, NoAgreement
-from relay.core.gateway_report import ActReport, ActTerms, Survey
+from relay.core.gateway_report import ActReport, ActTerms, GatewayReport, NoGateway, Survey
 from relay.core.office import GatewayOffice
 from relay.core.plan import Act, Plan
 from relay.core.ports import Adapter, ChainSettings, EncodedAct, EndpointAddress
@@ -235,19 +235,47 @@ async def _ask(
 
 def _counted(settings: ChainSettings, at: Header, answers: Sequence[tuple[str, Survey | str]]) -> Reading:
     ballot: Ballot[Survey] = Ballot(settings.need)
-    problems: list[str] = []
-    for operator, answer in answers:
-        if isinstance(answer, str):
-            problems.append(f"{operator}: {answer}")
-        else:
-            ballot.add(operator, answer)
+    surveys = [(operator, answer) for operator, answer in answers if not isinstance(answer, str)]
+    for operator, survey in surveys:
+        ballot.add(operator, _comparable(survey))
     winner = ballot.winner
     if winner is None:
+        problems = [f"{operator}: {answer}" for operator, answer in answers if isinstance(answer, str)]
         detail = "; ".join(problems) or "they answer differently"
         problem = f"block {at.block.number}: expected {settings.need} equal answers ({detail})"
         raise NoAgreement(settings.chain, problem)
-    others = tuple(name for name, answer in ballot.answers if answer != winner[0])
-    return Reading(winner[0], winner[1], len(answers), others)
+    value, agreeing = winner
+    alike = [survey for _, survey in surveys if _comparable(survey) == value]
+    others = tuple(name for name, survey in surveys if _comparable(survey) != value)
+    return Reading(_with_rebuilt(value, alike, settings.need), agreeing, len(answers), others)
+
+
+def _comparable(survey: Survey) -> Survey:
+    """What honest endpoints give alike: not all of them run a constructor in `eth_call`."""
+    if isinstance(survey, NoGateway):
+        return survey
+    return _rebuilt(survey, None, None)
+
+
+def _with_rebuilt(value: Survey, alike: Sequence[Survey], need: int) -> Survey:
+    """Put back what enough of those that agree said of the constructors."""
+    if isinstance(value, NoGateway):
+        return value
+    reports = [survey for survey in alike if isinstance(survey, GatewayReport)]
+    gateways = [report.code.is_rebuilt for report in reports]
+    verifiers = [report.verifier.code.is_rebuilt for report in reports if report.verifier is not None]
+    return _rebuilt(value, _voted(gateways, need), _voted(verifiers, need))
+
+
+def _voted(said: Sequence[bool | None], need: int) -> bool | None:
+    return next((verdict for verdict in (True, False) if said.count(verdict) >= need), None)
+
+
+def _rebuilt(report: GatewayReport, gateway: bool | None, verifier: bool | None) -> GatewayReport:
+    behind = report.verifier
+    if behind is not None:
+        behind = replace(behind, code=replace(behind.code, is_rebuilt=verifier))
+    return replace(report, code=replace(report.code, is_rebuilt=gateway), verifier=behind)
 
 
 __all__ = [

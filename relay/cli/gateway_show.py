@@ -34,6 +34,11 @@ TAIL = (
     "Not counted: the time between an act's end and the call of `expire`. Anybody can make that call, and"
     " nodes do so promptly; until somebody does, the target stays as it is."
 )
+_TONES = {
+    "red": ("NOT ", "unknown: ", "unreadable", "every key epoch"),
+    "yellow": ("OPEN ", "NEXT ", "none: ", "none in force", "not sealed"),
+    "green": ("this version's build",),
+}
 FOR_EVER = "the gateway does not undo it: no budget bounds how long the effect stays"
 
 
@@ -45,7 +50,7 @@ def show_report(console: Console, place: PlannedGateway, reading: Reading, repor
     if reading.dissenting:
         told += f"; otherwise: {', '.join(reading.dissenting)}"
     at = f"block {block.number}, {instant(block.timestamp)}; {told}"
-    shown.facts(console, {"read at": at, **_facts(place, report)})
+    _show_facts(console, {"read at": at, **_facts(place, report)})
     _show_budget(console, report)
     _show_acts(console, place, report)
     _show_exposure(console, place, report)
@@ -59,12 +64,28 @@ def show_report(console: Console, place: PlannedGateway, reading: Reading, repor
     console.print()
 
 
+def _show_facts(console: Console, facts: Mapping[str, str], indent: str = "") -> None:
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        console.print(
+            f"{indent}[bold]{shown.cell(name).ljust(width)}[/]  [{tone(value)}]{shown.cell(value)}[/]"
+        )
+
+
+def tone(text: str) -> str:
+    """The colour of a fact: red for wrong, yellow for lacking or under way, green for ours."""
+    for colour, starts in _TONES.items():
+        if text.startswith(starts):
+            return colour
+    return "yellow" if ", paused" in text or text.endswith(" are refused") else "default"
+
+
 def _title(console: Console, text: str) -> None:
     console.print()
     console.print(f"[bold underline]{shown.cell(text)}[/]")
 
 
-def _facts(place: PlannedGateway, report: GatewayReport) -> dict[str, object]:
+def _facts(place: PlannedGateway, report: GatewayReport) -> dict[str, str]:
     return {
         "code": code_words(report.code),
         "state": ", ".join(_state(report)),
@@ -113,10 +134,10 @@ def _plan_words(place: PlannedGateway, report: GatewayReport) -> str:
     return f"{place.plan_name(plans.current)} until {until}; also now {place.plan_name(plans.following)}"
 
 
-def _verifier_facts(verifier: VerifierReport | None) -> dict[str, object]:
+def _verifier_facts(verifier: VerifierReport | None) -> dict[str, str]:
     if verifier is None:
         return {}
-    facts: dict[str, object] = {
+    facts: dict[str, str] = {
         "its code": code_words(verifier.code),
         "its keys": epoch_words(verifier.current),
         "rotation": f"{span(verifier.rotation_delay_s)} notice, the epoch before valid for"
@@ -126,7 +147,8 @@ def _verifier_facts(verifier: VerifierReport | None) -> dict[str, object]:
         before = verifier.previous
         facts["also valid"] = f"{epoch_words(before)}, until {instant(before.valid_until)}"
     if verifier.pending is not None:
-        facts["PENDING"] = f"{epoch_words(verifier.pending)}, from {instant(verifier.pending.valid_from)}"
+        pending = verifier.pending
+        facts["rotating"] = f"NEXT {epoch_words(pending)}, from {instant(pending.valid_from)}"
     return facts
 
 
@@ -157,8 +179,7 @@ def _show_acts(console: Console, place: PlannedGateway, report: GatewayReport) -
         console.print(
             f"[bold cyan]{shown.cell(place.name_of(act.act_id))}[/]{'' if act.is_on else '  [red]off[/]'}"
         )
-        for name, value in act_facts(place, act).items():
-            console.print(f"  {name.ljust(10)} {shown.cell(value)}")
+        _show_facts(console, act_facts(place, act), "  ")
 
 
 def act_facts(place: PlannedGateway, act: ActReport) -> dict[str, str]:

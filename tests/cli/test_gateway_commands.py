@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -335,18 +335,18 @@ async def test_inspect_explains_an_open_record_the_budget_and_the_longest_freeze
     assert said.code == Answer.YES
     for expected in (
         "1 of 1 endpoints say so",
-        "code        this version's build",
-        f"plan        acme 1 {plan.hash.hex()}",
-        "frozen by fast mandates       1 d      23 h",
-        "call       pause() on",
-        "now        1: protected, exactly what our call leaves",
-        "record     OPEN until",
-        "both tiers           21 d         42 d         21 d",
-        "halt-replica  6 h 1 min       1 d                  21 d",
+        "code  this version's build",
+        f"plan  acme 1 {plan.hash.hex()}",
+        "frozen by fast mandates  1 d  23 h",
+        "call  pause() on",
+        "now  1: protected, exactly what our call leaves",
+        "record  OPEN until",
+        "both tiers  21 d  42 d  21 d",
+        "halt-replica  6 h 1 min  1 d  21 d",
         "until somebody does, the target stays as it is",
         "set the budget: in any 30 d: at most 2 d frozen by fast mandates",
     ):
-        assert expected in said.out, (expected, said.out)
+        assert expected in re.sub(r" {2,}", "  ", said.out), (expected, said.out)
 
 
 @pytest.mark.asyncio
@@ -401,22 +401,33 @@ def home_with(tmp_path: Path, bench: Bench, urls: list[str]) -> Path:
     return home
 
 
-@asynccontextmanager
-async def crooked(bench: Bench) -> AsyncIterator[str]:
-    """An endpoint that says that the guardian is somebody else; it is right in everything else."""
-    liar = "0x" + "00" * 12 + "66" * 20
+Bend = Callable[[str, dict[str, object]], dict[str, object]]
 
-    def bent(asked: Mapping[str, object], reply: dict[str, object]) -> dict[str, object]:
-        return {**reply, "result": liar} if '"0x452a9320"' in json.dumps(asked.get("params")) else reply
+
+def another_guardian(asked: str, reply: dict[str, object]) -> dict[str, object]:
+    """Say that the guardian is somebody else."""
+    return {**reply, "result": f"0x{'00' * 12}{'66' * 20}"} if '"0x452a9320"' in asked else reply
+
+
+def no_constructors(asked: str, reply: dict[str, object]) -> dict[str, object]:
+    """Run no call without a recipient, as some providers."""
+    if '"method": "eth_call"' not in asked or '"to"' in asked:
+        return reply
+    return {"jsonrpc": "2.0", "id": reply["id"], "error": {"code": -32602, "message": "to is required"}}
+
+
+@asynccontextmanager
+async def crooked(bench: Bench, bend: Bend) -> AsyncIterator[str]:
+    """An endpoint that is right in everything but what `bend` makes of it."""
 
     async def post(request: web.Request) -> web.Response:
         body = await request.json()
         async with bench.anvil.session.post(bench.anvil.url, json=body) as response:
             answer = await response.json()
-        if isinstance(body, list):
-            by_id = {call["id"]: call for call in body}
-            return web.json_response([bent(by_id[reply["id"]], reply) for reply in answer])
-        return web.json_response(bent(body, answer))
+        if not isinstance(body, list):
+            return web.json_response(bend(json.dumps(body), answer))
+        by_id = {call["id"]: json.dumps(call) for call in body}
+        return web.json_response([bend(by_id[reply["id"]], reply) for reply in answer])
 
     application = web.Application(client_max_size=1 << 24)
     application.router.add_post("/", post)
@@ -436,7 +447,7 @@ async def test_a_nodes_gateways_are_found_by_its_plans_and_read_by_a_quorum(
 ) -> None:
     await bench.install(bench.plan())
     honest = [bench.anvil.url, bench.anvil.url + "/"]
-    async with crooked(bench) as lying:
+    async with crooked(bench, another_guardian) as lying:
         home = home_with(tmp_path, bench, [*honest, lying])
 
         inspected = await call("inspect", "--home", home)
@@ -455,13 +466,47 @@ async def test_a_nodes_gateways_are_found_by_its_plans_and_read_by_a_quorum(
 async def test_endpoints_that_disagree_without_a_majority_could_not_tell(
     bench: Bench, tmp_path: Path
 ) -> None:
-    async with crooked(bench) as lying:
+    async with crooked(bench, another_guardian) as lying:
         home = home_with(tmp_path, bench, [bench.anvil.url, lying])
 
         said = await call("inspect", "--home", home)
 
     assert said.code == Answer.UNKNOWN
     assert "expected 2 equal answers (they answer differently)" in said.err
+
+
+@pytest.mark.asyncio
+async def test_an_endpoint_that_runs_no_constructor_is_no_liar_and_alone_leaves_the_code_in_doubt(
+    bench: Bench, tmp_path: Path
+) -> None:
+    await bench.install(bench.plan())
+    committee = committee_file(tmp_path)
+    async with crooked(bench, no_constructors) as shy:
+        two_of_three = [bench.anvil.url, bench.anvil.url + "/", shy]
+        enough = await call(
+            "verify", "--home", home_with(tmp_path / "a", bench, two_of_three), "--committee", committee
+        )
+        half = home_with(tmp_path / "b", bench, [bench.anvil.url, shy])
+        doubt = await call("verify", "--home", half, "--committee", committee)
+
+    assert enough.code == Answer.YES, enough.out
+    assert "3 of 3 answer alike" in enough.out
+    assert doubt.code == Answer.UNKNOWN
+    assert "? gateway's code  this version's build, but for the values fixed at deployment" in doubt.out
+    assert "✗" not in doubt.out
+
+
+@pytest.mark.asyncio
+async def test_an_endpoints_address_may_stand_in_a_file_of_ones_own(bench: Bench, tmp_path: Path) -> None:
+    file = file_of(tmp_path, "rpc.url", bench.anvil.url + "\n")
+    file.chmod(0o600)
+
+    said = await call("inspect", place(bench), "--rpc", f"@{file}")
+    wrong = await call("inspect", place(bench), "--rpc", "ftp://user:SECRET@example")
+
+    assert said.code == Answer.YES, said.err
+    assert wrong.code == Answer.USAGE
+    assert "SECRET" not in wrong.err
 
 
 @pytest.mark.asyncio

@@ -9,7 +9,7 @@ import pytest
 
 from relay.cli.gateway_options import read_span
 from relay.cli.gateway_reading import PlannedGateway, parse_place
-from relay.cli.gateway_show import act_facts, code_words, scheduled_words
+from relay.cli.gateway_show import act_facts, code_words, scheduled_words, tone
 from relay.cli.gateway_words import instant, span, tier_words, undo_words
 from relay.core.errors import ConfigError
 from relay.core.gateway_report import (
@@ -94,6 +94,21 @@ def test_states_and_records_that_say_less() -> None:
 )  # fmt: skip
 def test_code_is_ours_only_where_all_of_it_is(code: CodeReport, words: str) -> None:
     assert code_words(code).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("text", "colour"),
+    [
+        ("NOT this version's build: other fixed values", "red"),
+        ("OPEN until 2023", "yellow"),
+        ("sealed, paused: nothing starts or is lengthened", "yellow"),
+        ("sealed, not paused", "default"),
+        ("mandates of key epoch 2 and later are refused", "yellow"),
+        ("this version's build", "green"),
+    ],
+)
+def test_what_is_wrong_is_red_and_what_is_under_way_is_yellow(text: str, colour: str) -> None:
+    assert tone(text) == colour
 
 
 def test_announced_changes_are_told_in_words() -> None:
