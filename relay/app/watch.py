@@ -26,7 +26,7 @@ LANE_DROPS: Final = Metric(
 
 @dataclass(slots=True)
 class Timeline:
-    """When a decision was `judged` and `certified`, its call `submitted` and `landed`, its `effect` read.
+    """When a decision was `judged` and `certified`, its call `submitted` and `landed`, its effect `seen`.
 
     Each the first time, in microseconds of our clock.
     """
@@ -87,9 +87,9 @@ class Watch:
         if entry.tally.certificate is not None and "certified" not in times:
             self._timeline.note(decision_id, "certified")
             self._took(decision_id, "judged", "certified", "edge_to_certificate_seconds")
-        if "effect" not in times and self._node.landing.has_any_effect(entry.tally.prepared):
-            self._timeline.note(decision_id, "effect")
-            self._took(decision_id, "certified", "effect", "certificate_to_effect_seconds")
+        if "seen" not in times and self._node.landing.has_any_effect(entry.tally.prepared):
+            self._timeline.note(decision_id, "seen")
+            self._took(decision_id, "certified", "seen", "certificate_to_effect_seconds")
 
     def _took(self, decision_id: bytes, first: str, last: str, metric: str) -> None:
         times = self._timeline.at_us[decision_id]
