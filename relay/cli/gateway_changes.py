@@ -281,8 +281,9 @@ def _remarks(task: Task, report: GatewayReport) -> Iterator[str]:
             f" {span(report.window_s)} for ever: change the plan, or deploy another gateway"
         )
     for each in task.place.acts:
-        if each.act.lasts_s > report.window_s:
-            yield f"{each.name} lasts longer than the gateway's window of {span(report.window_s)}: refused"
+        longest_s = report.window_s - report.skew_s
+        if each.act.lasts_s > longest_s:
+            yield f"{each.name} lasts {span(each.act.lasts_s)}, the gateway takes at most {span(longest_s)}"
     if report.is_paused:
         yield "the gateway is paused: nothing starts until its owner calls unpauseGateway()"
     if report.pending_owner:

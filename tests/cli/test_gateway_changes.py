@@ -268,7 +268,7 @@ def test_what_stands_in_the_way_is_remarked() -> None:
         "the code at this address is not this version's build: run tocsin gateway verify first",
         "the plan's budget window is 30 d, the gateway's is 7 h for ever: change the plan, or deploy another"
         " gateway",
-        "halt-replica lasts longer than the gateway's window of 7 h: refused",
+        "halt-replica lasts 8 h, the gateway takes at most 6 h 59 min",
         "the gateway is paused: nothing starts until its owner calls unpauseGateway()",
         "ownership is being handed to 0x7777777777777777777777777777777777777777",
         f"announced, and not of this plan: 0x{'0c' * 32}, from 2023-11-14 22:13:25 UTC; owner or guardian can"

@@ -180,7 +180,8 @@ class Bench:
         await self.anvil.mine(timestamp=await self.now() + seconds)
 
     async def protect(self, plan: Plan, tier: Tier = Tier.FAST, duration_s: int = HOUR) -> None:
-        """Bring a mandate that a quorum of the tier signed at the newest block."""
+        """Bring a mandate that a quorum of the tier signed at a block after everything else."""
+        await self.pass_time(12)
         act, now = self.encoded(plan), await self.now()
         leaf = ActLeaf(self.chain, act.gateway, act.act_id, act.act_hash, duration_s)
         mandate = Mandate(
