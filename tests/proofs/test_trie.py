@@ -110,6 +110,8 @@ HASH = keccak256(b"somewhere else")
         ([b"", LEAF_VALUE], "trie-node"),
         ([[b"\x20"], LEAF_VALUE], "trie-node"),
         ([b"\x40\x01", LEAF_VALUE], "trie-node"),
+        ([b"\x60\x01", LEAF_VALUE], "trie-node"),
+        ([b"\x40\x01", HASH], "trie-node"),
         ([b"\x21\x01", LEAF_VALUE], "trie-node"),
         ([b"\x20\x01", b"short"], "trie-node"),
         ([b"\x20\x01", [LEAF_VALUE]], "trie-node"),
