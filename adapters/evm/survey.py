@@ -1,4 +1,4 @@
-"""Asking one endpoint what it offers (SPEC 8.4): at most 31 requests, none of which changes anything."""
+"""Asking one endpoint what it offers (SPEC 8.4): at most 20 bodies, none of which changes anything."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ Examples:
   tocsin chain add eip155:8453 --rpc own=http://127.0.0.1:8545 --rpc acme=@acme.url --rpc other=@other.url
   tocsin chain add eip155:10 --rpc own=http://127.0.0.1:8545 --rpc acme=@acme.url --ws acme=@acme-ws.url
 
-The endpoints are asked what they offer (at most 31 reads each), and a table for the chain is added at the
+The endpoints are asked what they offer (at most 20 requests each), and a table for the chain is added at the
 end of node.toml; nothing else in it changes. An address of another machine is kept in secrets/rpc, since
 it may hold a key; give it as @FILE to keep it off the command line.
 
