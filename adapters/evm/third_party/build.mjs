@@ -84,6 +84,15 @@ const PROJECTS = [
     published: (source, name) => `forge-artifacts/${path.basename(source)}/${name}.json`,
     contracts: ["src/L1/SuperchainConfig.sol"],
   },
+  {
+    package: "@venusprotocol/venus-protocol",
+    licence: "BSD-3-Clause",
+    compiler: "solc-0516",
+    settings: { optimizer: { enabled: true, runs: 200 }, metadata: { useLiteralContent: true } },
+    folders: { "": "@venusprotocol/venus-protocol" },
+    published: (source, name) => `artifacts/${source}/${name}.json`,
+    contracts: ["contracts/Comptroller/Comptroller.sol", "contracts/Comptroller/Unitroller.sol"],
+  },
 ];
 
 function reader(folders) {
@@ -95,14 +104,16 @@ function reader(folders) {
   };
 }
 
-function importer(read) {
-  return (unit) => {
+/** What the compiler asks for imports: a function until 0.5, an object since 0.6. */
+function importer(read, compiler) {
+  const find = (unit) => {
     try {
       return { contents: read(unit) };
     } catch (error) {
       return { error: `import not found: ${unit} (${error.code})` };
     }
   };
+  return compiler.version().startsWith("0.5.") ? find : { import: find };
 }
 
 function compile(project, compiler, read) {
@@ -112,7 +123,7 @@ function compile(project, compiler, read) {
     sources: Object.fromEntries(project.contracts.map((source) => [source, { content: read(source) }])),
     settings: { ...project.settings, outputSelection: { "*": { "*": wanted } } },
   };
-  const output = JSON.parse(compiler.compile(JSON.stringify(input), { import: importer(read) }));
+  const output = JSON.parse(compiler.compile(JSON.stringify(input), importer(read, compiler)));
   const errors = (output.errors ?? []).filter((report) => report.severity === "error");
   for (const report of errors) process.stderr.write(`${report.formattedMessage}\n`);
   if (errors.length > 0) throw new Error(`${project.package}: compilation failed`);
