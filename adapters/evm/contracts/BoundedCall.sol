@@ -49,7 +49,10 @@ library BoundedCall {
 
     /// SECURITY: a caller with little gas could make the inner call fail or misjudge, and ours succeed (EIP-150).
     function _requireGas(uint256 gasCap, uint256 overhead) private view {
-        uint256 needed = gasCap * 64 / 63 + overhead + 3_000;
-        if (gasleft() < needed) revert GasTooLow(needed, gasleft());
+        unchecked {
+            // Registered caps are far from overflowing.
+            uint256 needed = gasCap * 64 / 63 + overhead + 3_000;
+            if (gasleft() < needed) revert GasTooLow(needed, gasleft());
+        }
     }
 }

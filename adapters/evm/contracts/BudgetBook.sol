@@ -11,94 +11,114 @@ struct Usage {
     uint32 fastRecords;
 }
 
+/// The three fixed windows that still matter, in one storage slot: the one of now, the one before and the one after it.
+///
+/// Three suffice. A charge begins now or later and ends at `now + skew + maxDuration` at the latest, and registration
+/// holds `skew + maxDuration ≤ window`: so it falls in the window of now and the next one. Room there depends on the
+/// windows beside them too: the one before, and the one after next, in which no charge up to now can have booked.
+struct Book {
+    /// Number (time / window) of the window "now".
+    uint32 number;
+    uint32 allBefore;
+    uint32 allNow;
+    uint32 allNext;
+    uint32 fastBefore;
+    uint32 fastNow;
+    uint32 fastNext;
+    /// Records begin now, never in the next window.
+    uint16 recordsBefore;
+    uint16 recordsNow;
+}
+
 /// The budget's arithmetic (GATEWAY.md 3): seconds are booked in the fixed window in which they fall, and two adjacent
 /// windows together stay within the cap; a sliding window of the same length touches two of them at most.
 library BudgetBook {
+    /// What the book's counters hold: no cap may be larger.
+    uint256 internal constant MAX_SECONDS = type(uint32).max;
+    uint256 internal constant MAX_RECORDS = type(uint16).max;
+
     error BudgetSpent(uint256 from);
     error FastRecordsSpent(uint256 used, uint256 cap);
 
-    /// Book the seconds `from` ≤ s < `to`, as far as there is room, and return the end that was paid for.
-    function pay(
-        mapping(uint256 index => Usage) storage book,
-        Budget memory cap,
-        uint256 window,
-        bool fast,
-        uint256 from,
-        uint256 to
-    ) internal returns (uint256 paidTo) {
-        paidTo = from;
-        while (paidTo < to) {
-            uint256 index = paidTo / window;
-            uint256 wanted = Math.min(to, (index + 1) * window) - paidTo;
-            uint256 booked = _bookIn(book, cap, index, fast, wanted);
-            paidTo += booked;
-            if (booked < wanted) break;
+    /// Turn the pages until `number` is the window of now; what falls off can bound no charge any more.
+    function turnTo(Book memory book, uint256 number) internal pure {
+        for (uint256 pages = Math.min(number - book.number, 3); pages > 0; --pages) {
+            (book.allBefore, book.allNow, book.allNext) = (book.allNow, book.allNext, 0);
+            (book.fastBefore, book.fastNow, book.fastNext) = (book.fastNow, book.fastNext, 0);
+            (book.recordsBefore, book.recordsNow) = (book.recordsNow, 0);
+        }
+        book.number = uint32(number);
+    }
+
+    /// Book the seconds `from` ≤ s < `to`, as far as there is room, and return the end that was paid for. `from` lies in
+    /// the window of now or the next one; what lies beyond the next is never paid.
+    function pay(Book memory book, Budget memory cap, uint256 window, bool fast, uint256 from, uint256 to)
+        internal
+        pure
+        returns (uint256 paidTo)
+    {
+        // Times have 64 bits, and what is booked never exceeds a cap of 32.
+        unchecked {
+            uint256 boundary = (uint256(book.number) + 1) * window;
+            if (to > boundary + window) to = boundary + window;
+            paidTo = from;
+            if (from < boundary) {
+                uint256 wanted = (to < boundary ? to : boundary) - from;
+                uint256 room = roomNow(book, cap, fast);
+                uint256 booked = wanted < room ? wanted : room;
+                book.allNow += uint32(booked);
+                if (fast) book.fastNow += uint32(booked);
+                paidTo += booked;
+            }
+            if (paidTo >= boundary && paidTo < to) {
+                uint256 wanted = to - paidTo;
+                uint256 room = _roomNext(book, cap, fast);
+                uint256 booked = wanted < room ? wanted : room;
+                book.allNext += uint32(booked);
+                if (fast) book.fastNext += uint32(booked);
+                paidTo += booked;
+            }
         }
         if (paidTo == from) revert BudgetSpent(from);
     }
 
-    /// Count a record that a fast mandate starts at `time`.
-    function countFastRecord(
-        mapping(uint256 index => Usage) storage book,
-        Budget memory cap,
-        uint256 window,
-        uint256 time
-    ) internal {
-        uint256 index = time / window;
-        uint256 used = uint256(book[index].fastRecords) + _before(book, index).fastRecords;
+    /// Count a record that a fast mandate starts now.
+    function countFastRecord(Book memory book, Budget memory cap) internal pure {
+        uint256 used = uint256(book.recordsBefore) + book.recordsNow;
         if (used >= cap.fastRecords) revert FastRecordsSpent(used, cap.fastRecords);
-        ++book[index].fastRecords;
+        ++book.recordsNow;
     }
 
-    /// What could be booked at `time`, within its window.
-    function left(
-        mapping(uint256 index => Usage) storage book,
-        Budget memory cap,
-        uint256 window,
-        uint256 time
-    ) internal view returns (Budget memory remaining) {
-        uint256 index = time / window;
-        remaining.allSeconds = uint64(_room(book, cap, index, false));
-        remaining.fastSeconds = uint64(_room(book, cap, index, true));
-        uint256 used = uint256(book[index].fastRecords) + _before(book, index).fastRecords;
+    /// What could be booked in the window of now.
+    function left(Book memory book, Budget memory cap) internal pure returns (Budget memory remaining) {
+        remaining.allSeconds = uint64(roomNow(book, cap, false));
+        remaining.fastSeconds = uint64(roomNow(book, cap, true));
+        uint256 used = uint256(book.recordsBefore) + book.recordsNow;
         remaining.fastRecords = uint32(Math.saturatingSub(cap.fastRecords, used));
     }
 
-    function _bookIn(
-        mapping(uint256 index => Usage) storage book,
-        Budget memory cap,
-        uint256 index,
-        bool fast,
-        uint256 wanted
-    ) private returns (uint256 booked) {
-        booked = Math.min(wanted, _room(book, cap, index, fast));
-        if (booked == 0) return 0;
-        Usage memory here = book[index];
-        here.allSeconds += uint64(booked);
-        if (fast) here.fastSeconds += uint64(booked);
-        book[index] = here;
+    /// What is booked in the window number `index`, zeros where the book has no page of it.
+    function usage(Book memory book, uint256 index) internal pure returns (Usage memory none) {
+        if (index + 1 == book.number) return Usage(book.fastBefore, book.allBefore, book.recordsBefore);
+        if (index == book.number) return Usage(book.fastNow, book.allNow, book.recordsNow);
+        if (index == uint256(book.number) + 1) return Usage(book.fastNext, book.allNext, 0);
     }
 
-    function _room(mapping(uint256 index => Usage) storage book, Budget memory cap, uint256 index, bool fast)
-        private
-        view
-        returns (uint256 room)
-    {
-        Usage memory before = _before(book, index);
-        Usage memory here = book[index];
-        Usage memory next = book[index + 1];
-        uint256 beside = Math.max(before.allSeconds, next.allSeconds);
-        room = Math.saturatingSub(cap.allSeconds, here.allSeconds + beside);
+    function roomNow(Book memory book, Budget memory cap, bool fast) internal pure returns (uint256 room) {
+        room = _room(cap.allSeconds, book.allNow, Math.max(book.allBefore, book.allNext));
         if (!fast) return room;
-        beside = Math.max(before.fastSeconds, next.fastSeconds);
-        return Math.min(room, Math.saturatingSub(cap.fastSeconds, here.fastSeconds + beside));
+        return Math.min(room, _room(cap.fastSeconds, book.fastNow, Math.max(book.fastBefore, book.fastNext)));
     }
 
-    function _before(mapping(uint256 index => Usage) storage book, uint256 index)
-        private
-        view
-        returns (Usage memory none)
-    {
-        return index == 0 ? none : book[index - 1];
+    function _roomNext(Book memory book, Budget memory cap, bool fast) private pure returns (uint256 room) {
+        room = _room(cap.allSeconds, book.allNext, book.allNow);
+        return fast ? Math.min(room, _room(cap.fastSeconds, book.fastNext, book.fastNow)) : room;
+    }
+
+    /// What a cap leaves to a window with `here` booked, and `beside` in the fuller of the windows beside it.
+    function _room(uint256 cap, uint256 here, uint256 beside) private pure returns (uint256) {
+        unchecked {
+            return here + beside < cap ? cap - here - beside : 0;
+        }
     }
 }

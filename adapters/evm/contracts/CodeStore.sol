@@ -15,10 +15,14 @@ library CodeStore {
         if (pointer == address(0)) revert CodeNotStored(data.length);
     }
 
+    /// What `write` kept at `pointer`.
     function read(address pointer) internal view returns (bytes memory data) {
-        data = new bytes(pointer.code.length - 1);
         assembly ("memory-safe") {
-            extcodecopy(pointer, add(data, 32), 1, mload(data))
+            data := mload(0x40)
+            let size := sub(extcodesize(pointer), 1)
+            mstore(data, size)
+            extcodecopy(pointer, add(data, 32), 1, size)
+            mstore(0x40, add(data, and(add(size, 63), not(31))))
         }
     }
 }

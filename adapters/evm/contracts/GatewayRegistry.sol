@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {Ownable, Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {BoundedCall} from "./BoundedCall.sol";
-import {Usage} from "./BudgetBook.sol";
+import {Book, BudgetBook} from "./BudgetBook.sol";
 import {CodeStore} from "./CodeStore.sol";
 import {ITocsinVerifier} from "./ITocsinVerifier.sol";
 import {MandateHash} from "./MandateHash.sol";
@@ -63,7 +63,7 @@ abstract contract GatewayRegistry is Ownable2Step, ReentrancyGuardTransient {
     mapping(bytes32 actId => Record) internal _records;
     mapping(bytes32 getter => bytes32 actId) internal _getterOwners;
     mapping(bytes32 change => uint256 readyAt) internal _scheduled;
-    mapping(uint256 index => Usage) internal _usage;
+    Book internal _book;
 
     event PlanSet(bytes32 current, bytes32 next, uint64 overlapUntil);
     event ActRegistered(bytes32 indexed actId, bytes32 actHash, uint8 tier, uint64 maxDuration);
@@ -86,7 +86,8 @@ abstract contract GatewayRegistry is Ownable2Step, ReentrancyGuardTransient {
     error WrongNetwork(bytes32 expected, bytes32 got);
     error ActMalformed(bytes32 actId);
     error TierUnknown(uint8 tier);
-    error DurationOutOfRange(uint64 maxDuration, uint64 window);
+    error DurationOutOfRange(uint64 maxDuration, uint64 longest);
+    error BudgetOutOfRange(Budget budget);
     error TooManyActs(uint256 limit);
     error GetterShared(bytes32 actId, bytes32 owner);
     error RecordOpen(bytes32 actId);
@@ -122,6 +123,7 @@ abstract contract GatewayRegistry is Ownable2Step, ReentrancyGuardTransient {
         _setVerifier(verifier_, network_);
         _setGuardian(guardian_);
         _setBudget(budget_);
+        _book.number = uint32(block.timestamp / limits.window);
     }
 
     // ---- acts
@@ -134,7 +136,9 @@ abstract contract GatewayRegistry is Ownable2Step, ReentrancyGuardTransient {
     {
         _requireWellFormed(actId, act_);
         if (tier != TIER_FAST && tier != TIER_FULL) revert TierUnknown(tier);
-        if (maxDuration == 0 || maxDuration > window) revert DurationOutOfRange(maxDuration, window);
+        if (maxDuration == 0 || maxDuration > window - skew) {
+            revert DurationOutOfRange(maxDuration, window - skew);
+        }
         bytes32 hash = MandateHash.ofAct(act_);
         Entry storage entry = _entries[actId];
         bool known = entry.code != address(0) && _hashAt(entry.code) == hash;
@@ -142,6 +146,7 @@ abstract contract GatewayRegistry is Ownable2Step, ReentrancyGuardTransient {
         _takeScheduled(!weaker);
         if (!known) _replaceAct(actId, entry, act_, hash);
         _claimGetter(actId, act_);
+        if (!known || !entry.active) _outdate(actId);
         if (!entry.active) _actIds.push(actId);
         if (_actIds.length > MAX_ACTS) revert TooManyActs(MAX_ACTS);
         (entry.tier, entry.maxDuration, entry.active) = (tier, uint40(maxDuration), true);
@@ -250,8 +255,21 @@ abstract contract GatewayRegistry is Ownable2Step, ReentrancyGuardTransient {
 
     // ---- shared with the network's half
 
+    /// The act kept at `code`, with its hash. Its ABI encoding is the struct's image in memory, with offsets for the three
+    /// pointers; as only `_replaceAct` writes it, nothing is checked again.
     function _load(address code) internal view returns (bytes32 hash, Act memory act_) {
-        return abi.decode(CodeStore.read(code), (bytes32, Act));
+        bytes memory kept = CodeStore.read(code);
+        assembly ("memory-safe") {
+            hash := mload(add(kept, 32))
+            // After the length, the hash and the offset of the struct.
+            act_ := add(kept, 96)
+            let pointer := add(act_, 32) // call
+            mstore(pointer, add(act_, mload(pointer)))
+            pointer := add(act_, 96) // stateCall
+            mstore(pointer, add(act_, mload(pointer)))
+            pointer := add(act_, 256) // undoCall
+            mstore(pointer, add(act_, mload(pointer)))
+        }
     }
 
     /// Free the getter of an act that is off, once no record needs it.
@@ -284,6 +302,12 @@ abstract contract GatewayRegistry is Ownable2Step, ReentrancyGuardTransient {
             _freeGetter(old);
         }
         entry.code = CodeStore.write(abi.encode(hash, act_));
+    }
+
+    /// Mandates decided before the act was there in this form are dead; also, a later write finds the slot warm with a value.
+    function _outdate(bytes32 actId) private {
+        Record storage record_ = _records[actId];
+        if (record_.endedAt < block.timestamp) record_.endedAt = uint64(block.timestamp);
     }
 
     /// Two acts with one getter would each take the other's effect for somebody's interference.
@@ -327,6 +351,9 @@ abstract contract GatewayRegistry is Ownable2Step, ReentrancyGuardTransient {
     }
 
     function _setBudget(Budget memory budget_) private {
+        bool inRange =
+            budget_.allSeconds <= BudgetBook.MAX_SECONDS && budget_.fastRecords <= BudgetBook.MAX_RECORDS;
+        if (!inRange) revert BudgetOutOfRange(budget_);
         _budget = budget_;
         emit BudgetSet(budget_.fastSeconds, budget_.allSeconds, budget_.fastRecords);
     }

@@ -2,13 +2,13 @@
 pragma solidity ^0.8.30;
 
 import {BoundedCall} from "./BoundedCall.sol";
-import {BudgetBook, Usage} from "./BudgetBook.sol";
+import {Book, BudgetBook, Usage} from "./BudgetBook.sol";
 import {GatewayRegistry} from "./GatewayRegistry.sol";
 import {Act, Budget, COMPARE_AT_MOST, COMPARE_EQUAL, Record} from "./TocsinTypes.sol";
 
 /// What can be read from a gateway, and how it reads the states of its acts.
 abstract contract GatewayViews is GatewayRegistry {
-    using BudgetBook for mapping(uint256 index => Usage);
+    using BudgetBook for Book;
 
     function act(bytes32 actId)
         external
@@ -56,12 +56,18 @@ abstract contract GatewayViews is GatewayRegistry {
 
     /// What could be booked now, within the current window.
     function budgetLeft() external view returns (Budget memory) {
-        return _usage.left(_budget, window, block.timestamp);
+        return _bookOfNow().left(_budget);
     }
 
-    /// What is booked in the fixed window number `index` (time divided by `window`).
+    /// What is booked in the fixed window number `index` (time divided by `window`): right from the window before the last
+    /// charge's on, zeros for older ones, which bound nothing any more.
     function usage(uint256 index) external view returns (Usage memory) {
-        return _usage[index];
+        return _book.usage(index);
+    }
+
+    function _bookOfNow() internal view returns (Book memory book) {
+        book = _book;
+        book.turnTo(block.timestamp / window);
     }
 
     function _state(Act memory act_) internal view returns (uint256) {

@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {Strings} from "@openzeppelin/contracts/utils/Strings.sol";
 import {BoundedCall} from "./BoundedCall.sol";
-import {BudgetBook, Usage} from "./BudgetBook.sol";
+import {Book, BudgetBook} from "./BudgetBook.sol";
 import {GatewayRegistry} from "./GatewayRegistry.sol";
 import {GatewayViews} from "./GatewayViews.sol";
 import {ITocsinVerifier} from "./ITocsinVerifier.sol";
@@ -36,17 +36,14 @@ import {
 /// With every key of the network stolen, the worst is a listed act, for its listed time, within the budget; and the
 /// owner leaves in one transaction. It holds no ether, is never upgraded, and delegates no call.
 contract TocsinGateway is GatewayViews {
-    using BudgetBook for mapping(uint256 index => Usage);
+    using BudgetBook for Book;
 
-    /// One accepted mandate on its way through the gateway.
+    /// What a mandate asks of one act, on its way through the gateway.
     struct Order {
-        bytes32 actId;
+        Mandate mandate;
         bytes32 digest;
-        bytes32 decisionId;
-        uint64 notBefore;
+        bytes32 actId;
         uint64 duration;
-        uint8 op;
-        uint8 tier;
     }
 
     uint256 private immutable _chainId;
@@ -114,21 +111,14 @@ contract TocsinGateway is GatewayViews {
     ) external nonReentrant returns (Result) {
         Entry memory entry = _entries[actId];
         if (entry.code == address(0)) revert ActNotRegistered(actId);
-        _requireTimely(mandate, _records[actId].endedAt);
-        if (mandate.op == OP_RELEASE) _requireFull(mandate.tier);
-        else _requirePower(mandate, actId, duration, entry);
+        Order memory order = Order(mandate, MandateHash.ofMandate(mandate), actId, duration);
+        _requireTimely(order.mandate, _records[actId].endedAt);
+        if (order.mandate.op == OP_RELEASE) _requireFull(order.mandate.tier);
+        else _requirePower(order, entry);
         (bytes32 hash, Act memory act_) = _load(entry.code);
-        _requireIncluded(mandate.actsRoot, actId, hash, duration, proof);
-        Order memory order = Order({
-            actId: actId,
-            digest: _requireCertified(mandate, certificate),
-            decisionId: mandate.decisionId,
-            notBefore: mandate.notBefore,
-            duration: duration,
-            op: mandate.op,
-            tier: mandate.tier
-        });
-        return mandate.op == OP_RELEASE ? _release(order, act_) : _protect(order, act_);
+        _requireIncluded(order, hash, proof);
+        _requireCertified(order, certificate);
+        return order.mandate.op == OP_RELEASE ? _release(order, act_) : _protect(order, act_);
     }
 
     /// End a record that has run out; or, at any time, one whose state is not ours any more.
@@ -176,7 +166,7 @@ contract TocsinGateway is GatewayViews {
 
     // ---- checks
 
-    function _requireTimely(Mandate calldata mandate, uint64 endedAt) private view {
+    function _requireTimely(Mandate memory mandate, uint64 endedAt) private view {
         if (mandate.network != network) revert WrongNetwork(network, mandate.network);
         if (mandate.keyEpoch >= refusedFrom) revert EpochRefused(mandate.keyEpoch, refusedFrom);
         if (mandate.notBefore > block.timestamp + skew) {
@@ -188,13 +178,11 @@ contract TocsinGateway is GatewayViews {
     }
 
     /// What starts or lengthens an act; a release needs none of it and goes on working.
-    function _requirePower(Mandate calldata mandate, bytes32 actId, uint64 duration, Entry memory entry)
-        private
-        view
-    {
+    function _requirePower(Order memory order, Entry memory entry) private view {
+        Mandate memory mandate = order.mandate;
         if (paused) revert GatewayIsPaused();
-        if (!entry.active) revert ActNotRegistered(actId);
-        if (duration > entry.maxDuration) revert DurationTooLong(entry.maxDuration, duration);
+        if (!entry.active) revert ActNotRegistered(order.actId);
+        if (order.duration > entry.maxDuration) revert DurationTooLong(entry.maxDuration, order.duration);
         if (mandate.op == OP_EXTEND) {
             _requireFull(mandate.tier);
         } else if (mandate.op == OP_PROTECT) {
@@ -216,28 +204,19 @@ contract TocsinGateway is GatewayViews {
         if (planHash == 0 || !(isCurrent || isNext)) revert PlanNotInForce(planHash);
     }
 
-    function _requireIncluded(
-        bytes32 root,
-        bytes32 actId,
-        bytes32 hash,
-        uint64 duration,
-        bytes32[] calldata proof
-    ) private view {
+    function _requireIncluded(Order memory order, bytes32 hash, bytes32[] calldata proof) private view {
         bytes32 chain = block.chainid == _chainId ? _chain : _nameChain();
-        bytes32 leaf = MandateHash.ofLeaf(chain, address(this), actId, hash, duration);
+        bytes32 leaf = MandateHash.ofLeaf(chain, address(this), order.actId, hash, order.duration);
+        bytes32 root = order.mandate.actsRoot;
         if (!MandateHash.includes(root, leaf, proof)) revert LeafNotIncluded(root, leaf);
     }
 
-    function _requireCertified(Mandate calldata mandate, bytes calldata certificate)
-        private
-        view
-        returns (bytes32 digest)
-    {
-        digest = MandateHash.ofMandate(mandate);
+    function _requireCertified(Order memory order, bytes calldata certificate) private view {
+        (uint8 tier, uint32 keyEpoch) = (order.mandate.tier, order.mandate.keyEpoch);
         bytes memory question =
-            abi.encodeCall(ITocsinVerifier.verify, (digest, mandate.tier, mandate.keyEpoch, certificate));
+            abi.encodeCall(ITocsinVerifier.verify, (order.digest, tier, keyEpoch, certificate));
         (bool answered, uint256 valid) = BoundedCall.read(address(verifier), question, 0, gasleft());
-        if (!answered || valid != 1) revert CertificateRefused(digest);
+        if (!answered || valid != 1) revert CertificateRefused(order.digest);
     }
 
     // ---- operations
@@ -247,7 +226,7 @@ contract TocsinGateway is GatewayViews {
         Record storage record_ = _records[order.actId];
         uint256 value = _state(act_);
         if (record_.until == 0) {
-            if (order.op == OP_EXTEND) revert NoRecord(order.actId);
+            if (order.mandate.op == OP_EXTEND) revert NoRecord(order.actId);
             if (_protects(act_, value)) return _noop(order);
             return _start(order, act_, record_, value);
         }
@@ -259,21 +238,20 @@ contract TocsinGateway is GatewayViews {
         private
         returns (Result)
     {
-        uint256 wanted = uint256(order.notBefore) + order.duration;
+        uint256 wanted = uint256(order.mandate.notBefore) + order.duration;
         if (wanted <= block.timestamp) revert MandateOver(wanted, block.timestamp);
-        Budget memory cap = _budget;
-        bool fast = order.tier == TIER_FAST;
         uint64 since = uint64(block.timestamp);
-        uint64 until = uint64(_usage.pay(cap, window, fast, since, wanted));
-        if (fast) _usage.countFastRecord(cap, window, since);
+        uint64 until = _charge(order.mandate.tier == TIER_FAST, since, wanted, true);
 
         BoundedCall.run(act_.target, act_.call, act_.gasCap);
         uint256 reached = _state(act_);
         if (reached != act_.value) revert StateNotReached(act_.value, reached);
 
-        (record_.until, record_.last, record_.since) = (until, order.notBefore, since);
+        (record_.until, record_.last, record_.since) = (until, order.mandate.notBefore, since);
         if (restore != 0) record_.restore = restore;
-        emit ActStarted(order.digest, order.actId, order.decisionId, order.tier, since, until, restore);
+        emit ActStarted(
+            order.digest, order.actId, order.mandate.decisionId, order.mandate.tier, since, until, restore
+        );
         return Result.STARTED;
     }
 
@@ -281,29 +259,42 @@ contract TocsinGateway is GatewayViews {
     /// which anybody could have ended it, is not booked.
     function _lengthen(Order memory order, Record storage record_) private returns (Result) {
         (uint256 until, uint256 last) = (record_.until, record_.last);
-        uint256 wanted = uint256(order.notBefore) + order.duration;
-        if (wanted <= until && order.notBefore <= last) return _noop(order);
+        uint256 wanted = uint256(order.mandate.notBefore) + order.duration;
+        if (wanted <= until && order.mandate.notBefore <= last) return _noop(order);
         if (wanted > until) {
             if (wanted <= block.timestamp) revert MandateOver(wanted, block.timestamp);
             uint256 from = Math.max(until, block.timestamp);
-            until = _usage.pay(_budget, window, order.tier == TIER_FAST, from, wanted);
+            until = _charge(order.mandate.tier == TIER_FAST, from, wanted, false);
         }
-        (record_.until, record_.last) = (uint64(until), uint64(Math.max(last, order.notBefore)));
-        emit ActExtended(order.digest, order.actId, order.decisionId, order.tier, uint64(until));
+        (record_.until, record_.last) = (uint64(until), uint64(Math.max(last, order.mandate.notBefore)));
+        emit ActExtended(
+            order.digest, order.actId, order.mandate.decisionId, order.mandate.tier, uint64(until)
+        );
         return Result.EXTENDED;
     }
 
     function _release(Order memory order, Act memory act_) private returns (Result) {
         Record memory record_ = _records[order.actId];
         if (record_.until == 0) revert NoRecord(order.actId);
-        if (order.notBefore <= record_.last) revert MandateOlderThanProtect(order.notBefore, record_.last);
+        if (order.mandate.notBefore <= record_.last) {
+            revert MandateOlderThanProtect(order.mandate.notBefore, record_.last);
+        }
         if (!_isOurs(act_)) return _close(order.actId, order.digest, act_);
         _undo(act_, record_.restore);
-        return _end(order.actId, order.digest, HOW_RELEASE, order.notBefore, act_);
+        return _end(order.actId, order.digest, HOW_RELEASE, order.mandate.notBefore, act_);
+    }
+
+    /// Pay for the seconds from `from` on, and for a new record; return the end that was paid for.
+    function _charge(bool fast, uint256 from, uint256 to, bool isStart) private returns (uint64 paidTo) {
+        Budget memory cap = _budget;
+        Book memory book = _bookOfNow();
+        paidTo = uint64(book.pay(cap, window, fast, from, to));
+        if (fast && isStart) book.countFastRecord(cap);
+        _book = book;
     }
 
     function _noop(Order memory order) private returns (Result) {
-        emit ActNoop(order.digest, order.actId, order.decisionId);
+        emit ActNoop(order.digest, order.actId, order.mandate.decisionId);
         return Result.NOOP;
     }
 

@@ -102,10 +102,10 @@ contract TocsinVerifier is ITocsinVerifier {
         returns (bool)
     {
         if (certificate.length == 0 || certificate[0] != KIND_ECDSA || !accepts(epoch)) return false;
+        if (tier != TIER_FAST && tier != TIER_FULL) return false;
         Epoch storage keys = _epochs[epoch];
-        if (tier == TIER_FAST) return _verifyEcdsa(digest, certificate[1:], keys.attesters, keys.fast);
-        if (tier == TIER_FULL) return _verifyEcdsa(digest, certificate[1:], keys.attesters, keys.full);
-        return false;
+        (address attesters, uint8 fast, uint8 full) = (keys.attesters, keys.fast, keys.full);
+        return _verifyEcdsa(digest, certificate[1:], attesters, tier == TIER_FAST ? fast : full);
     }
 
     /// Announce the next epoch. Anybody may bring it; the first one stands until it is in force.

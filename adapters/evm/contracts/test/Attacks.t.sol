@@ -396,8 +396,9 @@ contract AttacksTest is Fixture {
             72 hours
         );
         vm.startPrank(owner);
+        vm.warp(START - 1 - DELAY);
         gateway.schedule(change);
-        vm.warp(START + DELAY);
+        vm.warp(START - 1);
         (bool success,) = address(gateway).call(change);
         assertTrue(success);
         vm.stopPrank();

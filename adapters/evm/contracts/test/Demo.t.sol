@@ -234,10 +234,12 @@ contract DemoTest is Fixture {
 
     function _registerInNewGateway(Act memory act) private returns (address) {
         gateway = _newGateway(gateway.budget());
+        vm.warp(START - 1);
         vm.startPrank(owner);
         gateway.registerAct(PAUSE, act, TIER_FAST, 72 hours);
         gateway.setPlan(PLAN, 0, 0);
         vm.stopPrank();
+        vm.warp(START);
         return address(gateway);
     }
 }

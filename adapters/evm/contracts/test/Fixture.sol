@@ -41,7 +41,8 @@ abstract contract Fixture is Test {
     CapTarget internal capper;
 
     function setUp() public virtual {
-        vm.warp(START);
+        // Mandates from before an act's registration are dead.
+        vm.warp(START - 1 hours);
         keys = _sortedKeys("attester", 4);
         verifier = new TocsinVerifier(NETWORK, EPOCH, _addresses(keys), 2, 3, 1 days, 6 hours);
         gateway = _newGateway(Budget({fastSeconds: 24 hours, allSeconds: 21 days, fastRecords: 3}));
@@ -54,6 +55,7 @@ abstract contract Fixture is Test {
         gateway.registerAct(CAP, _capAct(), TIER_FULL, 72 hours);
         gateway.setPlan(PLAN, 0, 0);
         vm.stopPrank();
+        vm.warp(START);
     }
 
     // ---- makers

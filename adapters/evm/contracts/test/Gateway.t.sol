@@ -45,7 +45,8 @@ contract GatewayTest is Fixture {
 
         assertEq(capper.cap(), 10);
         assertEq(
-            abi.encode(_record(CAP)), abi.encode(Record(START - 30 + 24 hours, START - 30, 0, START, 100))
+            abi.encode(_record(CAP)),
+            abi.encode(Record(START - 30 + 24 hours, START - 30, START - 1 hours, START, 100))
         );
     }
 

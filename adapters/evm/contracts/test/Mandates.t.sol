@@ -63,6 +63,30 @@ contract MandatesTest is Fixture {
         );
     }
 
+    function test_a_mandate_from_before_the_registration_is_dead() public {
+        bytes memory old = _signed(_mandate(OP_PROTECT, TIER_FULL, START), PAUSE, HOURS_6);
+        vm.startPrank(owner);
+        gateway.schedule(
+            abi.encodeCall(GatewayRegistry.registerAct, (PAUSE, _pauseAct(), TIER_FAST, 72 hours))
+        );
+        gateway.revokeAct(PAUSE);
+        vm.warp(START + DELAY);
+        gateway.registerAct(PAUSE, _pauseAct(), TIER_FAST, 72 hours);
+        vm.stopPrank();
+        Mandate memory withheld = _mandate(OP_PROTECT, TIER_FULL, START + DELAY);
+        withheld.notAfter = START + 90 days;
+
+        _bringReverts(
+            old, abi.encodeWithSelector(TocsinGateway.MandateLate.selector, START + HOURS_6, START + DELAY)
+        );
+        _bringReverts(
+            _signed(withheld, PAUSE, HOURS_6),
+            abi.encodeWithSelector(TocsinGateway.MandateDead.selector, START + DELAY, START + DELAY)
+        );
+        vm.warp(START + DELAY + 1);
+        _assertResult(_protectFast(), Result.STARTED);
+    }
+
     function test_an_unregistered_act_is_refused() public {
         bytes memory call_ = _signed(_mandate(OP_PROTECT, TIER_FULL, START), keccak256("none"), HOURS_6);
         _bringReverts(
@@ -112,10 +136,12 @@ contract MandatesTest is Fixture {
         vm.chainId(block.chainid - 1);
         TocsinGateway first = gateway;
         gateway = _newGateway(first.budget());
+        vm.warp(START - 1);
         vm.startPrank(owner);
         gateway.registerAct(PAUSE, _pauseAct(), TIER_FAST, 72 hours);
         gateway.setPlan(PLAN, 0, 0);
         vm.stopPrank();
+        vm.warp(START);
         _refusesLeaf(mandate, PAUSE, HOURS_6, certificate);
         gateway = first;
         _assertResult(_bring(call_), Result.STARTED);

@@ -24,7 +24,7 @@ contract RegistryTest is Fixture {
         gateway.setBudget(Budget(20 days, 20 days, 20));
         vm.stopPrank();
         _bringReverts(
-            _signed(_mandate(OP_PROTECT, TIER_FAST, START), PAUSE, HOURS_6),
+            _signed(_mandate(OP_PROTECT, TIER_FAST, START + 1), PAUSE, HOURS_6),
             abi.encodeWithSelector(TocsinGateway.GatewayNotSealed.selector)
         );
         vm.expectEmit(address(gateway));
@@ -34,6 +34,7 @@ contract RegistryTest is Fixture {
         gateway.setPlan(PLAN, 0, 0);
 
         assertTrue(gateway.isSealed());
+        vm.warp(START + 1);
         _assertResult(_protectFast(), Result.STARTED);
     }
 
@@ -80,6 +81,14 @@ contract RegistryTest is Fixture {
         for (uint256 i = 0; i < bad.length; ++i) {
             vm.expectRevert(abi.encodeWithSelector(GatewayRegistry.LimitOutOfRange.selector, bad[i]));
             new TocsinGateway(owner, guardian, verifier, NETWORK, bad[i], Budget(1, 1, 1));
+        }
+    }
+
+    function test_budgets_beyond_the_counters_are_refused() public {
+        Budget[2] memory bad = [Budget(1, 1 << 32, 1), Budget(1, 1, 1 << 16)];
+        for (uint256 i = 0; i < bad.length; ++i) {
+            vm.expectRevert(abi.encodeWithSelector(GatewayRegistry.BudgetOutOfRange.selector, bad[i]));
+            _newGateway(bad[i]);
         }
     }
 
@@ -260,10 +269,12 @@ contract RegistryTest is Fixture {
         }
         vm.expectRevert(abi.encodeWithSelector(GatewayRegistry.TierUnknown.selector, 3));
         gateway.registerAct(CAP, _capAct(), 3, 1 hours);
+        uint64 longest = WINDOW - SKEW;
         vm.expectRevert(
-            abi.encodeWithSelector(GatewayRegistry.DurationOutOfRange.selector, WINDOW + 1, WINDOW)
+            abi.encodeWithSelector(GatewayRegistry.DurationOutOfRange.selector, longest + 1, longest)
         );
-        gateway.registerAct(CAP, _capAct(), TIER_FULL, WINDOW + 1);
+        gateway.registerAct(CAP, _capAct(), TIER_FULL, longest + 1);
+        gateway.registerAct(CAP, _capAct(), TIER_FULL, longest);
         Act memory unreadable = _capAct();
         unreadable.stateWord = 3;
         vm.expectRevert(abi.encodeWithSelector(BoundedCall.StateUnreadable.selector, address(capper)));

@@ -23,6 +23,12 @@ contract VectorsTest is Test {
         return MandateHash.includes(root, leaf, proof);
     }
 
+    function test_the_domain_separator_is_that_of_name_and_version() public pure {
+        bytes32 domain = keccak256("EIP712Domain(string name,string version)");
+        bytes32 expected = keccak256(abi.encode(domain, keccak256("Tocsin"), keccak256("1")));
+        assertEq(MandateHash.DOMAIN_SEPARATOR, expected);
+    }
+
     function test_mandate_digests_agree() public view {
         for (uint256 i = 0; _has(_case(i)); ++i) {
             assertEq(this.digestOf(_mandate(_at(_case(i), ".mandate"))), _bytes32(_case(i), ".digest"));
