@@ -118,7 +118,7 @@ def _header_fields(value: Mapping[str, object]) -> list[Item]:
 def make_proof(block: BlockAnswer, tx: bytes, answers: Sequence[object]) -> ReceiptProof:
     """The proof for transaction `tx`, from the receipts of all transactions of its block in their order.
 
-    Takes about 0.15 ms a receipt: a block with thousands belongs in a thread.
+    Takes about 70 µs of CPU a receipt: a block with thousands belongs in a thread.
 
     Raises:
         ValueError: an answer is malformed, the transaction is not of this block, or the receipts do not give
