@@ -9,7 +9,6 @@ from proofs.canonical import Value
 from proofs.committee import CommitteeDocument
 from proofs.decision import BlockRef, Decision, decision_id
 from proofs.envelope import Envelope
-from proofs.mandate import Op
 from relay.core.anchors import Anchors, Series
 from relay.core.decisions import Prepared, prepare
 from relay.core.effects import (
@@ -32,6 +31,7 @@ from relay.core.links import Links, WaitingLink
 from relay.core.messages import Attestation, Equivocation, Verdict, Void
 from relay.core.room import Room
 from relay.core.schedule import MAX_PROPOSALS, Assessment, Due
+from relay.core.shadows import Shadows
 from relay.core.tally import Slot, Taken, Tally, is_well_signed, take
 from relay.core.types import DecisionId, Digest, Identity, PlanHash
 
@@ -63,7 +63,7 @@ class Book:
         """By the member that brought them up: open decisions that at most f members attest."""
         self._tracks: dict[tuple[PlanHash, tuple[str, int, int, int]], list[Key]] = {}
         self._anchors = Anchors()
-        self._shadowed: dict[tuple[PlanHash, str, int, int], int] = {}
+        self._shadows = Shadows()
         self._convictions = Convictions()
 
     # ---- proposing
@@ -96,40 +96,17 @@ class Book:
 
     def _propose(self, room: Room, due: Due) -> list[Effect]:
         if not room.is_armed:
-            return self._shadow(room, due)
+            return self._shadows.tell(room.compiled.plan, due)
         plan_hash = room.compiled.plan.hash
         track = self._tracks.setdefault((plan_hash, due.track), [])
         standing = [key for key in track if key not in self.entries or not self.entries[key].void]
         if len(standing) >= MAX_PROPOSALS or any(self._is_settled(key) for key in standing):
             return []
-        decision = Decision(
-            op=due.op,
-            plan_hash=plan_hash,
-            subject=due.subject,
-            rung=due.rung,
-            tier=due.tier,
-            anchor=due.step.block,
-            key_epoch=self.committee.key_epoch,
-            parent=None,
-        )
+        decision = due.decision(plan_hash, self.committee.key_epoch)
         key = self._open(prepare(self.committee.network, room.compiled, decision), self.me)
         if key not in track:
             track.append(key)
         return self._judge(key)
-
-    def _shadow(self, room: Room, due: Due) -> list[Effect]:
-        """Tell once per slot what a plan that signs nothing would have decided."""
-        subject, slot, rung, tier = due.track
-        series = (room.compiled.plan.hash, subject, rung, tier)
-        if self._shadowed.get(series) == slot:
-            return []
-        self._shadowed[series] = slot
-        facts: Facts = {
-            "plan": room.compiled.plan.protocol,
-            "subject": due.subject,
-            "block": due.step.block.number,
-        }
-        return [Notice("shadow decision", facts)]
 
     def _propose_link(self, waiting: WaitingLink) -> list[Effect]:
         room, parent = self.rooms[waiting.plan_hash], waiting.parent
@@ -139,17 +116,7 @@ class Book:
         self.links.waiting.remove(waiting)
         if not isinstance(anchor, BlockRef):
             return []
-        link = room.compiled.plan.link[waiting.name]
-        decision = Decision(
-            op=Op.PROTECT,
-            plan_hash=waiting.plan_hash,
-            subject=f"link:{waiting.name}",
-            rung=0,
-            tier=link.ladder[0].tier,
-            anchor=anchor,
-            key_epoch=self.committee.key_epoch,
-            parent=parent.prepared.id,
-        )
+        decision = waiting.decision(room, anchor, self.committee.key_epoch)
         about: Facts = {"plan": room.compiled.plan.protocol, "link": waiting.name}
         # We propose only what we find right; a peer that finds otherwise proposes it itself.
         if room.assess(decision, parent) is Assessment.WRONG:

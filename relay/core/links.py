@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from proofs.decision import BlockRef, Decision
 from proofs.mandate import Op
-from relay.core.decisions import Prepared
+from relay.core.decisions import LINK_PREFIX, Prepared
 from relay.core.evaluate import PeerFacts
 from relay.core.room import Parent, Room
 from relay.core.types import DecisionId, PlanHash
@@ -23,6 +24,19 @@ class WaitingLink:
     parent: Parent
     plan_hash: PlanHash
     name: str
+
+    def decision(self, room: Room, anchor: BlockRef, key_epoch: int) -> Decision:
+        """Give the decision that follows the parent, anchored at a block of `room`'s reference chain."""
+        return Decision(
+            op=Op.PROTECT,
+            plan_hash=self.plan_hash,
+            subject=f"{LINK_PREFIX}{self.name}",
+            rung=0,
+            tier=room.compiled.plan.link[self.name].ladder[0].tier,
+            anchor=anchor,
+            key_epoch=key_epoch,
+            parent=self.parent.prepared.id,
+        )
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from relay.core.compiled import CompiledPlan
 from relay.core.evaluate import Evaluation, Outcome
 from relay.core.ladder import Ladder, Place, Step
 from relay.core.plan import Rule
-from relay.core.types import Caip2
+from relay.core.types import Caip2, PlanHash
 from relay.core.view import ChainView
 
 __all__ = ["Assessment", "Due", "Edge", "Schedule", "Step"]
@@ -54,6 +54,19 @@ class Due:
     tier: Tier
     step: Step
     track: tuple[str, int, int, int]
+
+    def decision(self, plan_hash: PlanHash, key_epoch: int) -> Decision:
+        """Give the decision that is to be proposed."""
+        return Decision(
+            op=self.op,
+            plan_hash=plan_hash,
+            subject=self.subject,
+            rung=self.rung,
+            tier=self.tier,
+            anchor=self.step.block,
+            key_epoch=key_epoch,
+            parent=None,
+        )
 
 
 @dataclass(slots=True)
