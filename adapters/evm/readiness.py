@@ -26,7 +26,7 @@ from adapters.evm.gateway_state import (
 from adapters.evm.judging import judge_call, judge_check, judge_undo, protects
 from adapters.evm.purse import ChainLook, endpoints_fact, funds_fact, look, nonce_fact
 from adapters.evm.rpc import Rpc
-from adapters.evm.trials import Trials, act_fields
+from adapters.evm.trials import LATER_S, Trials, act_fields
 from relay.core.errors import ChainError
 from relay.core.ports import ChainSettings
 from relay.core.readiness import (
@@ -145,7 +145,7 @@ class EvmInspector:
             reason = "in force, and somebody else has changed the state: it will be closed without undo"
             return held, Fact(f"undo {name}", Standing.HELD, reason)
         trial = await self._trials[rpc.operator].undo(
-            act.encoded.registration, caller, known.restore, max(at_s, known.until) + 1
+            act.encoded.registration, caller, known.restore, max(at_s + LATER_S, known.until + 1)
         )
         fields = act_fields(act.encoded.registration)
         return held, _fact(f"undo {name}", judge_undo(fields, trial, known.restore, caller))

@@ -22,12 +22,22 @@ from adapters.evm.reads import CALL_GAS, is_fault
 from adapters.evm.refusals import ARTIFACTS
 from adapters.evm.rpc import Request, Rpc, RpcError
 
-__all__ = ["ActFields", "Deed", "Reading", "Trial", "Trials", "Way", "act_fields", "rehearsal_code"]
+__all__ = [
+    "LATER_S",
+    "ActFields",
+    "Deed",
+    "Reading",
+    "Trial",
+    "Trials",
+    "Way",
+    "act_fields",
+    "rehearsal_code",
+]
 
 SENDER = "0x00000000000000000000000000000000746f6373"
 """Who begins a simulated transaction; holds nothing anywhere."""
 LATER_S = 60
-"""So much later than the act's duration its undo is tried."""
+"""So much after the act's duration its undo is tried; a simulated block must be younger than the newest."""
 INTRINSIC_GAS = 21_000
 _GAS_PER_BYTE = 40
 _ACT = "(" + ",".join(ACT_TYPES) + ")"
@@ -137,11 +147,6 @@ class Trials:
         self._rpc = rpc
         self._best = Way.BLOCKS
 
-    @property
-    def way(self) -> Way:
-        """The best way that the endpoint has not refused so far."""
-        return self._best
-
     async def look(
         self, registration: Sequence[object], caller: str, *, changes: Sequence[object] = ()
     ) -> Reading | None:
@@ -228,12 +233,9 @@ class Trials:
 
     async def _override(self, call: dict[str, object], caller: str, trials: int) -> list[Trial] | None:
         parameters = [call, "latest", {caller: {"code": rehearsal_code()}}]
+        # Without the override, what stands at the address is run: nothing, or a gateway without such a call.
         found = _decoded((_TRIAL,) * trials, await self._ask("eth_call", parameters, Way.OVERRIDE))
-        if found is None:
-            # Without the override, what stands at the address is run: nothing, or a gateway.
-            self._best = min(self._best, Way.PLAIN)
-            return None
-        return [_trial(each) for each in found]
+        return None if found is None else [_trial(each) for each in found]
 
     async def _plain(self, act: ActFields, caller: str) -> Trial:
         gas = min(act.gas_cap + INTRINSIC_GAS + _GAS_PER_BYTE * len(act.call), CALL_GAS)

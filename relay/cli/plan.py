@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -9,6 +11,7 @@ from rich.console import Console
 
 from relay.cli import shown
 from relay.cli.commands import Command, Lazy, LazyGroup
+from relay.cli.rehearsal_record import read_record, words_of_record
 from relay.cli.settings import Answer, Settings
 from relay.core.errors import ConfigError, PlanError
 from relay.core.plan import MAX_TEXT_BYTES, Plan
@@ -40,7 +43,9 @@ def check(settings: Settings, file: Path) -> Answer:
         found = [(False, error.where, error.problem, error.remedy)]
         settings.give("plan-check", document, lambda console: shown.checks(console, found))
         return Answer.NO
-    settings.give("plan-check", {"valid": True, **plan_document(plan)}, lambda console: _show(console, plan))
+    now_s = time.time_ns() // 10**9  # noqa: TID251 - the command is the outermost: nobody hands it a clock
+    outline = {**plan_document(plan), "rehearsal": words_of_record(read_record(file, plan.hash), now_s)}
+    settings.give("plan-check", {"valid": True, **outline}, lambda console: _show(console, outline))
     return Answer.YES
 
 
@@ -86,9 +91,9 @@ def plan_document(plan: Plan) -> dict[str, object]:
     }
 
 
-def _show(console: Console, plan: Plan) -> None:
+def _show(console: Console, outline: Mapping[str, object]) -> None:
     console.print(f"{shown.YES_MARK} in order")
-    shown.facts(console, plan_document(plan))
+    shown.facts(console, outline)
 
 
 plan = LazyGroup(

@@ -142,6 +142,7 @@ async def test_a_record_beside_the_plan_says_what_was_found_and_when(stage: Stag
     assert "older than 7 d, failed: halt" in words_of_record(record, record.at_s + FRESH_S + 1)
     assert words_of_record(Record("", 0, None, ()), 0) == "rehearsed 0 h ago, not told"
     assert words_of_record(None, 0) == "never rehearsed"
+    assert "rehearsed 0 h ago, failed: halt" in (await said("plan", "check", stage.plan)).out
 
 
 @pytest.mark.asyncio

@@ -278,9 +278,7 @@ async def test_what_is_protected_already_is_fine(field: Field) -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_act_in_force_is_fine_while_its_undo_works(
-    field: Field, contracts: Contracts
-) -> None:
+async def test_an_act_in_force_is_fine_while_its_undo_works(field: Field, contracts: Contracts) -> None:
     code = contracts["CredulousVerifier"] + NETWORK
     await field.call(field.gateway, "setVerifier(address)", await field.driver.deploy(field.owner, code))
     await field.execute()
@@ -328,6 +326,17 @@ async def test_one_endpoint_alone_can_neither_raise_nor_lower_a_fact(field: Fiel
     if mode is not Mode.LIE_CALLS:
         assert {fact.standing for fact in two.values()} == {Standing.UNTOLD}
         assert "1 of 2 needed endpoints answered" in two["gateway acme"].reason
+
+
+@pytest.mark.asyncio
+async def test_a_look_takes_a_bounded_number_of_bodies(field: Field) -> None:
+    acts = tuple(replace(field.act(), name=f"halt-{number}") for number in range(3))
+    before = [proxy.requests for proxy in field.proxies]
+
+    await field.look(field.question(acts=acts))
+
+    # Two for the gateway, one for each act.
+    assert [proxy.requests - count for proxy, count in zip(field.proxies, before, strict=True)] == [5, 5, 5]
 
 
 # ---- the chain

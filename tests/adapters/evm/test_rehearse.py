@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from dataclasses import dataclass, replace
 import aiohttp
 import pytest
 import pytest_asyncio
+from aiohttp import web
 
 from adapters.evm import adapter
 from adapters.evm.abi import selector
@@ -18,7 +20,7 @@ from adapters.evm.reverts import name_refusal
 from proofs.hashes import keccak256
 from proofs.mandate import Tier
 from relay.core.errors import ChainError, PlanError, WrongChain
-from relay.core.ports import ActText
+from relay.core.ports import ActText, EndpointAddress
 from relay.core.readiness import ActToKeep
 from relay.core.rehearsal import ActRehearsal, Outcome, RehearsalSettings
 from tests.adapters.evm.conftest import CHAIN_IDS
@@ -273,6 +275,65 @@ async def test_the_door_lets_no_other_method_through(stage: Stage, body: object)
         assert (door.passed, door.refused) == (0, 1)
 
     assert not any("send" in method or "sign" in method for method in READS)
+
+
+@asynccontextmanager
+async def simple_endpoint(url: str, *, has_overrides: bool) -> AsyncIterator[str]:
+    """An endpoint that simulates no blocks, and passes state overrides over where it has none."""
+
+    async def answer(request: web.Request) -> web.Response:
+        calls = json.loads(await request.read())
+        for call in calls if isinstance(calls, list) else [calls]:
+            if call["method"] == "eth_simulateV1":
+                call["method"] = "eth_unheardOf"
+            if call["method"] == "eth_call" and not has_overrides:
+                call["params"] = call["params"][:2]
+        async with aiohttp.ClientSession() as session, session.post(url, json=calls) as response:
+            return web.Response(body=await response.read(), content_type="application/json")
+
+    application = web.Application()
+    application.router.add_post("/", answer)
+    runner = web.AppRunner(application, access_log=None, handle_signals=False)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.asyncio
+async def test_an_endpoint_with_overrides_alone_tries_both_in_one_transaction(stage: Stage) -> None:
+    good = stage.act(await stage.switch())
+    stuck = stage.act(await stage.switch("StuckSwitch"))
+    nameless = stage.act(await stage.switch(granted=False))
+
+    async with simple_endpoint(stage.anvil.url, has_overrides=True) as url:
+        found = [await stage.rehearse(act, url=url, forks=False) for act in (good, stuck, nameless)]
+
+    assert [each.held for each in found] == [True, False, False]
+    assert "act and undo were tried in one transaction: the endpoint simulates no blocks" in found[0].warnings
+    assert found[1].undo.reason == "Error: the lock is jammed"
+    assert "lacks PAUSER_ROLE" in found[2].call.reason
+
+
+@pytest.mark.asyncio
+async def test_an_endpoint_that_simulates_nothing_leaves_effect_and_undo_untold(stage: Stage) -> None:
+    good = stage.act(await stage.switch())
+    nameless = stage.act(await stage.switch(granted=False))
+
+    async with simple_endpoint(stage.anvil.url, has_overrides=False) as url:
+        found = [await stage.rehearse(act, url=url, forks=False) for act in (good, nameless)]
+        survey = await adapter().survey(stage.anvil.chain, EndpointAddress("simple", url), 5_000)
+
+    assert [each.held for each in found] == [None, False]
+    assert (found[0].call.outcome, found[0].check.outcome, found[0].undo.outcome) == (
+        Outcome.DONE,
+        Outcome.UNTRIED,
+        Outcome.UNTRIED,
+    )
+    assert "lacks PAUSER_ROLE" in found[1].call.reason
+    assert survey.simulation == "calls"
 
 
 @asynccontextmanager
