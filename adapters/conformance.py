@@ -17,6 +17,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
+from adapters.conformance_looks import (
+    check_a_survey_tells_what_there_is,
+    check_an_inspector_tells_every_fact,
+)
 from proofs.kinds import Digest
 from proofs.receipts import open_receipt
 from relay.core.errors import ChainError, EndpointUnavailable, PlanError, WrongChain
@@ -392,6 +396,22 @@ async def check_acts_are_told_apart(chain: ConformanceChain) -> None:
     assert submission.status is SubmissionStatus.LANDED, f"expected it to land, got {submission}"
 
 
+async def check_a_restart_sends_nothing_twice(chain: ConformanceChain) -> None:
+    """A submitter that ends before its call landed leaves it in the store; the next one lands it, once."""
+    call = chain.execute()
+    async with chain.adapter.submitter(chain.settings, chain.signer, chain.store) as submitter:
+        before = await submitter.balance()
+        async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as group:
+            task = group.create_task(submitter.submit(call))
+            while not await chain.store.rows():  # noqa: ASYNC110 the store tells nobody
+                await asyncio.sleep(0.01)
+            task.cancel()
+    submission = await _submitted(chain, call)
+    assert submission.status is SubmissionStatus.LANDED, f"expected it to land, got {submission}"
+    async with chain.adapter.submitter(chain.settings, chain.signer, chain.store) as submitter:
+        assert await submitter.balance() == before - submission.fee_wei, "expected to pay for it once"
+
+
 CHECKS: tuple[Check, ...] = (
     check_namespace,
     check_act_vectors,
@@ -403,11 +423,14 @@ CHECKS: tuple[Check, ...] = (
     check_heads_are_announced,
     check_a_dead_endpoint_is_unavailable,
     check_wrong_chain_is_named,
+    check_a_survey_tells_what_there_is,
+    check_an_inspector_tells_every_fact,
     check_calls_land,
     check_receipts_prove_themselves,
     check_refusals_cost_nothing,
     check_an_empty_purse_is_told,
     check_acts_are_told_apart,
+    check_a_restart_sends_nothing_twice,
 )
 
 __all__ = ["CHECKS", "Check", "ConformanceChain", "MemoryStore", "Vectors"]

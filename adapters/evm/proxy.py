@@ -52,6 +52,8 @@ class Mode(StrEnum):
     """Takes every transaction, tells its hash, and forgets it."""
     LIE_RECEIPTS = "lie-receipts"
     """Tells that every transaction it is asked about stands in a block."""
+    LIE_NONCES = "lie-nonces"
+    """Tells that accounts have sent many more transactions than they have."""
     HIDE_RECEIPTS = "hide-receipts"
     """Tells that no transaction is in a block."""
     HOLD_SENDS = "hold-sends"
@@ -68,6 +70,7 @@ _LYING = (
     Mode.LIE_HEADERS,
     Mode.WRONG_CHAIN,
     Mode.LIE_RECEIPTS,
+    Mode.LIE_NONCES,
     Mode.HIDE_RECEIPTS,
 )
 _SEND = b"eth_sendRawTransaction"
@@ -255,7 +258,9 @@ def _distorted(mode: Mode, call: dict[str, object], entry: dict[str, object]) ->
             return entry | {"result": hex(int(result, 16) + 1)}
         case (Mode.HIDE_RECEIPTS | Mode.LIE_RECEIPTS, "eth_getTransactionReceipt"):
             return entry | {"result": _false_receipt(call) if mode is Mode.LIE_RECEIPTS else None}
-        case (Mode.LIE_HEAD, "eth_blockNumber") if isinstance(result, str):
+        case (Mode.LIE_HEAD, "eth_blockNumber") | (Mode.LIE_NONCES, "eth_getTransactionCount") if isinstance(
+            result, str
+        ):
             return entry | {"result": hex(int(result, 16) + LIE_BLOCKS)}
         case (Mode.LIE_HEAD | Mode.LIE_HEADERS, "eth_getBlockByNumber") if isinstance(result, dict):
             params = call.get("params")

@@ -13,11 +13,11 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from adapters.evm.crowd import Crowd
 from adapters.evm.flights import Flight, Flights, Landing, Lost
-from adapters.evm.nonces import holes
+from adapters.evm.nonces import MAX_HOLES, holes
 from adapters.evm.quotes import Question, Quote
 from adapters.evm.sights import Shown, Sight, SightQuestion, look_around
 from relay.core.errors import ChainError
@@ -69,7 +69,9 @@ class Rounds:
         settings, flights = self.flights.settings, self.flights
         rows = tuple(flight.row for _, flight in sorted(flights.by_nonce.items()))
         sender = "0x" + flights.signer.submitter.hex()
-        sight = await look_around(self.crowd, SightQuestion(sender, settings.finality, rows))
+        # What one endpoint alone tells weighs: then those in back-off are asked too.
+        ask = self.crowd.ask_all if self._is_in_doubt() else self.crowd.ask
+        sight = await look_around(ask, SightQuestion(sender, settings.finality, rows), self.crowd.need)
         if sight is None:
             return
         flights.head = sight.head
@@ -81,6 +83,10 @@ class Rounds:
                     await self._judge(flight, sight)
         async with flights.lock:
             await self._fill_holes(sight)
+
+    def _is_in_doubt(self) -> bool:
+        flights = self.flights.by_nonce.values()
+        return any(flight.shown_since is not None or flight.lost_since is not None for flight in flights)
 
     # ---- one flight
 
@@ -111,18 +117,17 @@ class Rounds:
     async def _watch_landed(
         self, flight: Flight, landing: Landing, shown: Shown | None, sight: Sight
     ) -> None:
-        if shown is None:
-            if sight.is_missing(flight.nonce):
-                _log.info("transaction left its block", extra={"nonce": flight.nonce})
-                flight.fly_again()
-                await self._send_again(flight)
-            return
-        if not sight.is_agreed(shown) and not landing.only_by:
-            return
-        if shown.receipt.block_hash != landing.receipt.block_hash or sight.is_agreed(shown):
-            flight.landing = Landing(shown.receipt, () if sight.is_agreed(shown) else shown.by)
-        if shown.receipt.block_number <= sight.final and sight.is_agreed(shown):
-            await self.flights.forget(flight)
+        if shown is not None and sight.is_agreed(shown):
+            flight.landing = Landing(shown.receipt)
+            if shown.receipt.block_number <= sight.final:
+                await self.flights.forget(flight)
+        elif sight.is_missing(flight.nonce):
+            _log.info(
+                "transaction left its block",
+                extra={"chain": self.flights.settings.chain, "tx": landing.receipt.tx.hex()},
+            )
+            flight.fly_again()
+            await self._send_again(flight)
 
     async def _is_lost(self, flight: Flight, shown: Shown | None, sight: Sight) -> bool:
         """Whether the nonce is used, and by none of ours, for as long as endpoints may need to tell."""
@@ -137,6 +142,8 @@ class Rounds:
 
     async def _push(self, flight: Flight, sight: Sight) -> None:
         now, flights = self.clock(), self.flights
+        if flight.row.since_block > sight.head:  # a false head, or a re-org
+            flight.row = replace(flight.row, since_block=sight.head)
         if flight.wanted or flight.row.is_cancel:
             if now >= flight.bump_at:
                 flight.bump_at = now + flights.pace.bump_s
@@ -190,15 +197,25 @@ class Rounds:
     async def _fill_holes(self, sight: Sight) -> None:
         """Use up nonces below ours that nobody's transaction holds, or that another's holds for too long."""
         now, pace = self.clock(), self.flights.pace
-        found = holes(self.flights.waiting().keys() | self._landed(), sight.latest)
+        found = holes(self.flights.by_nonce.keys(), sight.latest)
         self._holes = {nonce: self._holes.get(nonce, now) for nonce in found}
-        for nonce, since in self._holes.items():
-            is_held = nonce < sight.pending
-            if now - since >= (pace.held_s if is_held else pace.bump_s):
+        ripe = [
+            nonce
+            for nonce, since in self._holes.items()
+            if now - since >= (pace.held_s if nonce < sight.pending else pace.bump_s)
+        ]
+        if len(ripe) > MAX_HOLES:
+            await self._move_down(ripe[MAX_HOLES])
+        else:
+            for nonce in ripe:
                 await self.flights.fill(nonce, sight.market, now)
 
-    def _landed(self) -> set[int]:
-        return {nonce for nonce, flight in self.flights.by_nonce.items() if flight.landing is not None}
+    async def _move_down(self, above: int) -> None:
+        """Give up the nonces that a false count of the chain's led us to: their calls take others."""
+        for nonce, flight in self.flights.waiting().items():
+            if nonce > above:
+                await self.flights.forget(flight)
+                flight.end(Lost())
 
 
 def _given_up(flight: Flight, quote: Quote) -> Submission | None:

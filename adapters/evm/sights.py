@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from adapters.evm import shapes
-from adapters.evm.crowd import Answer, Crowd, most_frequent, reached_by
+from adapters.evm.crowd import Answer, most_frequent, reached_by
 from adapters.evm.fees import Market
 from adapters.evm.nonces import NONCE_BITS
 from adapters.evm.quotes import ACCOUNT_REPLIES, Account, account_requests, market_of, read_account
@@ -97,13 +98,21 @@ class SightQuestion:
         ]
 
 
-async def look_around(crowd: Crowd, question: SightQuestion) -> Sight | None:
+class Ask(Protocol):
+    """`Crowd.ask` or `Crowd.ask_all`."""
+
+    async def __call__(
+        self, question: Callable[[Rpc], Awaitable[Look]], is_enough: Callable[[list[Look]], bool]
+    ) -> list[Answer[Look]]: ...
+
+
+async def look_around(ask: Ask, question: SightQuestion, need: int) -> Sight | None:
     """What the endpoints show now; None where none answers."""
-    answers = await crowd.ask(
+    answers = await ask(
         lambda rpc: _look(rpc, question),
-        lambda found: most_frequent([look.key for look in found])[1] >= crowd.need if found else False,
+        lambda found: bool(found) and most_frequent([look.key for look in found])[1] >= need,
     )
-    return _together(answers, crowd.need)
+    return _together(answers, need)
 
 
 def _together(answers: Sequence[Answer[Look]], need: int) -> Sight | None:

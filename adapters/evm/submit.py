@@ -140,7 +140,7 @@ class EvmSubmitter:
             outcome = await self._watched(flight, until)
             match outcome:
                 case Landing():
-                    return await self._judged(call, flight, outcome)
+                    return await self._judged(call, flight, flight.landing or outcome)
                 case Submission():
                     return outcome
                 case None:
@@ -172,6 +172,8 @@ class EvmSubmitter:
     async def _flight(self, call: GatewayCall, question: Question, quote: Quote) -> Flight | Submission:
         """The flight of this call: the one under way, or a new one."""
         flight = self._flights.of_key(call_key(call))
+        if flight is not None and flight.landing is not None and flight.landing.only_by:
+            flight.fly_again()  # too few told of it: whether they still do, or more, is looked at once more
         if flight is not None and flight.landing is not None and self._did_its_work(call, flight, quote):
             return flight
         if flight is not None and flight.landing is None and quote.latest > flight.nonce:

@@ -144,4 +144,7 @@ async def build_door(bench, gas=200_000):
         door.act.act_id, door.act.registration, 1, LASTS_S,
     )  # fmt: skip
     await door.call(gateway, "setPlan", ("bytes32", "bytes32", "uint64"), PLAN, bytes(32), 0)
+    # A mandate must be newer than the registration, and blocks of one second have one time.
+    newest = (await bench.endpoint.head()).block.timestamp
+    await bench.anvil.mine(timestamp=newest + 1)
     return door

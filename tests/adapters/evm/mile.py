@@ -27,6 +27,8 @@ WAIT_S = 15
 LATE_MS = 4_000
 QUICK = Pace(poll_s=0.05, bump_s=0.3, give_up_s=8.0, unwanted_s=30.0, held_s=1.0)
 """As of a chain with blocks of 150 ms."""
+CALM = replace(QUICK, bump_s=6.0, give_up_s=12.0)
+"""For what must not be outbid, however slow the machine is."""
 NAMES = ("alice-rpc", "bob-rpc", "mallory-rpc")
 
 
@@ -186,6 +188,7 @@ def new_key():
 
 
 __all__ = [
+    "CALM",
     "FUNDS",
     "QUICK",
     "Mile",

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from relay.core.ports import EffectSeen, EndpointAddress, FeeKind, SubmissionStatus
-from tests.adapters.evm.mile import Mode, mine_until, on_both, open_mile, submitting, until
+from tests.adapters.evm.mile import CALM, Mode, mine_until, on_both, open_mile, submitting, until
 
 LANDED = SubmissionStatus.LANDED
 HONEST = Mode.HONEST
@@ -35,6 +35,7 @@ def assert_effect(submission):
         Mode.LIE_CALLS,
         Mode.LIE_HEAD,
         Mode.LIE_HEADERS,
+        Mode.LIE_NONCES,
         Mode.WRONG_CHAIN,
         Mode.DROP,
         Mode.REFUSE,
@@ -101,6 +102,44 @@ async def test_one_liar_alone_against_one_honest_operator_fakes_no_landing(miles
 
         assert told.status is SubmissionStatus.TIMED_OUT
         assert "only alice-rpc shows it in a block" in told.reason
+
+    await on_both(miles, play)
+
+
+@pytest.mark.asyncio
+async def test_one_liar_left_alone_leads_us_to_a_false_nonce_only_until_another_answers(miles):
+    async def play(mile):
+        async with mile.submitter() as submitter, asyncio.TaskGroup() as group:
+            mile.set_modes(Mode.LIE_NONCES, Mode.DROP, Mode.DROP)
+            task = group.create_task(submitter.submit(await mile.door.protect()))
+            await mile.pooled()
+            assert min(await mile.pool()) == 1_000
+            mile.set_modes(Mode.LIE_NONCES, HONEST, HONEST)
+            submission = await mine_until(mile, task)
+
+        assert_effect(submission)
+        assert submission.nonce == 0
+        assert await mile.nonce() == 1, "expected no nonce to be paid for in vain"
+        await mile.assert_once()
+
+    await on_both(miles, play)
+
+
+@pytest.mark.asyncio
+async def test_a_landing_that_one_liar_alone_told_is_taken_back_when_others_answer(miles):
+    async def play(mile):
+        async with mile.submitter() as submitter, asyncio.TaskGroup() as group:
+            mile.set_modes(Mode.LIE_RECEIPTS, Mode.DROP, Mode.DROP)
+            call = await mile.door.protect()
+            told = await submitter.submit(call)
+            assert "no event of the gateway" in told.reason, told
+
+            mile.set_modes(Mode.LIE_RECEIPTS, HONEST, HONEST)
+            submission = await mine_until(mile, group.create_task(submitter.submit(call)))
+
+        assert_effect(submission)
+        assert await mile.nonce() == 1
+        await mile.assert_once()
 
     await on_both(miles, play)
 
@@ -173,6 +212,7 @@ async def healed(submitter):
 async def test_a_private_endpoint_has_the_call_alone(miles):
     async def play(mile):
         mile.settings = replace(mile.settings, private=EndpointAddress("hidden", mile.hidden.url))
+        mile.pace = CALM
         async with submitting(mile, await mile.door.protect()) as task:
             submission = await mine_until(mile, task)
 

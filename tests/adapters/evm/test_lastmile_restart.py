@@ -12,7 +12,7 @@ from adapters.evm.rows import row_from_bytes
 from adapters.evm.submit import open_submitter
 from relay.core.errors import JournalError
 from relay.core.ports import EffectSeen, SubmissionStatus
-from tests.adapters.evm.mile import Mode, mine_until, on_both, open_mile, submitting, until
+from tests.adapters.evm.mile import CALM, Mode, mine_until, on_both, open_mile, submitting, until
 
 HONEST = Mode.HONEST
 
@@ -30,6 +30,7 @@ def assert_effect(submission):
 
 async def finish(mile, call):
     """The successor is asked for the same call."""
+    mile.pace = CALM
     async with mile.submitter() as submitter, asyncio.TaskGroup() as group:
         return await mine_until(mile, group.create_task(submitter.submit(call)))
 
