@@ -93,12 +93,11 @@ def _filter(address: str, first: int, last: int) -> dict[str, object]:
 
 
 def _change(log: shapes.Log) -> bytes | None:
-    """The calldata that an event announces; None for an event of another shape, or that names another id."""
+    """The calldata that an event announces; None for an event of another shape."""
+    # Which id the event names does not matter: the gateway is asked for the calldata's own.
     values = decode_slots(_DATA, log.data)
-    if len(log.topics) != 2 or log.topics[0] != SCHEDULED or values is None:
-        return None
-    change = fields.octets(values, "change")
-    return change if keccak256(change) == log.topics[1] else None
+    is_announcement = len(log.topics) == 2 and log.topics[0] == SCHEDULED
+    return fields.octets(values, "change") if is_announcement and values is not None else None
 
 
 def announced_change(change: bytes) -> ScheduledAct | BudgetReport | None:
