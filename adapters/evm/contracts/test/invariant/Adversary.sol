@@ -256,7 +256,7 @@ contract Adversary is Watcher {
         }
         Record memory record = gateway.record(ids[deed.act]);
         deed.duration = uint64(_die(seed, "duration", durations[deed.act] + 1));
-        uint256 flaw = _die(seed, "flaw", 24);
+        uint256 flaw = _die(seed, "flaw", 44);
         if (_die(seed, "long", 3) == 0) deed.duration = durations[deed.act];
         if (flaw == 0) ++deed.duration;
         uint64 time = uint64(_now() + SKEW - _die(seed, "time", 15 minutes));
