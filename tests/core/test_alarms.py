@@ -101,6 +101,19 @@ def test_what_is_protected_already_alarms_nobody_and_is_looked_at_again() -> Non
     assert "say unlanded" not in words
 
 
+def test_the_time_in_which_a_call_rested_is_no_time_without_effect() -> None:
+    stage = Stage()
+    stage.drained()
+    in_force(stage, for_s=152)
+    certified(stage, stage.blocks[-1])
+    assert mine(stage).rests or fate(stage) == ["rests: in force long enough"]
+    later(stage, 130)
+    stage.run(*(stage.block() for _ in range(10)))
+    assert fate(stage) == ["submit execute"]
+
+    assert ends(stage, TIMED_OUT) == []
+
+
 def test_who_waits_for_his_place_says_nothing() -> None:
     stage = Stage(size=19)
     certified(stage, stage.drained())

@@ -205,6 +205,25 @@ def test_each_rung_has_a_patience_of_its_own_from_when_it_opened() -> None:
     assert verdict(stage, EARLY + PATIENCE_BLOCKS, rung=2) is Assessment.RIGHT
 
 
+def test_a_rung_that_could_not_be_anchored_has_not_opened() -> None:
+    stage = drained(THREE)
+    pass_blocks(stage, PATIENCE_BLOCKS - 1)
+    stage.run(stage.block(-500), stage.block(500))
+    pass_blocks(stage, PATIENCE_BLOCKS)
+
+    assert verdict(stage, EARLY + PATIENCE_BLOCKS, rung=2) is Assessment.WRONG
+    assert verdict(stage, EARLY + 1 + PATIENCE_BLOCKS, rung=2) is Assessment.RIGHT
+
+
+def test_an_answer_that_a_re_org_takes_back_is_none() -> None:
+    stage = drained(TEXT)
+    pass_blocks(stage, 1, said(stage, "halt", GatewayEventKind.NOOP))
+    stage.run(stage.back_to(2))
+    pass_blocks(stage, PATIENCE_BLOCKS)
+
+    assert verdict(stage, EARLY) is Assessment.RIGHT
+
+
 def test_a_full_rung_opens_nothing_early() -> None:
     text = THREE.replace('[["halt"], ["slow"], ["close"]]', '[["halt"], ["close"], ["slow"]]')
     stage = drained(text.replace('undo = "haste()"\ntier = "fast"', 'undo = "haste()"\ntier = "full"'))
