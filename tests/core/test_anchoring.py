@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from proofs.hashes import sha256
 from proofs.kinds import Digest, Millis
 from relay.core.anchoring import AGAIN_MS, MAX_TRIES, Anchoring
 from relay.core.effects import Anchor, Effect
-from relay.core.events import AnchorEnded
-from relay.core.incidents import Closed
+from relay.core.events import AnchorEnded, Ticked
+from relay.core.incidents import Closed, closed_incidents
+from relay.core.node import Node
+from relay.core.observations import GatewayEventKind
 from relay.core.ports import Submission, SubmissionStatus
+from relay.core.submission import rank
 from relay.core.types import Caip2, DecisionId, Gateway
+from tests.core.landings import NEEDLESS, certified, ends, gateway_event, in_force
+from tests.core.stage import Stage
 from tests.sim.keys import committee_of
 from tests.sim.plans import AWAY, HOME
 
@@ -107,3 +114,94 @@ def test_a_checkpoint_that_is_not_out_yet_costs_no_try() -> None:
     for number in range(1, 3 * MAX_TRIES):
         anchoring.ended(ended(incident, None))
         assert begun(anchoring, incident, now_ms=number * AGAIN_MS)
+
+
+# ---- what has closed
+
+
+def closed_now(stage: Stage) -> list[Closed]:
+    stage.run(stage.final(len(stage.blocks)))
+    return list(closed_incidents(stage.node.book, stage.node.landing))
+
+
+def test_an_incident_without_effect_closes_when_its_entries_are_out() -> None:
+    stage = Stage()
+    certified(stage, stage.drained())
+    assert closed_now(stage) == []
+
+    stage.run(stage.block(-500, after_s=121))
+
+    (incident,) = closed_now(stage)
+    decision = stage.prepared(stage.decision(stage.blocks[1]))
+    assert (incident.incident_id, incident.decisions) == (decision.id, 1)
+    assert (incident.chain, incident.gateway) == (HOME, stage.plan.gateways[HOME])
+    assert len(incident.entries) == 3
+
+
+def test_an_incident_is_open_while_a_record_is_in_force_at_the_newest_or_the_newest_final_block() -> None:
+    stage = Stage()
+    certified(stage, stage.drained())
+    in_force(stage, for_s=300)
+    stage.run(stage.block(-500, after_s=121))
+    assert closed_now(stage) == []
+
+    stage.run(stage.block(gateway_events=[gateway_event(stage, GatewayEventKind.ENDED)]))
+    assert list(closed_incidents(stage.node.book, stage.node.landing)) == []
+    assert len(closed_now(stage)) == 1
+
+
+def test_what_nobody_certified_is_no_incident_to_anchor() -> None:
+    stage = Stage()
+    stage.drained()
+    stage.run(stage.attests("bob", stage.decision(stage.blocks[1])))
+    stage.run(stage.block(-500, after_s=121))
+
+    assert closed_now(stage) == []
+
+
+def stage_of_an_anchorer(*, anchors: bool = True) -> Stage:
+    """Give a stage on which alice is among the first f+1 for the incident, which has just closed."""
+    for fork in range(32):
+        stage = Stage(fork=fork)
+        stage.node = Node(replace(stage.node.settings, anchors=anchors))
+        certified(stage, stage.drained())
+        members = [member.identity for member in stage.committee.members]
+        decision = stage.prepared(stage.decision(stage.blocks[1])).id
+        if rank(decision, HOME, members, stage.me) <= stage.committee.f:
+            stage.run(stage.block(-500, after_s=121), stage.final(3))
+            return stage
+    raise AssertionError("expected alice among the first two of four in one of 32 orders")
+
+
+def anchored(stage: Stage) -> int:
+    """Let two heartbeats pass; count the anchors that are begun."""
+    found = 0
+    for _ in range(2):
+        stage.now_ms += 16_000
+        found += stage.words(stage.run(Ticked(Millis(stage.now_ms)))).count("anchor")
+    return found
+
+
+def test_a_node_anchors_what_has_closed_unless_its_member_leaves_it() -> None:
+    assert anchored(stage_of_an_anchorer()) == 1
+    assert anchored(stage_of_an_anchorer(anchors=False)) == 0
+
+
+def test_a_node_anchors_nothing_while_a_call_is_under_way() -> None:
+    stage = stage_of_an_anchorer()
+    (pending,) = stage.node.landing.pending.values()
+    stage.node.landing.pending[pending.key] = replace(pending, in_flight=True, sent_ms=stage.now_ms)
+
+    assert anchored(stage) == 0
+    ends(stage, NEEDLESS)
+    assert anchored(stage) == 1
+
+
+def test_after_a_restart_an_anchor_whose_end_was_not_journalled_is_begun_again() -> None:
+    stage = stage_of_an_anchorer()
+    assert anchored(stage) == 1
+    stage.run(stage.started(boot=2))
+    for name in list(stage.keys)[1:]:
+        stage.run(stage.recalled(name))
+
+    assert anchored(stage) == 1
