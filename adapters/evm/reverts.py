@@ -52,7 +52,7 @@ def _known_error(answer: bytes, caller: str, target: str) -> Refused | None:
             continue
         try:
             values = decode(types, answer[4:])
-        except DecodingError:
+        except (OverflowError, DecodingError):
             return Refused(f"{signature.partition('(')[0]}, with arguments of another form", "")
         return _worded(signature.partition("(")[0], values, caller, target)
     return None

@@ -285,7 +285,7 @@ def _trial_of(call: object) -> Trial:
 def _decoded(types: Sequence[str], reply: object) -> tuple[object, ...] | None:
     try:
         found: tuple[object, ...] = decode(types, shapes.octets(reply))
-    except (ValueError, DecodingError):
+    except (ValueError, OverflowError, DecodingError):
         return None
     return found
 
