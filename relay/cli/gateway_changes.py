@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from relay.cli.gateway_reading import PlannedAct, PlannedGateway
-from relay.cli.gateway_words import budget_words, instant, permit_words, span
+from relay.cli.gateway_words import budget_words, instant, keys_of, permit_words, span
 from relay.core.gateway_report import ActReport, BudgetReport, GatewayReport, PlansReport
 from relay.core.office import (
     Announce,
@@ -126,7 +126,8 @@ def _act(task: Task, planned: PlannedAct, moved: tuple[ActReport, ...]) -> Itera
     terms = task.office.terms(encoded)
     text = planned.act.text
     plain = ActReport(encoded.act_id, encoded.act_hash, terms, int(tier), duration_s, True, None, None)
-    words = permit_words(text.name, task.place.terms_of(plain) or terms, int(tier), duration_s)
+    told = task.place.terms_of(plain) or terms
+    words = permit_words(text.name, told, int(tier), duration_s, keys_of(task.report))
     if old is None or old.act_hash != encoded.act_hash:
         *before, made = _noticed(task, change, words + _open_words(old))
         yield from before

@@ -13,7 +13,7 @@ from rich.console import Console
 from proofs.committee import CommitteeDocument
 from relay.cli import shown
 from relay.cli.commands import Command
-from relay.cli.gateway_options import FILE, out_options, plan_option, read_span, rpc_option, send_options
+from relay.cli.gateway_options import FILE, out_options, rpc_option, send_options, span_option
 from relay.cli.gateway_reading import needed_settings, office_for, settings_for
 from relay.cli.gateway_sending import Account, NotSent, Wish, check_allowed, open_account, send_calls
 from relay.cli.gateway_words import budget_words, span
@@ -76,13 +76,11 @@ class Builder:
 @click.option("--guardian", required=True, metavar="ADDRESS", help="A quick role of the same protocol.")
 @click.option("--committee", type=FILE, help="The committee document; this node's newest if not given.")
 @click.option("--verifier", metavar="ADDRESS", help="Use this verifier instead of creating one.")
-@plan_option
-@click.option("--skew", type=read_span, default="60s", show_default=True, help="How far clocks may differ.")
-@click.option("--notice", type=read_span, default="2d", show_default=True, help="Before more power works.")
-@click.option(
-    "--rotation-delay", type=read_span, default="1d", show_default=True, help="Before new keys work."
-)
-@click.option("--overlap", type=read_span, default="6h", show_default=True, help="How long old keys work on.")
+@click.option("--plan", type=FILE, help="Take budget and window from this plan.")
+@span_option("--skew", "60s", "How far clocks may differ.")
+@span_option("--notice", "2d", "Before more power works.")
+@span_option("--rotation-delay", "1d", "Before new keys work.")
+@span_option("--overlap", "6h", "How long old keys work on.")
 @click.option("--create2", metavar="FACTORY", help="Create through this factory.")
 @click.option("--salt", default="00" * SALT_BYTES, help="32 bytes in hex, for --create2.")
 @click.option("--from", "account", metavar="ADDRESS", help="Create from this account.")

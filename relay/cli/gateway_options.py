@@ -26,6 +26,11 @@ def read_span(text: str) -> int:
     return int(found[1]) * _UNIT_S[found[2]]
 
 
+def span_option(name: str, default: str, about: str) -> Callable[[F], F]:
+    """An option that takes a span."""
+    return click.option(name, type=read_span, metavar="SPAN", default=default, show_default=True, help=about)
+
+
 def rpc_option(command: F) -> F:
     """`--rpc`: who is asked instead of node.toml's endpoints."""
     about = "Ask this endpoint instead of node.toml's; repeat for several: most of them must agree."
@@ -56,4 +61,4 @@ def send_options(command: F) -> F:
     return click.option("--send", is_flag=True, help="Send with one key; for development.")(command)
 
 
-__all__ = ["FILE", "out_options", "plan_option", "read_span", "rpc_option", "send_options"]
+__all__ = ["FILE", "out_options", "plan_option", "read_span", "rpc_option", "send_options", "span_option"]

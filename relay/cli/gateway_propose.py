@@ -14,7 +14,7 @@ from relay.chains import load_adapters
 from relay.cli import shown
 from relay.cli.commands import Command
 from relay.cli.gateway_changes import Stage, Step, Task, remarks, steps
-from relay.cli.gateway_options import FILE, F, out_options, read_span, rpc_option, send_options
+from relay.cli.gateway_options import FILE, F, out_options, rpc_option, send_options, span_option
 from relay.cli.gateway_reading import (
     PlannedGateway,
     gateways_of,
@@ -95,11 +95,8 @@ class Prepared:
 
 
 def _options(command: F) -> F:
-    overlap = "How long the plan before stays in force as well."
     stage = "Which calls go into the file."
-    command = click.option("--overlap", type=read_span, default="7d", show_default=True, help=overlap)(
-        command
-    )
+    command = span_option("--overlap", "7d", "How long the plan before stays in force as well.")(command)
     command = click.option(
         "--stage",
         type=click.Choice([each.value for each in Stage]),

@@ -13,6 +13,7 @@ from relay.cli.gateway_reading import PlannedGateway, Reading
 from relay.cli.gateway_words import (
     budget_words,
     instant,
+    keys_of,
     permit_words,
     span,
     state_words,
@@ -179,13 +180,13 @@ def _show_acts(console: Console, place: PlannedGateway, report: GatewayReport) -
         console.print(
             f"[bold cyan]{shown.cell(place.name_of(act.act_id))}[/]{'' if act.is_on else '  [red]off[/]'}"
         )
-        _show_facts(console, act_facts(place, act), "  ")
+        _show_facts(console, act_facts(place, act, keys_of(report)), "  ")
 
 
-def act_facts(place: PlannedGateway, act: ActReport) -> dict[str, str]:
-    """One act in words."""
+def act_facts(place: PlannedGateway, act: ActReport, keys: KeyEpochReport | None = None) -> dict[str, str]:
+    """One act in words; `keys` are those in force."""
     terms = place.terms_of(act)
-    permission = f"{tier_words(act.tier)}, at most {span(act.duration_s)} at a time"
+    permission = f"{tier_words(act.tier, keys)}, at most {span(act.duration_s)} at a time"
     if terms is None:
         unreadable = "its content is unreadable, or not what the gateway's hash says"
         return {"call": unreadable, "allowed to": permission, "record": _record_words(act)}
@@ -287,7 +288,7 @@ def scheduled_words(place: PlannedGateway, report: GatewayReport, scheduled: Sch
     return (
         f"permit {name}: out of range"
         if terms is None
-        else permit_words(name, terms, change.tier, change.duration_s)
+        else permit_words(name, terms, change.tier, change.duration_s, keys_of(report))
     )
 
 

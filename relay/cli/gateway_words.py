@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from relay.core.gateway_report import ActTerms, BudgetReport, UndoKind
+from relay.core.gateway_report import ActTerms, BudgetReport, GatewayReport, KeyEpochReport, UndoKind
 
 _LAST_INSTANT = 253_402_300_799
 """The end of the year 9999: what is later is shown as a number."""
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
-_TIERS = {1: "a fast or a full quorum", 2: "a full quorum only"}
 
 
 def span(seconds: int) -> str:
@@ -32,9 +31,22 @@ def instant(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, tz=UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def tier_words(tier: int) -> str:
-    """Who must agree on an act of this tier."""
-    return _TIERS.get(tier, f"unknown tier {tier}")
+def tier_words(tier: int, keys: KeyEpochReport | None = None) -> str:
+    """Who must agree on an act of this tier; with numbers where the keys in force are known."""
+    many = "" if keys is None else f" of {len(keys.attesters)}"
+    fast, full = ("", "") if keys is None else (f" ({keys.fast}{many})", f" ({keys.full}{many})")
+    match tier:
+        case 1:
+            return f"a fast{fast} or a full{full} quorum"
+        case 2:
+            return f"a full{full} quorum only"
+        case _:
+            return f"unknown tier {tier}"
+
+
+def keys_of(report: GatewayReport | None) -> KeyEpochReport | None:
+    """The keys in force behind a gateway, where they are known."""
+    return None if report is None or report.verifier is None else report.verifier.current
 
 
 def state_words(terms: ActTerms) -> str:
@@ -54,10 +66,12 @@ def undo_words(terms: ActTerms) -> str:
             return f"undone by {terms.undo_call}, with what was read before the call"
 
 
-def permit_words(name: str, terms: ActTerms, tier: int, duration_s: int) -> str:
+def permit_words(
+    name: str, terms: ActTerms, tier: int, duration_s: int, keys: KeyEpochReport | None = None
+) -> str:
     """What the network may do once this act is registered."""
     return (
-        f"permit {name}: {tier_words(tier)} may call {terms.call} on {terms.target}, for at most"
+        f"permit {name}: {tier_words(tier, keys)} may call {terms.call} on {terms.target}, for at most"
         f" {span(duration_s)} at a time, with {terms.gas:,} gas; protected when {state_words(terms)};"
         f" {undo_words(terms)}"
     )
@@ -71,4 +85,13 @@ def budget_words(budget: BudgetReport, window_s: int) -> str:
     )
 
 
-__all__ = ["budget_words", "instant", "permit_words", "span", "state_words", "tier_words", "undo_words"]
+__all__ = [
+    "budget_words",
+    "instant",
+    "keys_of",
+    "permit_words",
+    "span",
+    "state_words",
+    "tier_words",
+    "undo_words",
+]

@@ -117,12 +117,12 @@ def test_the_words_of_a_permission_are_these() -> None:
     first = words(task_of(a_plan(more=CAP), gateway_report(is_sealed=False)))
 
     assert first[0] == (
-        "permit cap: a full quorum only may call setCap(uint256 0) on"
+        "permit cap: a full (3 of 4) quorum only may call setCap(uint256 0) on"
         " 0x2222222222222222222222222222222222222222, for at most 3 d at a time, with 200,000 gas; protected"
         " when cap() <= 0; undone by setCap(uint256 _), with what was read before the call"
     )  # fmt: skip
     assert first[1] == (
-        "permit halt-replica: a fast or a full quorum may call pause() on"
+        "permit halt-replica: a fast (2 of 4) or a full (3 of 4) quorum may call pause() on"
         " 0x2222222222222222222222222222222222222222, for at most 6 h at a time, with 150,000 gas; protected"
         " when paused() = 1; undone by unpause()"
     )

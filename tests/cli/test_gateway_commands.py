@@ -104,7 +104,7 @@ async def test_an_owner_who_makes_the_calls_of_the_file_ends_with_a_gateway_that
     assert "not sealed" in before.out
     assert "act halt-replica  not registered" in before.out
     assert (proposed.code, proposed.err) == (Answer.YES, "")
-    assert "permit halt-replica: a fast or a full quorum may call pause()" in proposed.out
+    assert "permit halt-replica: a fast (2 of 4) or a full (3 of 4) quorum may call pause()" in proposed.out
     assert f"written: {batch} (now)" in proposed.out
     assert after.code == Answer.YES, after.out
     assert "✗" not in after.out
@@ -340,6 +340,7 @@ async def test_inspect_explains_an_open_record_the_budget_and_the_longest_freeze
         "frozen by fast mandates  1 d  23 h",
         "call  pause() on",
         "now  1: protected, exactly what our call leaves",
+        "allowed to  a fast (2 of 4) or a full (3 of 4) quorum, at most 6 h at a time",
         "record  OPEN until",
         "both tiers  21 d  42 d  21 d",
         "halt-replica  6 h 1 min  1 d  21 d",
