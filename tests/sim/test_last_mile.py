@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+import pytest
+
 from proofs.mandate import Tier
-from relay.core.messages import Unlanded
+from relay.core.messages import Unlanded, Verdict
 from relay.core.observations import GatewayEventKind
 from relay.core.ports import Expire, Submission, SubmissionStatus
 from relay.core.submission import rank
@@ -133,6 +135,25 @@ def test_a_rung_that_does_not_land_brings_the_next_one_long_before_its_step() ->
     took = town.run_until(lambda: town.state("lower-cap") == 10, within_s=400, what="the next rung")
 
     assert 120 <= took < 300
+
+
+@pytest.mark.parametrize("seed", [120, 121, 122])
+def test_members_agree_on_an_early_rung_whatever_the_network_and_the_other_chain_do(seed: int) -> None:
+    text = LONG.replace('verb = "pause"\nchain = "sim:home"', 'verb = "pause"\nchain = "sim:away"')
+    town = drained(seed, text)
+    town.weather.drop, town.weather.max_delay_ms = 0.2, 4_000
+    gateway_of(town, "halt").revoked.add("halt")
+    town.run(90)
+    town.stalled.add(AWAY)
+    town.run(60)
+    town.stalled.clear()
+    town.chains[HOME].reorg(2)
+    town.chains[AWAY].reorg(2)
+    town.run_until(lambda: town.state("lower-cap") == 10, within_s=400, what=f"the next rung, seed {seed}")
+
+    said = [attestation for host in town.hosts.values() for attestation in host.signed]
+    assert any(attestation.decision.rung == 1 for attestation in said)
+    assert not [each for each in said if each.verdict is Verdict.DISSENT], f"seed {seed}"
 
 
 def test_a_rung_that_lands_leaves_the_next_one_to_its_step() -> None:
