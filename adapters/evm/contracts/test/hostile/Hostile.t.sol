@@ -6,6 +6,7 @@ import {TocsinGateway} from "../../TocsinGateway.sol";
 import {Act, COMPARE_AT_LEAST, OP_PROTECT, Result, TIER_FAST} from "../../TocsinTypes.sol";
 import {HostileFixture} from "./HostileFixture.sol";
 import {
+    BlindingTarget,
     ErrorCodeTarget,
     FailingTarget,
     RemoteSwitch,
@@ -162,6 +163,25 @@ contract HostileTest is HostileFixture {
         vm.revertToState(before);
         vm.stopPrank();
 
+        _assertOwnerCloses();
+    }
+
+    function test_a_call_that_breaks_the_getter_is_undone_as_a_whole() public {
+        BlindingTarget blinding = new BlindingTarget(false);
+        _use(address(blinding));
+
+        _protectReverts(_unreadable(address(blinding)));
+
+        assertEq(blinding.state(), 0);
+    }
+
+    function test_an_undo_that_breaks_the_getter_is_refused_and_the_owner_can_close() public {
+        BlindingTarget blinding = new BlindingTarget(true);
+        _use(address(blinding));
+        _protect();
+
+        _expireReverts(_unreadable(address(blinding)));
+        assertEq(blinding.state(), 1);
         _assertOwnerCloses();
     }
 

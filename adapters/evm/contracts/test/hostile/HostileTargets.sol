@@ -119,6 +119,29 @@ contract FailingTarget is Switch {
     }
 }
 
+/// A call, or an undo, after which the getter fails.
+contract BlindingTarget is Switch {
+    bool private immutable _byOff;
+    bool private _blind;
+
+    constructor(bool byOff) {
+        _byOff = byOff;
+    }
+
+    function on() external override {
+        (_state, _blind) = (1, !_byOff);
+    }
+
+    function off() external override {
+        (_state, _blind) = (0, _byOff);
+    }
+
+    function state() external view override returns (uint256) {
+        require(!_blind, "blind");
+        return _state;
+    }
+}
+
 /// Calls back while it is called, and keeps what it was answered.
 contract ReenteringTarget is Switch {
     address public gateway;

@@ -72,8 +72,9 @@ abstract contract RealFixture is Fixture, ForeignCode {
         return abi.encodeWithSelector(TocsinGateway.StateNotReached.selector, expected, got);
     }
 
-    /// Protect; prints what the whole transaction took (with forge's `isolate`, everything is cold).
+    /// Protect; prints what the target's part took and the whole transaction (with `isolate`, everything is cold).
     function _start(string memory name, bytes32 actId) internal {
+        _printTarget(name, actId);
         bytes memory call_ = _signed(_mandate(OP_PROTECT, TIER_FAST, _now()), actId, HOURS_6);
         _assertResult(_bring(call_), Result.STARTED);
         emit log_named_uint(string.concat(name, ": protect"), vm.lastCallGas().gasTotalUsed);
@@ -89,5 +90,28 @@ abstract contract RealFixture is Fixture, ForeignCode {
         vm.warp(_record(actId).until);
         vm.prank(stranger);
         _assertResult(gateway.expire(actId), Result.ENDED);
+    }
+
+    // ---- gas
+
+    /// What the call and the getter need of the gas that an act gives them (its `gasCap`, and 100,000).
+    function _printTarget(string memory name, bytes32 actId) private {
+        (Act memory act,,,) = gateway.act(actId);
+        uint256 before = vm.snapshotState();
+        emit log_named_uint(string.concat(name, ": getter"), _gasOf(act.stateTarget, act.stateCall));
+        emit log_named_uint(string.concat(name, ": call"), _gasOf(act.target, act.call));
+        vm.revertToState(before);
+    }
+
+    /// The gas of a call by the gateway as a transaction of its own, without what every transaction costs.
+    function _gasOf(address target, bytes memory call_) private returns (uint256) {
+        vm.prank(address(gateway));
+        (bool done,) = target.call(call_);
+        uint256 used = vm.lastCallGas().gasTotalUsed;
+        assertTrue(done);
+        for (uint256 i = 0; i < call_.length; ++i) {
+            used -= call_[i] == 0 ? 4 : 16;
+        }
+        return used - 21_000;
     }
 }
