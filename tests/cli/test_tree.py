@@ -34,10 +34,11 @@ TREE = {
     "doctor": (),
     "key": ("list",),
     "committee": ("show", "check", "sign"),
-    "plan": ("check", "hash"),
+    "plan": ("check", "hash", "rehearse"),
     "gateway": ("propose", "deploy", "register", "inspect", "verify"),
-    "chain": ("list",),
+    "chain": ("list", "add", "check"),
     "incident": ("list", "show", "watch"),
+    "drill": ("run", "report"),
     "signal": ("send",),
     "audit": ("verify",),
 }
