@@ -109,9 +109,11 @@ def test_the_time_in_which_a_call_rested_is_no_time_without_effect() -> None:
     assert mine(stage).rests or fate(stage) == ["rests: in force long enough"]
     later(stage, 130)
     stage.run(*(stage.block() for _ in range(10)))
-    assert fate(stage) == ["submit execute"]
 
-    assert ends(stage, TIMED_OUT) == []
+    words = later(stage, 60)
+
+    assert "submit execute" in words
+    assert PAGE not in [*words, *ends(stage, TIMED_OUT)]
 
 
 def test_who_waits_for_his_place_says_nothing() -> None:
