@@ -34,7 +34,7 @@ from adapters.evm.demo.scenario import Kind, Scenario, Step, built_in
 from adapters.evm.demo.show import Show
 from adapters.evm.demo.traffic import Call, Driver, encode_call
 from adapters.evm.demo.watch import Sighting, Watcher
-from adapters.evm.demo.world import World, arm_market, build_world
+from adapters.evm.demo.world import BUDGET, World, arm_market, build_world
 from adapters.evm.devchain import AnvilSettings, start_anvil
 
 __all__ = ["Mined", "Scene", "log_lines", "logged", "open_scene", "short", "statements", "until"]
@@ -268,11 +268,17 @@ def statements(member: Member) -> dict[tuple[bytes, int], bytes]:
 
 @asynccontextmanager
 async def open_scene(
-    home: Path, *, seed: int, chain_ids: tuple[int, int], names: Sequence[str] = MEMBERS, depth: int = 6
+    home: Path,
+    *,
+    seed: int,
+    chain_ids: tuple[int, int],
+    names: Sequence[str] = MEMBERS,
+    depth: int = 6,
+    budget: tuple[int, int, int] = BUDGET,
 ) -> AsyncIterator[Scene]:
     """Start everything, play the quiet part, and stop everything at the end.
 
-    A block is final for every member when `depth` blocks stand above it.
+    A block is final for every member when `depth` blocks stand above it. `budget` is of either gateway.
     """
     scenario = short(seed)
     async with AsyncExitStack() as stack:
@@ -283,7 +289,7 @@ async def open_scene(
         near, far = [await stack.enter_async_context(start_anvil(each)) for each in settings]
         network = await stack.enter_async_context(make_network(home, [near.chain, far.chain], names))
         world = await build_world(
-            Driver(near), Driver(far), scenario, network.committee, submitters_of(network)
+            Driver(near), Driver(far), scenario, network.committee, submitters_of(network), budget
         )
         await arm_market(world)
         proxies = [await stack.enter_async_context(start_proxies(anvil)) for anvil in (near, far)]

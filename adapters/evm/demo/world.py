@@ -19,7 +19,7 @@ from relay.core.errors import ChainError
 from relay.core.plan_file import parse_plan
 from relay.core.types import Address
 
-__all__ = ["World", "arm_drill", "arm_market", "build_world"]
+__all__ = ["BUDGET", "World", "arm_drill", "arm_market", "build_world"]
 
 ROTATION_DELAY_S: Final = 86_400
 OVERLAP_S: Final = 21_600
@@ -78,9 +78,16 @@ class World:
 
 
 async def build_world(
-    near: Driver, far: Driver, scenario: Scenario, committee: CommitteeDocument, submitters: Sequence[Address]
+    near: Driver,
+    far: Driver,
+    scenario: Scenario,
+    committee: CommitteeDocument,
+    submitters: Sequence[Address],
+    budget: tuple[int, int, int] = BUDGET,
 ) -> World:
     """Deploy everything before the scenario's first step, and put the bridge's plan in force.
+
+    `budget` is of either gateway: fast seconds, all seconds, fast new records per window.
 
     Raises:
         ChainError: a deployment failed.
@@ -92,8 +99,8 @@ async def build_world(
     for driver in (near, far):
         for submitter in submitters:
             await driver.anvil.rpc("anvil_setBalance", "0x" + submitter.hex(), hex(10**20))
-    world.gateway_near = await _deploy_gateway(world, near, committee)
-    world.gateway_far = await _deploy_gateway(world, far, committee)
+    world.gateway_near = await _deploy_gateway(world, near, committee, budget)
+    world.gateway_far = await _deploy_gateway(world, far, committee, budget)
     world.near_since, world.far_since = await near.number(), await far.number()
     bridge = _compiled_plan(world, "bridge")
     await _grant(world, near, world.replica, "PAUSER_ROLE()", world.gateway_near)
