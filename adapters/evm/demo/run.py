@@ -101,7 +101,8 @@ class Demonstration:
             await self._mine(world, "regular blocks", calm_blocks(self._scenario))
             baseline = await self._baseline(world, bridge.copy())
             proxies = [await stack.enter_async_context(start_proxies(anvil)) for anvil in (near, far)]
-            network.prepare(world.plan_texts, proxies, max(MIN_BLOCK_TIME_MS, round(self._options.pace_s * 1_000)))
+            block_time_ms = max(MIN_BLOCK_TIME_MS, round(self._options.pace_s * 1_000))
+            network.prepare(world.plan_texts, proxies, block_time_ms)
             stack.push_async_callback(network.stop)
             # The members come when the quiet months are over, and read them block by block: ranges are read
             # many times faster than single blocks, and every block is evaluated all the same.
