@@ -16,6 +16,8 @@ ARGS ?=
 
 PYTHON_READY := $(VENV)/.locked
 NODE_READY := $(EVM)/node_modules/.locked
+CHECKERS := .venv-contracts
+CHECKERS_READY := $(CHECKERS)/.locked
 FOREIGN := $(EVM)/third_party
 FOREIGN_READY := $(FOREIGN)/node_modules/.locked
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -32,7 +34,7 @@ demo: env ## run one incident end to end on two local chains (ARGS="--events FIL
 .PHONY: test
 test: env ## run the tests: Python, then Solidity (ARGS goes to pytest)
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup $(ARGS)
-	@$(MAKE) contracts-test
+	@$(MAKE) forge-test
 
 # ------------------------------------------------------------------ for developers
 .PHONY: test-slow
@@ -73,9 +75,18 @@ contracts-check: $(NODE_READY) $(FOREIGN_READY) ## fail if a committed artifact 
 	node $(EVM)/tools/build.mjs --check
 	node $(FOREIGN)/build.mjs --check
 
-.PHONY: contracts-test
-contracts-test: $(NODE_READY) ## run the Solidity tests, offline (FORGE_ARGS goes to forge)
+.PHONY: forge-test
+forge-test: $(NODE_READY) ## run the Solidity tests, offline (FORGE_ARGS goes to forge)
 	@forge=$$(node $(EVM)/tools/native.mjs forge); cd $(EVM); exec "$$forge" test --offline $(FORGE_ARGS)
+
+.PHONY: contracts-test
+contracts-test: $(NODE_READY) $(CHECKERS_READY) ## Solidity tests, gas, symbolic proofs, static analysis (CHECKS="proofs slither")
+	@CONTRACT_TOOLS=$(CHECKERS)/bin exec $(EVM)/tools/check-contracts $(CHECKS)
+
+.PHONY: gas
+gas: $(NODE_READY) ## write the gas snapshot anew, to be committed
+	@forge=$$(node $(EVM)/tools/native.mjs forge); cd $(EVM); \
+		exec "$$forge" snapshot --offline --match-contract '^GasTest$$' --snap gas.snapshot
 
 .PHONY: lock
 lock: $(PYTHON_READY) ## rewrite the lock files (UPGRADE=1 takes newer releases)
@@ -83,12 +94,13 @@ lock: $(PYTHON_READY) ## rewrite the lock files (UPGRADE=1 takes newer releases)
 	$(PIP_COMPILE) -c requirements/dev.lock --extra relay -o requirements/relay.lock pyproject.toml
 	$(PIP_COMPILE) -c requirements/dev.lock -o requirements/base.lock pyproject.toml
 	$(PIP_COMPILE) -c requirements/dev.lock -o requirements/build.lock requirements/build.in
+	$(PIP_COMPILE) $(if $(UPGRADE),--upgrade) -o requirements/contracts.lock requirements/contracts.in
 	npm --prefix $(EVM) install --package-lock-only --ignore-scripts --no-audit --no-fund
 	npm --prefix $(FOREIGN) install --package-lock-only --ignore-scripts --no-audit --no-fund
 
 .PHONY: clean
 clean: ## remove environments, builds and caches
-	rm -rf $(VENV) $(EVM)/node_modules $(FOREIGN)/node_modules $(EVM)/out $(EVM)/cache dist build
+	rm -rf $(VENV) $(CHECKERS) $(EVM)/node_modules $(FOREIGN)/node_modules $(EVM)/out $(EVM)/cache dist build
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find relay adapters proofs tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -113,6 +125,13 @@ $(NODE_READY): $(EVM)/package.json $(EVM)/package-lock.json
 	@echo "installing the locked Solidity tools into $(EVM)/node_modules"
 	@npm --prefix $(EVM) ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@node $(EVM)/tools/native.mjs anvil >/dev/null && node $(EVM)/tools/native.mjs forge >/dev/null
+	@touch $@
+
+# halmos and slither want other releases than the relay: an environment of their own, for contracts-test alone.
+$(CHECKERS_READY): requirements/contracts.lock
+	@python=$$(.ci/preflight); [ -x $(CHECKERS)/bin/python ] || "$$python" -m venv $(CHECKERS)
+	@echo "installing the locked contract checkers into $(CHECKERS)"
+	@$(CHECKERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 # Only what rebuilds or checks foreign contracts needs their packages and compilers.

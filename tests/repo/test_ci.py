@@ -24,7 +24,8 @@ def clone(tmp_path: Path) -> Path:
 
 
 def run(clone: Path, **recipes: str) -> subprocess.CompletedProcess[str]:
-    targets = {"test": f"echo '{PASSED}'", "test-slow": "echo '1 passed in 30.00s'", "check": "true"}
+    targets = {"test": f"echo '{PASSED}'", "test-slow": "echo '1 passed in 30.00s'"}
+    targets |= {"contracts-test": "true", "check": "true"}
     targets |= {name.replace("_", "-"): recipe for name, recipe in recipes.items()}
     rules = [f".PHONY: {name}\n{name}:\n\t@{recipe}\n" for name, recipe in targets.items()]
     (clone / "Makefile").write_text("\n".join(rules))
@@ -50,8 +51,9 @@ def test_a_failing_slow_test_fails_the_run(clone: Path) -> None:
     assert run(clone, test_slow="echo '1 failed in 9.00s'; exit 1").returncode == 1
 
 
-def test_a_failing_check_fails_the_run(clone: Path) -> None:
-    assert run(clone, check="false").returncode != 0
+@pytest.mark.parametrize("target", ["check", "contracts_test"])
+def test_a_failing_check_fails_the_run(clone: Path, target: str) -> None:
+    assert run(clone, **{target: "false"}).returncode != 0
 
 
 @pytest.mark.parametrize("closing", ["no tests ran in 0.10s", "120 deselected in 0.50s"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("base", "relay", "dev", "build")
+LOCKS = ("base", "relay", "dev", "build", "contracts")
 NPM_FOLDERS = ("adapters/evm", "adapters/evm/third_party")
 
 # Where packages come from is the machine's business (its pip and npm configuration), never the repository's.
