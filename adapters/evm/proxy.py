@@ -44,6 +44,8 @@ class Mode(StrEnum):
     WRONG_CHAIN = "wrong-chain"
     DELAY = "delay"
     """Answers late."""
+    HANG = "hang"
+    """Answers nothing until another mode is set."""
     DROP = "drop"
     """Closes every connection without an answer."""
     REFUSE = "refuse"
@@ -62,7 +64,6 @@ class Mode(StrEnum):
     """Passes every transaction on, and keeps the answer until another mode is set."""
 
 
-_HOLDING = (Mode.HOLD_SENDS, Mode.HOLD_ANSWERS)
 _LYING = (
     Mode.LIE_LOGS,
     Mode.LIE_HEAD,
@@ -159,6 +160,8 @@ class RpcProxy:
     async def _misbehaviour(self, request: web.Request) -> web.Response | None:
         if self.mode is Mode.DELAY:
             await asyncio.sleep(self._settings.delay_ms / 1000)
+        elif self.mode is Mode.HANG:
+            await self._hold(Mode.HANG)
         elif self.mode is Mode.DROP:
             if request.transport is not None:
                 request.transport.close()

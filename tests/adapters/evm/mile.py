@@ -112,8 +112,8 @@ class Mile:
         assert await self.events(STARTED) == 1
         assert await self.events(NOOP) <= noops
 
-    async def owner_call(self, to, name, types=(), *values, gwei=100):
-        """Hand in an owner's transaction that goes before all others; nothing is mined."""
+    async def owner_call(self, to, name, types=(), *values, price_wei=200 * GWEI):
+        """Hand in an owner's transaction, which goes before those that offer less; nothing is mined."""
         account = self.bench.account
         nonce = await self.anvil.rpc("eth_getTransactionCount", account, "pending")
         call = {
@@ -121,8 +121,8 @@ class Mile:
             "to": to,
             "data": "0x" + (selector(name, types) + encode(types, values)).hex(),
         }
-        fees = {"maxFeePerGas": hex(gwei * GWEI), "maxPriorityFeePerGas": hex(gwei * GWEI)}
-        await self.anvil.rpc("eth_sendTransaction", call | fees | {"nonce": nonce, "gas": hex(300_000)})
+        fees = {"maxFeePerGas": hex(price_wei), "maxPriorityFeePerGas": hex(price_wei)}
+        await self.anvil.rpc("eth_sendTransaction", call | fees | {"nonce": nonce, "gas": hex(1_000_000)})
 
 
 async def until(ask, is_done=bool):

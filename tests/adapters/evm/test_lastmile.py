@@ -142,6 +142,8 @@ async def test_a_base_fee_twenty_times_as_high_is_followed_within_a_bump(miles):
             assert await mile.nonce() == 0, "expected the first transaction to be too cheap"
             signed = mile.key.signed
             await until(lambda: bumped(mile, signed))
+            await until(lambda: pays(mile, dear))
+            assert mile.key.signed <= signed + 2, "expected the newest base fee to be followed at once"
             await mile.anvil.rpc("anvil_setNextBlockBaseFeePerGas", hex(dear))
             await mile.anvil.mine()
             submission = await mine_until(mile, task)
@@ -151,6 +153,14 @@ async def test_a_base_fee_twenty_times_as_high_is_followed_within_a_bump(miles):
         await mile.assert_once()
 
     await on_both(miles, play)
+
+
+async def pays(mile, wei):
+    """Whether what is in the pool pays a base fee."""
+    transactions = [
+        await mile.anvil.rpc("eth_getTransactionByHash", tx) for tx in (await mile.pool()).values()
+    ]
+    return [one for one in transactions if int(one["maxFeePerGas"], 16) >= wei]
 
 
 async def bumped(mile, signed):
@@ -297,6 +307,24 @@ async def test_the_guardian_who_pauses_first_makes_the_call_needless(miles):
         assert told.status is LANDED
         assert told.effect is EffectSeen.CONFIRMED
         assert await mile.events(STARTED) == 0
+
+    await on_both(miles, play)
+
+
+@pytest.mark.asyncio
+async def test_an_act_that_is_dismissed_in_its_own_block_is_told_without_effect(miles):
+    async def play(mile):
+        async with submitting(mile, await mile.door.protect()) as task:
+            gateway, act = address_text(mile.door.act.gateway), mile.door.act.act_id
+            head = await mile.anvil.rpc("eth_getBlockByNumber", "latest", False)
+            little = int(head["baseFeePerGas"], 16) * 9 // 8
+            await mile.owner_call(gateway, "dismiss", ("bytes32",), act, price_wei=little)
+            await mile.anvil.mine()
+            told = await task
+
+        assert (told.status, told.effect) == (LANDED, EffectSeen.ABSENT), told
+        assert told.reason == "the record had ended again by the end of the block"
+        assert await mile.events(STARTED) == 1
 
     await on_both(miles, play)
 

@@ -93,6 +93,25 @@ async def test_with_one_operator_left_the_call_lands_and_says_who_alone_confirms
 
 
 @pytest.mark.asyncio
+async def test_operators_that_failed_and_now_hang_are_not_waited_for(miles):
+    async def play(mile):
+        mile.settings = replace(mile.settings, timeout_ms=30_000)
+        async with mile.submitter() as submitter, asyncio.TaskGroup() as group:
+            mile.set_modes(HONEST, Mode.REFUSE, Mode.REFUSE)
+            await submitter.balance()
+            mile.set_modes(HONEST, Mode.HANG, Mode.HANG)
+            task = group.create_task(submitter.submit(await mile.door.protect()))
+            await mile.pooled()
+            submission = await mine_until(mile, task)
+            mile.set_modes(HONEST, HONEST, HONEST)
+
+        assert submission.status is LANDED, submission
+        await mile.assert_once()
+
+    await on_both(miles, play)
+
+
+@pytest.mark.asyncio
 async def test_one_liar_alone_against_one_honest_operator_fakes_no_landing(miles):
     async def play(mile):
         mile.pace = replace(mile.pace, give_up_s=1.0)

@@ -241,7 +241,7 @@ async def test_an_act_has_the_gas_it_may_need_though_the_simulation_changed_noth
         await mile.door.call(mile.door.replica, "pause")
         call = replace(await mile.door.protect(), says_noop=True)
         async with submitting(mile, call) as task:
-            await mile.owner_call(mile.door.replica, "unpause", gwei=200)
+            await mile.owner_call(mile.door.replica, "unpause")
             await mile.anvil.mine()
             submission = await task
 
