@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proofs.canonical import encode
 from proofs.kinds import Digest, Millis
 from relay.core.errors import JournalError
 from relay.core.events import (
@@ -35,7 +36,7 @@ from relay.core.observations import (
     GatewayEventKind,
     PlanRegistered,
 )
-from relay.core.ports import Submission, SubmissionStatus
+from relay.core.ports import EffectSeen, Submission, SubmissionStatus
 from relay.core.types import ActId, BlockRef, Caip2, DecisionId, Gateway, Header, PlanHash
 from tests.core.stage import Stage
 from tests.sim.invariants import fingerprint
@@ -84,7 +85,16 @@ reads = st.builds(
 )
 millis = number.map(Millis)
 submission = st.builds(
-    Submission, st.sampled_from(SubmissionStatus), st.none() | word32, st.none() | block, number, text
+    Submission,
+    st.sampled_from(SubmissionStatus),
+    st.none() | word32,
+    st.none() | block,
+    number,
+    text,
+    st.none() | number,
+    st.sampled_from(EffectSeen),
+    number,
+    wide,
 )
 events = st.one_of(
     st.builds(Started, millis, number, st.binary(min_size=16, max_size=16)),
@@ -97,6 +107,16 @@ events = st.one_of(
     st.builds(AnchorEnded, word32.map(lambda value: DecisionId(Digest(value))), chain, number, submission),
     st.builds(SignalTold, word32, text, text, text, millis),
 )
+
+
+def test_a_submission_of_an_older_journal_is_read() -> None:
+    older = encode(["submission", b"key", ["landed", b"\x01" * 32, None, 90_000, "so"]])
+
+    event = event_from_bytes(older)
+
+    assert event == SubmissionEnded(
+        b"key", Submission(SubmissionStatus.LANDED, b"\x01" * 32, None, 90_000, "so")
+    )
 
 
 @given(event=events)
