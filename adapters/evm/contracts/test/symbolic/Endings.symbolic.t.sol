@@ -6,6 +6,7 @@ import {GatewayRegistry} from "../../GatewayRegistry.sol";
 import {ITocsinVerifier} from "../../ITocsinVerifier.sol";
 import {TocsinGateway} from "../../TocsinGateway.sol";
 import {OP_EXTEND, OP_PROTECT, Record} from "../../TocsinTypes.sol";
+import {Claims, both, either} from "./Claims.sol";
 import {Probe} from "./Probe.sol";
 
 /// Endings without a mandate, and leaving: by any caller, from any state.
@@ -17,11 +18,12 @@ contract EndingProofs is Probe {
         (bool success,) = _call(by, abi.encodeCall(TocsinGateway.expire, (ACT)));
 
         if (!success) return;
+        Claims memory claims;
         bool isOurs = scene.state == VALUE;
-        assert(scene.until != 0 && (!isOurs || scene.time >= scene.until));
-        _assertEnded(scene, isOurs);
-        Record memory later = gateway.record(ACT);
-        assert(later.endedAt >= (isOurs ? scene.until : scene.time + SKEW));
+        uint64 endedAt = gateway.record(ACT).endedAt;
+        claims.must(either(!isOurs, both(scene.time >= scene.until, endedAt >= scene.until)));
+        claims.must(either(isOurs, endedAt >= scene.time + SKEW));
+        _assertEnded(claims, scene, isOurs);
     }
 
     /// INV-6, 10, 11, 12.
@@ -31,9 +33,10 @@ contract EndingProofs is Probe {
         (bool success,) = _call(by, abi.encodeCall(TocsinGateway.dismiss, (ACT)));
 
         if (!success) return;
-        assert(scene.until != 0 && (by == OWNER || by == GUARDIAN));
-        _assertEnded(scene, scene.state == VALUE);
-        assert(gateway.record(ACT).endedAt >= scene.time + SKEW);
+        Claims memory claims;
+        claims.must(either(by == OWNER, by == GUARDIAN));
+        claims.must(gateway.record(ACT).endedAt >= scene.time + SKEW);
+        _assertEnded(claims, scene, scene.state == VALUE);
     }
 
     /// INV-6, 10, 11, 12: neither touches the target.
@@ -44,15 +47,17 @@ contract EndingProofs is Probe {
         (bool success,) = _call(by, abi.encodeWithSelector(selector, ACT));
 
         if (!success) return;
-        assert(scene.until != 0 && (by == OWNER || (by == GUARDIAN && !force)));
-        _assertEnded(scene, false);
-        assert(target.state() == scene.state && gateway.record(ACT).endedAt >= scene.time + SKEW);
+        Claims memory claims;
+        claims.must(either(by == OWNER, both(by == GUARDIAN, !force)));
+        claims.must(target.state() == scene.state);
+        claims.must(gateway.record(ACT).endedAt >= scene.time + SKEW);
+        _assertEnded(claims, scene, false);
     }
 
     /// INV-8: whatever became of the act, the gateway, the verifier and the plan.
     function check_undo_and_ending_are_reachable(Scene memory scene, bool expire) public {
-        vm.assume(scene.until != 0 && scene.afterOff != VALUE);
-        if (expire) vm.assume(scene.time >= scene.until);
+        vm.assume(both(scene.until != 0, scene.afterOff != VALUE));
+        vm.assume(either(!expire, scene.time >= scene.until));
         _set(scene);
         vm.startPrank(OWNER);
         gateway.setPlan(0, 0, 0);
@@ -63,8 +68,10 @@ contract EndingProofs is Probe {
         (bool success, bytes4 reason) =
             _call(expire ? STRANGER : GUARDIAN, abi.encodeWithSelector(selector, ACT));
 
-        assert(success || reason == BoundedCall.GasTooLow.selector);
-        if (success) assert(target.state() != VALUE && gateway.record(ACT).until == 0);
+        Claims memory claims;
+        claims.must(either(success, reason == BoundedCall.GasTooLow.selector));
+        claims.must(either(!success, both(target.state() != VALUE, gateway.record(ACT).until == 0)));
+        assert(!claims.broken);
     }
 
     /// INV-8: also when the target answers nothing at all.
@@ -92,7 +99,7 @@ contract EndingProofs is Probe {
 
     /// INV-16: everybody else governs nothing.
     function check_strangers_govern_nothing(Scene memory scene, address by, uint8 way, bool guardian) public {
-        vm.assume(by != OWNER && (guardian ? by == GUARDIAN : by != GUARDIAN));
+        vm.assume(both(by != OWNER, (by == GUARDIAN) == guardian));
         _set(scene);
         bytes[6] memory calls = [
             abi.encodeCall(GatewayRegistry.leaveNetwork, ()),
@@ -109,12 +116,15 @@ contract EndingProofs is Probe {
         }
     }
 
-    function _assertEnded(Scene memory scene, bool undone) private view {
-        assert(target.strangeCalls() == 0 && target.onCalls() == 0);
-        assert(target.offCalls() == (undone ? 1 : 0));
-        if (undone) assert(target.state() != VALUE);
+    function _assertEnded(Claims memory claims, Scene memory scene, bool undone) private view {
+        claims.must(scene.until != 0);
+        claims.must(both(target.strangeCalls() == 0, target.onCalls() == 0));
+        claims.must(target.offCalls() <= 1);
+        claims.must((target.offCalls() == 1) == undone);
+        claims.must(either(!undone, target.state() != VALUE));
         Record memory later = gateway.record(ACT);
-        assert(later.until == 0 && later.last == 0 && later.restore == 0);
-        assert(later.endedAt >= scene.endedAt);
+        claims.must(both(later.until == 0, both(later.last == 0, later.restore == 0)));
+        claims.must(later.endedAt >= scene.endedAt);
+        assert(!claims.broken);
     }
 }

@@ -10,6 +10,7 @@ import {
     TIER_FAST,
     TIER_FULL
 } from "../../TocsinTypes.sol";
+import {Claims, both, either} from "./Claims.sol";
 import {Probe} from "./Probe.sol";
 
 /// One mandate with any fields, at any time, from any record, book, state of the target and answer of the verifier; the
@@ -22,15 +23,17 @@ contract MandateProofs is Probe {
 
         if (!_bring(OP_PROTECT, brought)) return;
 
-        _assertBound(scene, brought);
-        assert(brought.tier == TIER_FAST || brought.tier == TIER_FULL);
-        assert(brought.plan == PLAN);
-        _assertGrowth(scene, brought);
-        if (target.onCalls() == 0) return;
+        Claims memory claims;
+        _claimPower(claims, scene, brought);
+        claims.must(either(brought.tier == TIER_FAST, brought.tier == TIER_FULL));
+        claims.must(brought.plan == PLAN);
         Record memory later = gateway.record(ACT);
-        assert(scene.until == 0 && scene.state != VALUE && scene.afterOn == VALUE);
-        assert(later.until > scene.time && later.until <= brought.notBefore + brought.duration);
-        assert(later.last == brought.notBefore && later.restore == scene.state);
+        bool idle = target.onCalls() == 0;
+        claims.must(either(idle, both(scene.until == 0, scene.state != VALUE)));
+        claims.must(either(idle, both(target.state() == VALUE, later.until > scene.time)));
+        claims.must(either(idle, both(later.last == brought.notBefore, later.restore == scene.state)));
+        claims.must(either(!idle, either(scene.until != 0, later.until == 0)));
+        assert(!claims.broken);
     }
 
     /// INV-1, 4, 7, 10, 11, 12, 13.
@@ -40,10 +43,11 @@ contract MandateProofs is Probe {
 
         if (!_bring(OP_EXTEND, brought)) return;
 
-        _assertBound(scene, brought);
-        assert(brought.tier == TIER_FULL);
-        assert(scene.until != 0 && target.onCalls() == 0);
-        _assertGrowth(scene, brought);
+        Claims memory claims;
+        _claimPower(claims, scene, brought);
+        claims.must(brought.tier == TIER_FULL);
+        claims.must(both(scene.until != 0, target.onCalls() == 0));
+        assert(!claims.broken);
     }
 
     /// INV-1, 6, 7, 10, 11, 12, 13.
@@ -52,21 +56,25 @@ contract MandateProofs is Probe {
 
         if (!_bring(OP_RELEASE, brought)) return;
 
-        _assertFresh(scene, brought);
-        assert(brought.tier == TIER_FULL);
-        assert(scene.until != 0 && brought.notBefore > scene.last);
-        assert(target.strangeCalls() == 0 && target.onCalls() == 0 && target.offCalls() <= 1);
-        assert((target.offCalls() == 1) == (scene.state == VALUE));
-        assert(target.state() != VALUE);
+        Claims memory claims;
+        _claimFresh(claims, scene, brought);
+        claims.must(brought.tier == TIER_FULL);
+        claims.must(both(scene.until != 0, brought.notBefore > scene.last));
+        claims.must(both(target.strangeCalls() == 0, target.onCalls() == 0));
+        claims.must(target.offCalls() <= 1);
+        claims.must((target.offCalls() == 1) == (scene.state == VALUE));
+        claims.must(target.state() != VALUE);
         Record memory later = gateway.record(ACT);
-        assert(later.until == 0 && later.endedAt >= scene.endedAt && later.endedAt >= brought.notBefore);
+        claims.must(both(later.until == 0, later.endedAt >= scene.endedAt));
+        claims.must(later.endedAt >= brought.notBefore);
+        assert(!claims.broken);
     }
 
     /// INV-13: there are three operations.
     function check_any_other_operation_is_refused(Scene memory scene, Brought memory brought, uint8 op)
         public
     {
-        vm.assume(op != OP_PROTECT && op != OP_EXTEND && op != OP_RELEASE);
+        vm.assume(either(op == 0, op > OP_RELEASE));
         _set(scene);
 
         assert(!_bring(op, brought));
@@ -76,44 +84,46 @@ contract MandateProofs is Probe {
     /// by the other proofs, and kept by every step) makes it void.
     function check_a_replay_changes_nothing(Scene memory scene, Brought memory brought, bool extend) public {
         uint256 end = uint256(brought.notBefore) + brought.duration;
-        bool done = scene.until != 0 && scene.until >= end && scene.last >= brought.notBefore;
-        vm.assume(scene.until == 0 ? scene.endedAt >= brought.notBefore : done && scene.state == VALUE);
+        bool done = both(scene.until != 0, both(scene.until >= end, scene.last >= brought.notBefore));
+        bool ended = both(scene.until == 0, scene.endedAt >= brought.notBefore);
+        vm.assume(either(ended, both(done, scene.state == VALUE)));
         _set(scene);
         bytes32 book = gateway.bookHash();
 
         bool success = _bring(extend ? OP_EXTEND : OP_PROTECT, brought);
 
-        assert(!success || scene.until != 0);
+        Claims memory claims;
+        claims.must(either(!success, scene.until != 0));
         Record memory later = gateway.record(ACT);
-        assert(later.until == scene.until && later.last == scene.last && later.endedAt == scene.endedAt);
-        assert(later.restore == scene.restore && gateway.bookHash() == book);
-        assert(target.onCalls() == 0 && target.offCalls() == 0 && target.strangeCalls() == 0);
+        claims.must(both(later.until == scene.until, later.last == scene.last));
+        claims.must(both(later.endedAt == scene.endedAt, later.restore == scene.restore));
+        claims.must(gateway.bookHash() == book);
+        claims.must(both(target.onCalls() == 0, both(target.offCalls() == 0, target.strangeCalls() == 0)));
+        assert(!claims.broken);
     }
 
-    function _assertFresh(Scene memory scene, Brought memory brought) private view {
-        assert(scene.certified);
-        assert(brought.network == NETWORK && brought.root == _leaf(brought.duration));
-        assert(brought.notBefore <= scene.time + SKEW && scene.time <= brought.notAfter);
-        assert(brought.notBefore > scene.endedAt);
+    function _claimFresh(Claims memory claims, Scene memory scene, Brought memory brought) private view {
+        claims.must(scene.certified);
+        claims.must(both(brought.network == NETWORK, brought.root == _leaf(brought.duration)));
+        claims.must(both(brought.notBefore <= scene.time + SKEW, scene.time <= brought.notAfter));
+        claims.must(brought.notBefore > scene.endedAt);
     }
 
-    function _assertBound(Scene memory scene, Brought memory brought) private view {
-        _assertFresh(scene, brought);
-        assert(scene.active && !scene.paused && brought.duration <= LONGEST);
-    }
-
-    /// What protect and extend may leave: a record that is no shorter, or one that is closed because it was not ours.
-    function _assertGrowth(Scene memory scene, Brought memory brought) private view {
+    /// What protect and extend need, and what they may leave: a record that is no shorter, or one that is closed because it was
+    /// not ours.
+    function _claimPower(Claims memory claims, Scene memory scene, Brought memory brought) private view {
+        _claimFresh(claims, scene, brought);
+        claims.must(both(scene.active, both(!scene.paused, brought.duration <= LONGEST)));
         Record memory later = gateway.record(ACT);
-        assert(target.strangeCalls() == 0 && target.offCalls() == 0 && target.onCalls() <= 1);
-        assert(later.endedAt >= scene.endedAt);
-        if (scene.until != 0 && scene.state != VALUE) {
-            assert(later.until == 0 && later.endedAt >= scene.time + SKEW && target.onCalls() == 0);
-        } else {
-            assert(later.until >= scene.until && later.last >= scene.last);
-            assert(later.until == scene.until || later.until <= brought.notBefore + brought.duration);
-            assert(later.until == 0 || later.last >= brought.notBefore);
-        }
+        claims.must(both(target.strangeCalls() == 0, both(target.offCalls() == 0, target.onCalls() <= 1)));
+        claims.must(later.endedAt >= scene.endedAt);
+        bool taken = both(scene.until != 0, scene.state != VALUE);
+        bool closed = both(later.until == 0, later.endedAt >= scene.time + SKEW);
+        claims.must(either(!taken, both(closed, target.onCalls() == 0)));
+        claims.must(either(taken, both(later.until >= scene.until, later.last >= scene.last)));
+        uint256 end = uint256(brought.notBefore) + brought.duration;
+        claims.must(either(taken, either(later.until == scene.until, later.until <= end)));
+        claims.must(either(later.until == 0, later.last >= brought.notBefore));
     }
 }
 

@@ -7,6 +7,7 @@ import {ITocsinVerifier} from "../../ITocsinVerifier.sol";
 import {MandateHash} from "../../MandateHash.sol";
 import {TocsinGateway} from "../../TocsinGateway.sol";
 import {Act, Budget, Limits, Mandate, Record, TIER_FAST} from "../../TocsinTypes.sol";
+import {both, either} from "./Claims.sol";
 
 /// A verifier that answers as the solver likes.
 contract AnyVerifier is ITocsinVerifier {
@@ -170,9 +171,9 @@ abstract contract Probe is Test {
 
     /// Any state that the gateway can be in: a record that is closed is empty.
     function _set(Scene memory scene) internal {
-        vm.assume(scene.time >= START && scene.time < START + WINDOW);
-        vm.assume(scene.until < 1 << 40 && scene.last < 1 << 40 && scene.endedAt < 1 << 40);
-        if (scene.until == 0) vm.assume(scene.last == 0 && scene.restore == 0);
+        vm.assume(both(scene.time >= START, scene.time < START + WINDOW));
+        vm.assume(both(scene.until < 1 << 40, both(scene.last < 1 << 40, scene.endedAt < 1 << 40)));
+        vm.assume(either(scene.until != 0, both(scene.last == 0, scene.restore == 0)));
         vm.warp(scene.time);
         target.set(scene.state, scene.afterOn, scene.afterOff);
         verifier.set(scene.certified);
@@ -206,6 +207,7 @@ abstract contract Probe is Test {
         vm.prank(by);
         bytes memory answer;
         (success, answer) = address(gateway).call(call_);
+        // forge-lint: disable-next-line(unsafe-typecast)
         reason = success || answer.length < 4 ? bytes4(0) : bytes4(answer);
     }
 }
