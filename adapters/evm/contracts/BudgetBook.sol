@@ -99,7 +99,8 @@ library BudgetBook {
 
     /// What is booked in the window number `index`, zeros where the book has no page of it.
     function usage(Book memory book, uint256 index) internal pure returns (Usage memory none) {
-        if (index + 1 == book.number) return Usage(book.fastBefore, book.allBefore, book.recordsBefore);
+        bool isBefore = book.number > 0 && index == book.number - 1;
+        if (isBefore) return Usage(book.fastBefore, book.allBefore, book.recordsBefore);
         if (index == book.number) return Usage(book.fastNow, book.allNow, book.recordsNow);
         if (index == uint256(book.number) + 1) return Usage(book.fastNext, book.allNext, 0);
     }

@@ -185,6 +185,14 @@ contract BudgetTest is Test {
         this.countFastRecord(cap, 0);
     }
 
+    function test_any_window_can_be_asked_for() public {
+        assertEq(_book.usage(type(uint256).max).allSeconds, 0);
+        this.pay(Budget(10, 10, 3), false, 45, 45, 46);
+        assertEq(_book.usage(type(uint256).max).allSeconds, 0);
+        assertEq(_book.usage(45 / WINDOW).allSeconds, 1);
+        assertEq(_book.usage(45 / WINDOW + 2).allSeconds, 0);
+    }
+
     // ---- helpers
 
     function _bookAt(uint256 time) private view returns (Book memory book) {
