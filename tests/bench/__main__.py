@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import appends, certificates, footprint, gas, intake
+from tests.bench import appends, certificates, faults, footprint, gas, intake, submissions
 from tests.bench.figure import Figure
 
 SCHEMA = "tocsin/bench/1"
@@ -29,6 +29,8 @@ BENCHES: Mapping[str, Callable[[int], Awaitable[Sequence[Figure]]]] = {
     "footprint": footprint.measure,
     "appends": lambda seed: appends.measure(),
     "gas": gas.measure,
+    "submissions": submissions.measure,
+    "faults": faults.measure,
 }
 
 

@@ -31,7 +31,22 @@ from proofs.mandate import (
 from relay.core.ports import ActText, EncodedAct, Execute
 from tests.bench.figure import Figure
 
-__all__ = ["measure"]
+__all__ = [
+    "LASTS_S",
+    "NETWORK",
+    "PLAN",
+    "Scene",
+    "address_of",
+    "compiled",
+    "deploy_gateway",
+    "deploy_verifier",
+    "key_of",
+    "measure",
+    "now_s",
+    "pause_act",
+    "register",
+    "signed",
+]
 
 CHAIN_ID = 918_001
 GOAL_GAS = 110_000
@@ -42,7 +57,7 @@ LIMITS, BUDGET = (60, 86_400, 30 * 86_400), (86_400, 86_400, 3)
 BASE_GAS, ZERO_BYTE_GAS, BYTE_GAS = 21_000, 4, 16
 EVM = Path(__file__).parents[2] / "adapters" / "evm"
 CONTRACTS = Path(__file__).parent / "contracts"
-SAFE = EVM / "node_modules" / "@safe-global" / "safe-contracts" / "build" / "artifacts" / "contracts"
+FOREIGN = EVM / "third_party" / "artifacts"
 NOBODY = "0x" + "00" * 20
 
 
@@ -75,8 +90,8 @@ class Scene:
 async def measure(seed: int) -> list[Figure]:
     """All of it on one chain in one run."""
     async with start_anvil(AnvilSettings(CHAIN_ID, timestamp=1_700_000_000)) as anvil:
-        keys = sorted((_key(seed, number) for number in range(19)), key=_address)
-        scene = Scene(anvil, (await anvil.accounts())[0], _compiled(), keys)
+        keys = sorted((key_of(seed, number) for number in range(19)), key=address_of)
+        scene = Scene(anvil, (await anvil.accounts())[0], compiled(), keys)
         figures = await _acts(scene)
         figures += await _verifications(scene)
         figures += await _safe(scene, figures[0].value)
@@ -89,26 +104,13 @@ async def measure(seed: int) -> list[Figure]:
 async def _acts(scene: Scene) -> list[Figure]:
     """The first protect of an act, and one after its expiry: a bare target, two of four attesters."""
     committee = scene.keys[:4]
-    verifier = await _verifier(scene, committee, fast=2, full=3)
-    types = ("address", "address", "address", "bytes32", "(uint64,uint64,uint64)", "(uint64,uint64,uint32)")
-    account = scene.account
-    values = (account, account, verifier, NETWORK, LIMITS, BUDGET)
-    gateway = await scene.deploy(artifact_code("TocsinGateway"), types, *values)
+    verifier = await deploy_verifier(scene, committee, fast=2, full=3)
+    gateway = await deploy_gateway(scene, verifier)
     target = await scene.deploy(scene.code["BarePausable"], ("address",), gateway)
-    act = encode_act(
-        ActText(
-            name="halt",
-            chain=scene.anvil.chain,
-            gateway=gateway,
-            target=target,
-            call="pause()",
-            state="paused()",
-            value=True,
-            undo="unpause()",
-            gas=100_000,
-        )
-    )
-    await _register(scene, gateway, act)
+    act = pause_act(scene, gateway, target)
+    await register(scene, gateway, [act])
+    # A mandate of the registration's own second is dead.
+    await scene.anvil.mine(timestamp=await now_s(scene.anvil) + 2)
     first = await _protect(scene, act, number=1)
     await scene.anvil.rpc("evm_increaseTime", LASTS_S + 60)
     await scene.anvil.mine()
@@ -122,31 +124,61 @@ async def _acts(scene: Scene) -> list[Figure]:
     ]
 
 
-async def _verifier(scene: Scene, keys: Sequence[coincurve.PrivateKey], fast: int, full: int) -> str:
+async def deploy_verifier(scene: Scene, keys: Sequence[coincurve.PrivateKey], fast: int, full: int) -> str:
     types = ("bytes32", "uint32", "address[]", "uint8", "uint8", "uint64", "uint64")
-    attesters = [_address(key) for key in keys]
+    attesters = [address_of(key) for key in keys]
     code = artifact_code("TocsinVerifier")
     return await scene.deploy(code, types, NETWORK, 1, attesters, fast, full, 86_400, 21_600)
 
 
-async def _register(scene: Scene, gateway: str, act: EncodedAct) -> None:
+async def deploy_gateway(scene: Scene, verifier: str, budget: tuple[int, int, int] = BUDGET) -> str:
+    types = ("address", "address", "address", "bytes32", "(uint64,uint64,uint64)", "(uint64,uint64,uint32)")
+    values = (scene.account, scene.account, verifier, NETWORK, LIMITS, budget)
+    return await scene.deploy(artifact_code("TocsinGateway"), types, *values)
+
+
+def pause_act(scene: Scene, gateway: str, target: str, name: str = "halt") -> EncodedAct:
+    """The act that pauses a bare target."""
+    return encode_act(
+        ActText(
+            name=name,
+            chain=scene.anvil.chain,
+            gateway=gateway,
+            target=target,
+            call="pause()",
+            state="paused()",
+            value=True,
+            undo="unpause()",
+            gas=100_000,
+        )
+    )
+
+
+async def register(scene: Scene, gateway: str, acts: Sequence[EncodedAct]) -> None:
+    """Register the acts for the fast tier, then the plan: from then on the gateway is sealed."""
     types = ("bytes32", f"({','.join(ACT_TYPES)})", "uint8", "uint64")
-    values = (act.act_id, act.registration, int(Tier.FAST), LASTS_S)
-    await scene.call(gateway, selector("registerAct", types) + encode(types, values))
+    for act in acts:
+        values = (act.act_id, act.registration, int(Tier.FAST), LASTS_S)
+        await scene.call(gateway, selector("registerAct", types) + encode(types, values))
     plan = ("bytes32", "bytes32", "uint64")
     await scene.call(gateway, selector("setPlan", plan) + encode(plan, (PLAN, bytes(32), 0)))
 
 
+async def now_s(anvil: Anvil) -> int:
+    """The newest block's time."""
+    head = shapes.mapping(await anvil.rpc("eth_getBlockByNumber", "latest", False))
+    return shapes.quantity(head["timestamp"])
+
+
 async def _protect(scene: Scene, act: EncodedAct, number: int) -> dict[str, float]:
     """Bring a mandate of this moment, and give the gas of the transaction by part."""
-    head = shapes.mapping(await scene.anvil.rpc("eth_getBlockByNumber", "latest", False))
-    now = shapes.quantity(head["timestamp"])
+    now = await now_s(scene.anvil)
     leaf = ActLeaf(scene.anvil.chain, act.gateway, act.act_id, act.act_hash, LASTS_S)
     decision = DecisionId(number.to_bytes(32, "big"))
     root = acts_root([leaf])
     mandate = Mandate(NETWORK, 1, Tier.FAST, PLAN, Op.PROTECT, decision, root, now, now + 1_800)
     digest = mandate_digest(mandate)
-    signatures = {_address(key): _signed(key, digest) for key in scene.keys[:2]}
+    signatures = {address_of(key): signed(key, digest) for key in scene.keys[:2]}
     proof = tuple(leaf_proof([leaf], leaf))
     certificate = encode_certificate(signatures)
     call = Execute(scene.anvil.chain, act.gateway, act.act_id, LASTS_S, mandate, proof, certificate)
@@ -172,16 +204,16 @@ async def _protect(scene: Scene, act: EncodedAct, number: int) -> dict[str, floa
 
 async def _verifications(scene: Scene) -> list[Figure]:
     """13 of 19 signatures checked in a transaction of their own: a list in storage, and ours in code."""
-    addresses = [_address(key) for key in scene.keys]
+    addresses = [address_of(key) for key in scene.keys]
     guardians = await scene.deploy(
         scene.code["GuardianSet"], ("address[]", "uint256"), [bytes(each) for each in addresses], 13
     )
     digest = keccak256(b"mandate")
-    signatures = [_signed(key, digest) for key in scene.keys[:13]]
+    signatures = [signed(key, digest) for key in scene.keys[:13]]
     split = [(each[:32], each[32:64], each[64], index) for index, each in enumerate(signatures)]
     types = ("bytes32", "(bytes32,bytes32,uint8,uint8)[]")
     _, stored = await scene.call(guardians, selector("verify", types) + encode(types, (digest, split)))
-    ours = await _verifier(scene, scene.keys, fast=7, full=13)
+    ours = await deploy_verifier(scene, scene.keys, fast=7, full=13)
     certificate = encode_certificate(dict(zip(addresses[:13], signatures, strict=True)))
     asked = ("bytes32", "uint8", "uint32", "bytes")
     data = selector("verify", asked) + encode(asked, (digest, int(Tier.FULL), 1, certificate))
@@ -191,12 +223,10 @@ async def _verifications(scene: Scene) -> list[Figure]:
 
 
 async def _safe(scene: Scene, act_gas: float) -> list[Figure]:
-    """The same pause by a Safe of which 2 of 4 owners sign; nothing of it without the package."""
-    if not SAFE.is_dir():
-        return []
-    singleton = await scene.deploy(_built("Safe"))
-    factory = await scene.deploy(_built("proxies/SafeProxyFactory"))
-    owners = [bytes(_address(key)) for key in scene.keys[:4]]
+    """The same pause by a Safe of which 2 of 4 owners sign: its authors' own build."""
+    singleton = await scene.deploy(artifact_code("Safe", FOREIGN))
+    factory = await scene.deploy(artifact_code("SafeProxyFactory", FOREIGN))
+    owners = [bytes(address_of(key)) for key in scene.keys[:4]]
     setup_types = (
         "address[]", "uint256", "address", "bytes", "address", "address", "uint256", "address",
     )  # fmt: skip
@@ -216,36 +246,31 @@ async def _safe(scene: Scene, act_gas: float) -> list[Figure]:
     hashing = selector("getTransactionHash", (*asked, "uint256")) + encode((*asked, "uint256"), (*pause, 0))
     found = await scene.anvil.rpc("eth_call", {"to": safe, "data": "0x" + hashing.hex()}, "latest")
     digest = shapes.octets(found, 32)
-    signatures = b"".join(_signed(key, digest) for key in scene.keys[:2])
+    signatures = b"".join(signed(key, digest) for key in scene.keys[:2])
     executing = (*asked, "bytes")
     data = selector("execTransaction", executing) + encode(executing, (*pause, signatures))
     _, gas = await scene.call(safe, data)
     return [Figure("the same pause through our gateway", act_gas, "gas", floor=gas, floor_name="Safe 2 of 4")]
 
 
-def _built(name: str) -> bytes:
-    file = SAFE / f"{name}.sol" / f"{name.rpartition('/')[2]}.json"
-    return bytes.fromhex(json.loads(file.read_text())["bytecode"][2:])
-
-
 # ---- keys, contracts
 
 
-def _key(seed: int, number: int) -> coincurve.PrivateKey:
+def key_of(seed: int, number: int) -> coincurve.PrivateKey:
     return coincurve.PrivateKey(keccak256(f"bench {seed} {number}".encode()))
 
 
-def _address(key: coincurve.PrivateKey) -> Address:
+def address_of(key: coincurve.PrivateKey) -> Address:
     return Address(keccak256(key.public_key.format(compressed=False)[1:])[12:])
 
 
-def _signed(key: coincurve.PrivateKey, digest: bytes) -> bytes:
+def signed(key: coincurve.PrivateKey, digest: bytes) -> bytes:
     """65 bytes with v of 27 or 28 (core SPEC 4.5)."""
     signature = key.sign_recoverable(digest, hasher=None)
     return signature[:64] + bytes([27 + signature[64]])
 
 
-def _compiled() -> dict[str, bytes]:
+def compiled() -> dict[str, bytes]:
     """Creation code of this folder's contracts, by the settings of ours."""
     library = EVM / "node_modules" / "@openzeppelin" / "contracts" / "utils"
     sources = {file.name: file.read_text() for file in sorted(CONTRACTS.glob("*.sol"))}
