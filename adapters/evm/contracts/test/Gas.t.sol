@@ -93,6 +93,10 @@ contract GasTest is Fixture {
         _note("anchorLog");
     }
 
+    function test_the_gateway_fits_into_a_contract_with_room_to_spare() public view {
+        assertLt(address(gateway).code.length, 24_576 - 1_500);
+    }
+
     // ---- helpers
 
     function _protectCall(uint8 tier, bytes32 actId, uint64 duration) private view returns (bytes memory) {
