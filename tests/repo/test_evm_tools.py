@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -119,7 +120,8 @@ def test_an_artifact_names_its_contract_compiler_and_sources(tmp_path: Path) -> 
     assert {entry.get("name") for entry in artifact["abi"]} >= {"ring", "paused"}
     assert artifact["bytecode"].startswith("0x60")
     assert artifact["deployedBytecode"].startswith("0x60")
-    assert artifact["compiler"]["settings"]["optimizer"] == {"enabled": True, "runs": 200}
+    runs = tomllib.loads((EVM / "foundry.toml").read_text())["profile"]["default"]["optimizer_runs"]
+    assert artifact["compiler"]["settings"]["optimizer"] == {"enabled": True, "runs": runs}
     assert "@openzeppelin/contracts/utils/Pausable.sol" in artifact["sourcesSha256"]
 
 

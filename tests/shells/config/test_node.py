@@ -166,7 +166,7 @@ url = "http://127.0.0.1:9"
 def test_a_private_endpoint_is_none_of_the_public_ones(node: Node) -> None:
     text = GOOD + PRIVATE.replace("http://127.0.0.1:9", "http://127.0.0.1:8545")
 
-    with pytest.raises(ConfigError, match="private.url: expected an address of its own"):
+    with pytest.raises(ConfigError, match=r"private\.url: expected an address of its own"):
         load_node(node.write(text))
 
 
