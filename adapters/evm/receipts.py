@@ -189,6 +189,14 @@ class ReceiptTrie:
         return tuple(_walk(self._top, nibbles(index_key(index))))
 
 
+def trie_root(values: Mapping[bytes, bytes]) -> bytes:
+    """The root over values by their keys, which have one length (Yellow Paper, appendix D).
+
+    At least one; key and value so long that no node is shorter than its hash, as in tries of storage.
+    """
+    return keccak256(_node(sorted((nibbles(key), value) for key, value in values.items()), 0).raw)
+
+
 def _node(leaves: Sequence[tuple[bytes, bytes]], depth: int) -> _Node:
     """The node over sorted leaves that agree in their first `depth` nibbles."""
     first, last = leaves[0][0], leaves[-1][0]
@@ -223,4 +231,12 @@ def _path(key: bytes, kind: int) -> bytes:
     return bytes(high << 4 | low for high, low in zip(halves[::2], halves[1::2], strict=True))
 
 
-__all__ = ["BlockAnswer", "ReceiptTrie", "fetch_receipt_proof", "make_proof", "read_block", "receipt_bytes"]
+__all__ = [
+    "BlockAnswer",
+    "ReceiptTrie",
+    "fetch_receipt_proof",
+    "make_proof",
+    "read_block",
+    "receipt_bytes",
+    "trie_root",
+]

@@ -124,7 +124,11 @@ class KeyEpochReport:
 
 @dataclass(frozen=True, slots=True)
 class VerifierReport:
-    """The verifier behind a gateway. `previous` is None once it is accepted no longer."""
+    """The verifier behind a gateway. `previous` is None once it is accepted no longer.
+
+    `is_complete` says that it accepts no key, now or later, but those of these epochs; None where the
+    endpoint could not tell.
+    """
 
     address: str
     code: CodeReport
@@ -134,6 +138,7 @@ class VerifierReport:
     current: KeyEpochReport
     previous: KeyEpochReport | None
     pending: KeyEpochReport | None
+    is_complete: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +171,8 @@ class GatewayReport:
 
     `acts` are those that are on, and others that are known and have an open record. `booked` are the windows
     before, now and next. `refused_from` is the first key epoch whose mandates are refused, None where none
-    is. `scheduled_since` is the first block whose announcements were looked for.
+    is. `scheduled_since` is the first block whose announcements were looked for; `is_all_scheduled` says that
+    none can be pending but those that are listed.
     """
 
     block: BlockRef
@@ -191,6 +197,7 @@ class GatewayReport:
     acts: tuple[ActReport, ...]
     scheduled: tuple[ScheduledReport, ...]
     scheduled_since: int
+    is_all_scheduled: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ VERIFIER = VerifierReport(
     current=KeyEpochReport(1, tuple(f"0x{number:040x}" for number in range(1, 5)), 2, 3, 0, (1 << 40) - 1),
     previous=None,
     pending=None,
+    is_complete=True,
 )
 
 
@@ -98,5 +99,6 @@ def gateway_report(**changes: Any) -> GatewayReport:
         acts=(),
         scheduled=(),
         scheduled_since=0,
+        is_all_scheduled=True,
     )
     return replace(report, **changes)

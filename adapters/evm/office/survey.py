@@ -9,25 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from adapters.evm import shapes
 from adapters.evm.office import announced, fields
-from adapters.evm.office.code import code_report, gateway_creation, verifier_creation
-from adapters.evm.office.contract import Build, gateway, verifier
+from adapters.evm.office.code import code_report, gateway_creation
+from adapters.evm.office.contract import gateway
+from adapters.evm.office.desk import Answer, Desk
 from adapters.evm.office.terms import act_terms, address_text, registered_hash
-from adapters.evm.reads import CALL_GAS, is_fault
-from adapters.evm.rpc import Request, Rpc, RpcError
+from adapters.evm.office.verifier import verifier_report
+from adapters.evm.rpc import Rpc
 from relay.core.gateway_report import (
     ActReport,
     BudgetReport,
     CodeReport,
     GatewayReport,
-    KeyEpochReport,
     NoGateway,
     PlansReport,
     RecordReport,
     StateReport,
     Survey,
-    VerifierReport,
 )
 from relay.core.ports import ChainSettings
 from relay.core.types import ActId, Header, PlanHash
@@ -41,67 +39,6 @@ _BASE = (
     "isSealed", "budget", "budgetLeft", "planHashes", "actIds",
 )  # fmt: skip
 _PER_ACT = ("act", "actHash", "record", "stateOf")
-Answer = Mapping[str, object] | None
-
-
-class Desk:
-    """Asks one contract at one block."""
-
-    def __init__(self, rpc: Rpc, at: Header, address: str, build: Build) -> None:
-        self._rpc = rpc
-        self._block = {"blockHash": "0x" + at.block.hash.hex(), "requireCanonical": True}
-        self._address = address
-        self._build = build
-
-    async def ask(self, questions: Sequence[tuple[str, tuple[object, ...]]]) -> list[Answer]:
-        """Answers of getters, in order; None where the contract fails, or answers in another shape."""
-        functions = [self._build.functions[name] for name, _ in questions]
-        requests = [
-            self._call(function.call(*arguments))
-            for function, (_, arguments) in zip(functions, questions, strict=True)
-        ]
-        replies = await self._rpc.replies(requests)
-        contents = [self._content(reply) for reply in replies]
-        return [
-            None if content is None else function.answer(content)
-            for function, content in zip(functions, contents, strict=True)
-        ]
-
-    def has(self, name: str) -> bool:
-        return name in self._build.functions
-
-    async def code(self) -> bytes:
-        """The code at the address; empty where there is none."""
-        (reply,) = await self._rpc.replies([Request("eth_getCode", [self._address, self._block])])
-        content = self._content(reply)
-        if content is None:
-            raise self._rpc.unavailable("eth_getCode: an error instead of code")
-        return content
-
-    async def created(self, creation: bytes) -> bytes | None:
-        """What a constructor leaves at this block.
-
-        Empty where it reverts, None where the endpoint does not run it.
-        """
-        call = {"data": "0x" + creation.hex(), "gas": hex(CALL_GAS)}
-        (reply,) = await self._rpc.replies([Request("eth_call", [call, self._block])])
-        if isinstance(reply, RpcError):
-            return b"" if is_fault(reply) else None
-        return self._content(reply)
-
-    def _call(self, data: bytes) -> Request:
-        call = {"to": self._address, "data": "0x" + data.hex(), "gas": hex(CALL_GAS)}
-        return Request("eth_call", [call, self._block])
-
-    def _content(self, reply: object) -> bytes | None:
-        if isinstance(reply, RpcError):
-            if is_fault(reply):
-                return None
-            raise self._rpc.unavailable(f"eth_call: {reply.text}")
-        try:
-            return shapes.octets(reply)
-        except ValueError as error:
-            raise self._rpc.unavailable(f"malformed answer: {error}") from None
 
 
 async def survey(
@@ -126,17 +63,16 @@ async def survey(
     if report.code.is_ours:
         rebuilt = await desk.created(gateway_creation(gateway(), report))
         report = replace(report, code=code_report(code, gateway(), rebuilt))
-    scheduled, since = await announced.scheduled(
-        rpc, settings, at, address, report.weakening_delay_s, desk.ask
-    )
+    pending = await announced.scheduled(rpc, settings, at, address, report.weakening_delay_s, desk.ask)
     return replace(
         report,
         acts=await _acts(desk, on, known),
         booked=await _booked(desk, at.block.timestamp // window),
         refused_from=await _refused_from(desk),
-        verifier=await _verifier(rpc, at, report.verifier_address),
-        scheduled=scheduled,
-        scheduled_since=since,
+        verifier=await verifier_report(rpc, at, report.verifier_address),
+        scheduled=pending.changes,
+        scheduled_since=pending.since,
+        is_all_scheduled=pending.is_all,
     )
 
 
@@ -174,6 +110,7 @@ def _base_report(
         acts=(),
         scheduled=(),
         scheduled_since=at.block.number,
+        is_all_scheduled=False,
     )
 
 
@@ -245,59 +182,4 @@ def _record(values: Mapping[str, object]) -> RecordReport:
     return RecordReport(*(fields.whole(values, name) for name in names))
 
 
-# ---- the verifier
-
-
-async def _verifier(rpc: Rpc, at: Header, address: str | None) -> VerifierReport | None:
-    if address is None:
-        return None
-    desk = Desk(rpc, at, address, verifier())
-    code = await desk.code()
-    told = await desk.ask([(name, ()) for name in ("network", "rotationDelay", "overlap", "keyEpoch")])
-    network, delay, overlap, newest = told
-    if not code or network is None or delay is None or overlap is None or newest is None:
-        return None
-    epoch = fields.whole(newest, "0")
-    before, now, after = await _epochs(desk, epoch)
-    if now is None:
-        return None
-    report = VerifierReport(
-        address=address,
-        code=code_report(code, verifier(), None),
-        network=fields.octets(network, "0"),
-        rotation_delay_s=fields.whole(delay, "0"),
-        overlap_s=fields.whole(overlap, "0"),
-        current=now,
-        previous=before if before is not None and before.valid_until >= at.block.timestamp else None,
-        pending=after,
-    )
-    if not report.code.is_ours:
-        return report
-    rebuilt = await desk.created(verifier_creation(verifier(), report))
-    return replace(report, code=code_report(code, verifier(), rebuilt))
-
-
-async def _epochs(desk: Desk, epoch: int) -> list[KeyEpochReport | None]:
-    """The epoch before, the one in force and the next; None where there is none."""
-    numbers = [(epoch + shift) % (1 << 32) for shift in (-1, 0, 1)]
-    answers = await desk.ask([("epochKeys", (number,)) for number in numbers])
-    return [_epoch(number, answer) for number, answer in zip(numbers, answers, strict=True)]
-
-
-def _epoch(number: int, answer: Answer) -> KeyEpochReport | None:
-    if answer is None:
-        return None
-    keys, attesters = fields.struct(answer, "keys"), fields.items(answer, "attesters")
-    if not attesters or len(attesters) > MAX_KNOWN:
-        return None
-    return KeyEpochReport(
-        epoch=number,
-        attesters=tuple(address_text(str(attester)) for attester in attesters),
-        fast=fields.whole(keys, "fast"),
-        full=fields.whole(keys, "full"),
-        valid_from=fields.whole(keys, "validFrom"),
-        valid_until=fields.whole(keys, "validUntil"),
-    )
-
-
-__all__ = ["MAX_ACTS", "Desk", "survey"]
+__all__ = ["MAX_ACTS", "survey"]

@@ -192,7 +192,7 @@ async def test_roles_pause_veto_and_repointing_are_seen(office_bench):
 
 @pytest.mark.asyncio
 async def test_a_rotation_is_seen_before_it_takes_effect_and_the_old_keys_while_they_last(office_bench):
-    await _rotate(office_bench)
+    await rotate(office_bench)
     pending = (await office_bench.survey()).verifier
     await office_bench.pass_time(ROTATION_DELAY_S + 1)
     rotated = (await office_bench.survey()).verifier
@@ -206,7 +206,7 @@ async def test_a_rotation_is_seen_before_it_takes_effect_and_the_old_keys_while_
     assert (alone.current.epoch, alone.previous, alone.pending) == (2, None, None)
 
 
-async def _rotate(bench):
+async def rotate(bench):
     """Let a full quorum hand over to five others."""
     rotate = verifier_build().functions["rotate"]
     attesters = [f"0x{number:040x}" for number in range(5, 10)]
