@@ -105,6 +105,11 @@ class Flight:
         if not self.done.done():
             self.done.set_result(outcome)
 
+    def want_again(self) -> None:
+        """Somebody asks again for a call that was given up: what is told next is news, not the old verdict."""
+        if self.landing is None and self.done.done():
+            self.done = asyncio.Future()
+
     def fly_again(self) -> None:
         """A re-org took it out of its block."""
         self.landing = self.shown_since = self.lost_since = None

@@ -14,7 +14,7 @@ from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 
 from adapters.evm import shapes
-from adapters.evm.rpc import RpcError
+from adapters.evm.rpc import RpcError, printable
 from proofs.hashes import keccak256
 
 ARTIFACTS = Path(__file__).parent / "artifacts"
@@ -64,10 +64,12 @@ def refusal_reason(error: RpcError, names: Mapping[bytes, str]) -> str:
         return names[content[:4]]
     try:
         if content[:4] == _ERROR:
-            return f"Error: {decode(['string'], content[4:])[0]}"[:MAX_TEXT]
+            # As bytes: a text that is no UTF-8 is a fact too.
+            said: bytes = decode(["bytes"], content[4:])[0][:MAX_TEXT]
+            return f"Error: {printable(said.decode('utf-8', 'backslashreplace'))}"[:MAX_TEXT]
         if content[:4] == _PANIC:
             return f"Panic: {decode(['uint256'], content[4:])[0]:#x}"
-    except DecodingError:
+    except (OverflowError, DecodingError):  # a length beyond memory is the former
         return "undecodable revert data"
     return f"unknown error 0x{content[:4].hex()}"
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -27,6 +29,11 @@ MAX_BATCH = 100
 """Requests in one HTTP body: what public providers allow."""
 MAX_PARALLEL = 4
 """Bodies under way at once to one endpoint."""
+MAX_ANSWER_TEXT = 4_096
+MAX_ERROR_TEXT = 200
+"""What is read, and what is kept, of an error's text."""
+MIN_KEY_SIGNS = 8
+"""Shorter parts of a URL are no keys."""
 _READ_BYTES = 1 << 16
 _HEADERS = {"content-type": "application/json", "accept-encoding": "identity"}
 
@@ -41,7 +48,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class RpcError:
-    """What the endpoint answered instead of a result; `text` is clipped."""
+    """What the endpoint answered instead of a result; `text` is clipped, printable, and names no key of ours."""
 
     code: int
     text: str
@@ -57,6 +64,19 @@ def read_json(content: bytes) -> object:
     return json.loads(bounded_json(content, max_depth=MAX_JSON_DEPTH, max_tokens=MAX_JSON_TOKENS))
 
 
+def printable(text: str) -> str:
+    """A stranger's words on one line, as text that can be written down: JSON may hold halves of surrogate pairs."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
+def _keys_in(url: str) -> tuple[str, ...]:
+    """The parts of a URL that may be keys, the longest first."""
+    parts = urlsplit(url)
+    said = f"{parts.netloc.rpartition('@')[0]}/{parts.path}/{parts.query}"
+    words = {word for word in re.split(r"[/:&=]", said) if len(word) >= MIN_KEY_SIGNS}
+    return tuple(sorted(words, key=len, reverse=True))
+
+
 class Rpc:
     """The HTTP side of one endpoint. Use as an async context manager."""
 
@@ -64,6 +84,7 @@ class Rpc:
         self.chain = chain
         self.operator = address.operator
         self._url = address.url
+        self._keys = _keys_in(address.url)
         self._timeout_s = timeout_ms / 1000
         self._ids = itertools.count(1)
         self._slots = asyncio.Semaphore(MAX_PARALLEL)
@@ -146,9 +167,19 @@ class Rpc:
         if not isinstance(error, dict):
             raise self.unavailable("malformed answer: error is no object")
         code = error.get("code")
+        text = self._without_keys(str(error.get("message"))[:MAX_ANSWER_TEXT])
         return RpcError(
-            code if isinstance(code, int) else 0, str(error.get("message"))[:200], error.get("data")
+            code if isinstance(code, int) else 0, printable(text[:MAX_ERROR_TEXT]), error.get("data")
         )
+
+    def _without_keys(self, text: str) -> str:
+        """What an endpoint says, without the key that it was asked with.
+
+        SECURITY: some say a bad key back, and a refusal's words are logged, and said to all members.
+        """
+        for key in self._keys:
+            text = text.replace(key, "…")
+        return text
 
     async def _post(self, body: str) -> object:
         try:
@@ -174,4 +205,4 @@ class Rpc:
         return bytes(content)
 
 
-__all__ = ["MAX_ANSWER_BYTES", "MAX_BATCH", "Request", "Rpc", "RpcError", "read_json"]
+__all__ = ["MAX_ANSWER_BYTES", "MAX_BATCH", "Request", "Rpc", "RpcError", "printable", "read_json"]

@@ -98,7 +98,7 @@ class EvmSubmitter:
         """Wei that enough endpoints say the submitter holds."""
 
         async def ask(rpc: Rpc) -> int:
-            return shapes.quantity(await rpc.result("eth_getBalance", self._sender, "latest"), 256)
+            return await _quantity(rpc, "eth_getBalance", self._sender, "latest", bits=256)
 
         need = self._settings.need
         answers = await self.crowd.ask_all(ask, lambda found: len(found) >= need)
@@ -112,7 +112,7 @@ class EvmSubmitter:
         expected = self._settings.chain
 
         async def ask(rpc: Rpc) -> str:
-            return f"eip155:{shapes.quantity(await rpc.result('eth_chainId'))}"
+            return f"eip155:{await _quantity(rpc, 'eth_chainId')}"
 
         for answer in await self.crowd.ask_all(ask, lambda _: False):
             if answer.value is not None and answer.value != expected:
@@ -177,6 +177,7 @@ class EvmSubmitter:
         if flight is not None and flight.landing is not None and self._did_its_work(call, flight, quote):
             return flight
         if flight is not None and flight.landing is None and quote.latest > flight.nonce:
+            flight.want_again()
             return flight  # it may be in a block that we have not seen yet
         if quote.refusal is not None:
             return Submission(SubmissionStatus.REFUSED, reason=quote.refusal)
@@ -208,6 +209,8 @@ class EvmSubmitter:
 
     async def _watched(self, flight: Flight, until: float) -> Outcome | None:
         """What becomes of a flight; None when the time is over."""
+        if flight.landing is not None:
+            return flight.landing  # it may have been given up before it landed
         flight.wanted += 1
         self._flights.stirred.set()
         try:
@@ -259,6 +262,18 @@ class EvmSubmitter:
                 return found[0]
             await asyncio.sleep(_RETRY_S)
         return None
+
+
+async def _quantity(rpc: Rpc, method: str, *params: object, bits: int = 64) -> int:
+    """One number that an endpoint tells.
+
+    Raises:
+        EndpointUnavailable: for anything else.
+    """
+    try:
+        return shapes.quantity(await rpc.result(method, *params), bits)
+    except ValueError as error:
+        raise rpc.unavailable(f"{method}: {error}") from None
 
 
 def _timed_out(flight: Flight) -> Submission:

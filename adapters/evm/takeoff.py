@@ -70,6 +70,7 @@ async def take_up(flights: Flights, flight: Flight, head: int) -> None:
         flights.head = max(flights.head, head)
         if flight.wanted or flight.landing is not None or flights.by_nonce.get(flight.nonce) is not flight:
             return
+        flight.want_again()
         flight.bump_at = asyncio.get_running_loop().time() + flights.pace.bump_s
         sending = await flights.send(flight)
         flight.note = sending.text

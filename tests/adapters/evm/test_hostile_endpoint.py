@@ -8,8 +8,14 @@ from aiohttp import web
 
 from adapters.evm import rpc
 from adapters.evm.endpoint import open_endpoint
+from adapters.evm.refusals import refusal_reason
+from adapters.evm.submit import open_submitter
 from relay.core.errors import EndpointUnavailable
-from relay.core.ports import ChainSettings, EndpointAddress
+from relay.core.events import SubmissionEnded
+from relay.core.history import event_from_bytes, event_to_bytes
+from relay.core.ports import ChainSettings, EndpointAddress, Submission, SubmissionStatus
+from relay.journal import Outbox
+from tests.adapters.evm.door import Key
 
 CHAIN = "eip155:940001"
 
@@ -56,12 +62,12 @@ NONSENSE = {
 async def hostile(monkeypatch):
     """An endpoint whose answers a test sets; it is right about the chain only."""
     monkeypatch.setattr(rpc, "MAX_ANSWER_BYTES", 3_000)
-    state = {"answer": served(None), "status": 200}
+    state = {"answer": served(None), "status": 200, "chain": served(hex(940001))}
 
     async def answer(request):
         asked = await request.json()
         if isinstance(asked, dict) and asked["method"] == "eth_chainId":
-            return web.Response(body=served(hex(940001))(asked))
+            return web.Response(body=state["chain"](asked))
         return web.Response(body=state["answer"](asked), status=state["status"], headers=state.get("headers"))
 
     application = web.Application()
@@ -123,3 +129,54 @@ async def test_headers_that_do_not_stand_on_each_other_are_unavailability(hostil
     async with open_endpoint(settings(hostile), settings(hostile).endpoints[0]) as endpoint:
         with pytest.raises(EndpointUnavailable, match="does not stand on the one before"):
             await endpoint.headers(1, 2)
+
+
+def refused(message, data=None):
+    """A body that refuses whatever was asked."""
+    error = {"code": 3, "message": message, "data": data}
+    return lambda request: json.dumps({"jsonrpc": "2.0", "id": request["id"], "error": error}).encode()
+
+
+@pytest.mark.asyncio
+async def test_what_an_endpoint_says_of_an_error_can_be_written_down_and_holds_no_key(hostile):
+    hostile["answer"] = refused("no such\nproject \ud800: secret-key")
+    async with rpc.Rpc(CHAIN, settings(hostile).endpoints[0], 2_000) as client:
+        (reply,) = await client.replies([rpc.Request("eth_call", [])])
+
+    assert reply.text == "no such?project ?: …"
+    assert event_from_bytes(event_to_bytes(ended(reply.text))) == ended(reply.text)
+
+
+def ended(reason):
+    return SubmissionEnded(b"call", Submission(SubmissionStatus.UNAVAILABLE, reason=reason))
+
+
+def words(*numbers):
+    return "".join(f"{number:064x}" for number in numbers)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        ("08c379a0" + words(32, 1 << 255), "undecodable revert data"),
+        ("08c379a0" + words(1 << 255), "undecodable revert data"),
+        ("08c379a0" + words(32, 2) + "fffe" + "00" * 30, "Error: \\xff\\xfe"),
+        ("08c379a0" + words(32, 2) + "0a41" + "00" * 30, "Error: ?A"),
+        ("4e487b71", "undecodable revert data"),
+    ],
+)
+def test_a_revert_of_any_form_is_a_refusal_by_name(data, reason):
+    assert refusal_reason(rpc.RpcError(3, "execution reverted", "0x" + data), {}) == reason
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("answer", [served(None), served("0xzz"), served([1]), refused("no")])
+async def test_an_endpoint_that_cannot_tell_its_chain_or_a_balance_ends_nothing(hostile, answer, tmp_path):
+    hostile["chain"] = hostile["answer"] = answer
+    key = Key()
+    async with (
+        Outbox.open(tmp_path / "outbox.sqlite") as outbox,
+        open_submitter(settings(hostile), key, outbox.of(CHAIN, key.submitter)) as submitter,
+    ):
+        with pytest.raises(EndpointUnavailable, match="mallory-rpc"):
+            await submitter.balance()
