@@ -183,6 +183,8 @@ class RpcProxy:
                 return web.json_response(_swallowed(body))
             if self.mode is Mode.HOLD_SENDS:
                 await self._hold(Mode.HOLD_SENDS)
+                if request.transport is None or request.transport.is_closing():
+                    return web.Response(status=503)  # whoever sent it is gone, and it was never passed on
         headers = {"content-type": "application/json"}
         try:
             async with self._session.post(self._settings.upstream, data=body, headers=headers) as response:
