@@ -21,7 +21,15 @@ from relay.app.readiness import Lookout, questions
 from relay.app.receipts import Receipts
 from relay.app.reports import Reports
 from relay.app.shells import Shells, open_shells
-from relay.app.watch import Meter, Timeline, Watch, expose_lane, expose_readiness, set_gauges
+from relay.app.watch import (
+    Meter,
+    Timeline,
+    Watch,
+    expose_lane,
+    expose_readiness,
+    set_endpoint_gauges,
+    set_gauges,
+)
 from relay.config import NodeConfig
 from relay.core.errors import TocsinError
 from relay.core.events import Event, PeersSeen, SignalTold, Started
@@ -176,6 +184,7 @@ async def _keep_books(config: NodeConfig, shells: Shells, telemetry: Telemetry) 
         await shells.audit.publish(shells.signer.sign_checkpoint, _wall_clock_ms())
         shells.node.log_size = shells.journal.log_size
         set_gauges(telemetry.metrics, shells.node, shells.journal)
+        set_endpoint_gauges(telemetry.metrics, shells.submitters)
         await asyncio.sleep(config.intervals.checkpoint_ms / 1_000)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,12 +10,21 @@ from relay.core.effects import Effect
 from relay.core.events import EndpointDisagreed, Event
 from relay.core.incidents import incidents
 from relay.core.node import Node
-from relay.core.types import DecisionId
+from relay.core.ports import Submitter
+from relay.core.types import Caip2, DecisionId
 from relay.gossip import Lane
 from relay.journal import Journal
 from relay.telemetry import Kind, Metric, Metrics
 
-__all__ = ["Meter", "Timeline", "Watch", "expose_lane", "expose_readiness", "set_gauges"]
+__all__ = [
+    "Meter",
+    "Timeline",
+    "Watch",
+    "expose_lane",
+    "expose_readiness",
+    "set_endpoint_gauges",
+    "set_gauges",
+]
 
 READY: Final = Metric("ready", Kind.GAUGE, "1 while a fact of readiness holds, else 0.", ("fact",))
 MAX_TIMELINE: Final = 4_096
@@ -116,6 +125,13 @@ def set_gauges(metrics: Metrics, node: Node, journal: Journal) -> None:
         if view.tip is not None:
             metrics.set("head_number", view.tip.number, chain=chain)
             metrics.set("head_timestamp_seconds", view.tip.timestamp, chain=chain)
+
+
+def set_endpoint_gauges(metrics: Metrics, submitters: Mapping[Caip2, Submitter]) -> None:
+    """Set what each submitter found of its endpoints lately."""
+    for chain, submitter in submitters.items():
+        for endpoint in submitter.health():
+            metrics.set("endpoint_up", int(endpoint.is_up), chain=chain, operator=endpoint.operator)
 
 
 def expose_readiness(metrics: Metrics, read: Callable[[], Sequence[tuple[str, bool]]]) -> None:

@@ -50,6 +50,12 @@ CATALOGUE = (
     Metric("endpoint_disagreements", Kind.COUNTER, "Answers unlike the quorum's.", ("chain", "operator")),
     Metric("head_number", Kind.GAUGE, "Newest block read by quorum.", ("chain",)),
     Metric("head_timestamp_seconds", Kind.GAUGE, "Its timestamp.", ("chain",)),
+    Metric(
+        "endpoint_up",
+        Kind.GAUGE,
+        "1 where an endpoint answered a submitter the last time, 0 where it is left alone for a while.",
+        ("chain", "operator"),
+    ),
     Metric("live_members", Kind.GAUGE, "Members heard of within the stale time, this one included."),
     Metric("open_incidents", Kind.GAUGE, "Incidents not yet closed."),
     Metric("journal_free_bytes", Kind.GAUGE, "Free space where the journal lives."),

@@ -63,6 +63,7 @@ async def test_readiness_falls_with_the_gateway_and_comes_back(scene: Scene) -> 
     assert fallen[fact] == f"{scene.world.gateway_near}: it is paused"
     assert ready_then == 0
     assert await scene.count(alice, "ready", fact=fact) == 1
+    assert await scene.count(alice, "endpoint_up", chain=scene.near) == len(alice.operators)
     failing = [each for each in json.loads(well.out)["findings"] if each["held"] is not True]
     assert (well.code, failing) == (Answer.YES, [])
     assert told.code == Answer.NO
