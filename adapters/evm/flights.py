@@ -106,7 +106,7 @@ class Flight:
             self.done.set_result(outcome)
 
     def want_again(self) -> None:
-        """Somebody asks again for a call that was given up: what is told next is news, not the old verdict."""
+        """Somebody asks again for a call that was given up: the old verdict is no news."""
         if self.landing is None and self.done.done():
             self.done = asyncio.Future()
 

@@ -68,8 +68,9 @@ class ActCaps:
             except ValueError as error:
                 raise rpc.unavailable(f"malformed answer: {error}") from None
 
-        found = await self._crowd.agreed(ask)
-        return found[0] if found is not None and found[0] else None
+        answer, agreeing = await self._crowd.agreed(ask) or (b"", 0)
+        # One alone is not believed: a cap too high would ask for more funds than there are.
+        return answer if answer and agreeing >= self._crowd.need else None
 
 
 def _gas_cap(answer: bytes) -> int | None:

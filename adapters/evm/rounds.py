@@ -86,7 +86,9 @@ class Rounds:
 
     def _is_in_doubt(self) -> bool:
         flights = self.flights.by_nonce.values()
-        return any(flight.shown_since is not None or flight.lost_since is not None for flight in flights)
+        return bool(self._holes) or any(
+            flight.shown_since is not None or flight.lost_since is not None for flight in flights
+        )
 
     # ---- one flight
 

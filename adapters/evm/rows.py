@@ -45,8 +45,12 @@ class Row:
         return self.key == CANCEL
 
     def followed_by(self, transaction: Transaction, raw: bytes) -> Row:
-        """This row after a further transaction for the same key was signed."""
-        hashes = (*self.hashes, transaction_hash(raw))[-MAX_HASHES:]
+        """This row after a further transaction for the same key was signed.
+
+        Whatever is forgotten, it is not the one before: it may be the only one that is in a pool.
+        """
+        newest = (transaction_hash(self.raw), transaction_hash(raw))
+        hashes = (*(tx for tx in self.hashes if tx not in newest), *dict.fromkeys(newest))[-MAX_HASHES:]
         return replace(self, transaction=transaction, raw=raw, hashes=hashes)
 
 

@@ -48,7 +48,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class RpcError:
-    """What the endpoint answered instead of a result; `text` is clipped, printable, and names no key of ours."""
+    """What the endpoint answered instead of a result; `text` is short and printable, without our key."""
 
     code: int
     text: str
@@ -65,7 +65,7 @@ def read_json(content: bytes) -> object:
 
 
 def printable(text: str) -> str:
-    """A stranger's words on one line, as text that can be written down: JSON may hold halves of surrogate pairs."""
+    """A stranger's words on one line, fit to be written down: JSON may hold half a surrogate pair."""
     return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 

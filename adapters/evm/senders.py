@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -17,6 +18,10 @@ _FUNDS = "insufficient funds"
 _REPLACED = ("replacement", "could not replace")
 _NONCE_USED = ("nonce too low", "nonce is too low", "invalid nonce", "already been used")
 _UNDERPRICED = ("underpriced", "fee too low", "max fee per gas less than block base fee")
+
+
+MAX_UNDER_WAY = 32
+"""Transactions that one endpoint may leave unanswered before it gets no more."""
 
 
 class Refusal(Enum):
@@ -58,6 +63,8 @@ class Senders:
         self.private = private
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unanswered: Counter[str] = Counter()
+        """By operator."""
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
@@ -115,12 +122,18 @@ class Senders:
 
     async def _hand_over(self, rpc: Rpc, raw: bytes, answers: asyncio.Queue[_Reply]) -> None:
         """Put what it answers: to have it already is to take it."""
+        if self._unanswered[rpc.operator] >= MAX_UNDER_WAY:
+            answers.put_nowait(_Reply(f"{rpc.operator}: leaves too much unanswered", is_refusal=False))
+            return
+        self._unanswered[rpc.operator] += 1
         try:
             (reply,) = await rpc.replies([Request("eth_sendRawTransaction", ["0x" + raw.hex()])])
         except ChainError as error:
             self._crowd.told(rpc.operator, error.problem)
             answers.put_nowait(_Reply(f"{rpc.operator}: {error.problem}", is_refusal=False))
             return
+        finally:
+            self._unanswered[rpc.operator] -= 1
         text = reply.text.lower() if isinstance(reply, RpcError) else ""
         is_known = any(known in text for known in _KNOWN)
         if rpc is self.private:

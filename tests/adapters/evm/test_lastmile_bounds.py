@@ -1,0 +1,78 @@
+"""What the last mile keeps, and whom it believes, where endpoints are few, silent or at odds."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from eth_abi import encode
+
+from adapters.evm.encode import ACT_TYPES
+from adapters.evm.fees import GWEI, Fees
+from adapters.evm.gas import ActCaps
+from adapters.evm.rows import MAX_HASHES, Row
+from adapters.evm.senders import MAX_UNDER_WAY
+from adapters.evm.transactions import Transaction, transaction_hash
+from tests.adapters.evm.mile import Mode, open_mile, until
+
+GATEWAY, ACT_ID = "0x" + "11" * 20, b"\x07" * 32
+
+
+class Operators:
+    """Endpoints of which `agreeing` give the same answer; as many as two must."""
+
+    need = 2
+
+    def __init__(self, agreeing):
+        self.agreeing = agreeing
+        self.answers = [b"\x01" * 32, act_with(cap=15_000_000)]
+
+    async def agreed(self, _question):
+        return (self.answers.pop(0), self.agreeing) if self.agreeing else None
+
+
+def act_with(cap):
+    zero, nothing = "0x" + "00" * 20, b""
+    act = (zero, nothing, zero, nothing, 0, 0, 0, 0, nothing, 0, cap)
+    return encode([f"({','.join(ACT_TYPES)})", "uint8", "uint64", "bool"], [act, 1, 3_600, True])
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("agreeing", "cap"), [(2, 15_000_000), (1, None), (0, None)])
+async def test_a_gas_cap_that_one_operator_alone_tells_is_none(agreeing, cap):
+    assert await ActCaps(Operators(agreeing)).cap_of(GATEWAY, ACT_ID) == cap
+
+
+def test_a_transaction_that_is_in_a_pool_is_known_however_many_dearer_ones_are_refused():
+    pooled = Row(b"call", transaction(1), b"pooled", (transaction_hash(b"pooled"),), 0)
+    row = pooled
+    for times in range(2 * MAX_HASHES):
+        refused = row.followed_by(transaction(2 + times), b"refused %d" % times)
+        row = replace(pooled, hashes=refused.hashes)
+        assert len(row.hashes) <= MAX_HASHES
+
+    assert transaction_hash(b"pooled") in row.hashes
+    assert row.followed_by(transaction(2), b"refused 0").hashes[-1] == transaction_hash(b"refused 0")
+
+
+def test_a_transaction_that_is_signed_again_is_one():
+    row = Row(b"call", transaction(1), b"pooled", (transaction_hash(b"pooled"),), 0)
+    once = row.followed_by(transaction(2), b"dearer")
+
+    assert replace(row, hashes=once.hashes).followed_by(transaction(2), b"dearer").hashes == once.hashes
+
+
+def transaction(gwei):
+    return Transaction(1, 0, Fees(gwei * GWEI, GWEI), 21_000, bytes(20), b"")
+
+
+@pytest.mark.asyncio
+async def test_an_endpoint_that_never_answers_is_owed_a_bounded_number_of_transactions(tmp_path):
+    async with open_mile(tmp_path) as mile, mile.submitter() as submitter:
+        mile.set_modes(Mode.HONEST, Mode.HONEST, Mode.HOLD_SENDS)
+        senders = submitter._senders
+        raw = b"\x02 no transaction"
+        await asyncio.gather(*(senders.send_publicly(raw) for _ in range(2 * MAX_UNDER_WAY)))
+        await until(lambda: asyncio.sleep(0, len(senders._tasks)), lambda tasks: tasks <= MAX_UNDER_WAY)
+
+        mile.set_modes(Mode.HONEST, Mode.HONEST, Mode.HONEST)
+        await until(lambda: asyncio.sleep(0, not senders._tasks))
