@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from relay.cli.gateway_reading import PlannedAct, PlannedGateway
-from relay.cli.gateway_words import budget_words, instant, keys_of, permit_words, span
+from relay.cli.gateway_words import budget_words, instant, is_sound, keys_of, permit_words, span
 from relay.core.gateway_report import ActReport, BudgetReport, GatewayReport, PlansReport
 from relay.core.office import (
     Announce,
@@ -276,6 +276,7 @@ def remarks(task: Task) -> tuple[str, ...]:
 def _remarks(task: Task, report: GatewayReport) -> Iterator[str]:
     if not report.code.is_ours or report.code.is_rebuilt is False:
         yield "the code at this address is not this version's build: run tocsin gateway verify first"
+    yield from _trusted(report)
     if task.plan.budget.window_s != report.window_s:
         yield (
             f"the plan's budget window is {span(task.plan.budget.window_s)}, the gateway's is"
@@ -292,6 +293,20 @@ def _remarks(task: Task, report: GatewayReport) -> Iterator[str]:
     yield from _strangers(task, report)
 
 
+def _trusted(report: GatewayReport) -> Iterator[str]:
+    """Who could use the power that is given, where it is not plainly the committee."""
+    verifier = report.verifier
+    if report.verifier_address is None:
+        yield "no verifier is set: no mandate is accepted until the owner calls setVerifier"
+    elif verifier is None or not is_sound(verifier):
+        yield (
+            f"the verifier {report.verifier_address} is not this version's build, or holds keys that it does"
+            " not show: anybody might use what is permitted here; run tocsin gateway verify first"
+        )
+    if report.refused_from is not None:
+        yield f"mandates of key epoch {report.refused_from} and later are refused"
+
+
 def _strangers(task: Task, report: GatewayReport) -> Iterator[str]:
     """Announced changes that this plan does not ask for."""
     ours = {task.call(RegisterAct(a.encoded, a.act.tier, a.act.lasts_s)).id for a in task.place.acts}
@@ -303,6 +318,8 @@ def _strangers(task: Task, report: GatewayReport) -> Iterator[str]:
                 f"announced, and not of this plan: 0x{scheduled.id.hex()}, from {when}; owner or guardian can"
                 " cancel it"
             )
+    if not report.is_all_scheduled:
+        yield f"what was announced before block {report.scheduled_since} was not looked for"
 
 
 __all__ = ["Stage", "Step", "Task", "remarks", "steps", "wanted_budget"]

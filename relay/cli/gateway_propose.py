@@ -203,18 +203,21 @@ def _read(chain: ChainSettings, place: PlannedGateway) -> GatewayReport:
 
 def _sent(settings: Settings, choice: Choice, prepared: Prepared, wish: Wish) -> Prepared:
     """Send what works now, and say what is left."""
-    calls = prepared.calls(Stage.NOW)
+    now = [step for step in prepared.steps if step.stage is Stage.NOW]
     task, chain = prepared.task, prepared.settings
     assert chain is not None, "register reads the gateway"
     assert task.report is not None, "register reads the gateway"
-    if not calls:
+    if not now:
         return prepared
     check_allowed(settings, task.office, chain, wish)
     account = open_account(wish)
     sender = task.office.address("0x" + account.submitter.hex())
     if sender != task.report.owner:
         raise ConfigError("--send", f"expected the owner's key, {task.report.owner}, got that of {sender}")
-    send_calls(settings, task.office, chain, account, calls)
+    # Whoever confirms must have read what is given away.
+    for text in (*remarks(task), *(step.proposal.words for step in now)):
+        settings.say(text)
+    send_calls(settings, task.office, chain, account, prepared.calls(Stage.NOW))
     return _prepared(settings, choice, task.plan, task.place)
 
 

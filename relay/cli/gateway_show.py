@@ -55,6 +55,11 @@ def show_report(console: Console, place: PlannedGateway, reading: Reading, repor
     _show_budget(console, report)
     _show_acts(console, place, report)
     _show_exposure(console, place, report)
+    if not report.is_all_scheduled:
+        since = (
+            f"Announcements were looked for from block {report.scheduled_since} on: older ones may be due."
+        )
+        console.print(f"[yellow]{shown.cell(since)}[/]")
     if report.scheduled:
         _title(console, "Announced changes")
         rows = [
@@ -141,6 +146,7 @@ def _verifier_facts(verifier: VerifierReport | None) -> dict[str, str]:
     facts: dict[str, str] = {
         "its code": code_words(verifier.code),
         "its keys": epoch_words(verifier.current),
+        "other keys": _others_words(verifier),
         "rotation": f"{span(verifier.rotation_delay_s)} notice, the epoch before valid for"
         f" {span(verifier.overlap_s)} more",
     }
@@ -151,6 +157,16 @@ def _verifier_facts(verifier: VerifierReport | None) -> dict[str, str]:
         pending = verifier.pending
         facts["rotating"] = f"NEXT {epoch_words(pending)}, from {instant(pending.valid_from)}"
     return facts
+
+
+def _others_words(verifier: VerifierReport) -> str:
+    match verifier.is_complete:
+        case None:
+            return "unknown: the endpoint does not tell whether others are hidden in its storage"
+        case True:
+            return "none but those named here"
+        case False:
+            return "NOT only those named here: others are hidden in its storage"
 
 
 def epoch_words(keys: KeyEpochReport) -> str:

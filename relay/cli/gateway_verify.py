@@ -47,7 +47,9 @@ Examples:
   tocsin gateway verify --json | jq '.gateways[].findings[] | select(.held != true)'
 
 Compares code, network, keys, acts, plan and budget with this version's build, the committee document and the
-plan. Exit code 0 when all of it holds, 1 when a named check fails, 3 when something could not be told.
+plan. A gateway that a stranger created can hold acts that it does not list: create yours yourself.
+
+Exit code 0 when all of it holds, 1 when a named check fails, 3 when something could not be told.
 """
 _REPROPOSE = "tocsin gateway propose PLAN says what the owner must call"
 _REPOINT = "the owner calls setVerifier with a verifier of your network's committee"
@@ -183,6 +185,7 @@ def _trust(expected: Expected, report: GatewayReport) -> Iterator[Finding]:
         return
     yield _network(expected.committee, report, verifier)
     yield _keys(expected.committee, verifier)
+    yield _others_keys(verifier)
     yield _rotation(verifier)
     yield _veto(report, verifier)
 
@@ -219,10 +222,26 @@ def _keys(committee: CommitteeDocument, verifier: VerifierReport) -> Finding:
     return Finding("keys", True, said)
 
 
+def _others_keys(verifier: VerifierReport) -> Finding:
+    """No certificate of other keys is accepted: not of the epoch before, not of one that nobody sees."""
+    name, before = "no other keys", verifier.previous
+    if verifier.is_complete is False:
+        detail = "it holds more than the key epochs that it shows: others could sign"
+        return Finding(name, False, detail, "do not use it: create one with tocsin gateway deploy")
+    if before is not None:
+        detail = f"also accepted, until {instant(before.valid_until)}: {epoch_words(before)}"
+        return Finding(name, False, detail, "if that is not the committee before yours: " + _REPOINT)
+    if verifier.is_complete is None:
+        detail = "whether it holds hidden keys could not be told"
+        return Finding(name, None, detail, "ask an endpoint that answers eth_getProof")
+    return Finding(name, True, "it holds the key epochs that it shows and nothing else")
+
+
 def _rotation(verifier: VerifierReport) -> Finding:
     pending = verifier.pending
     if pending is None:
-        return Finding("no rotation pending", True)
+        notice = f"one would take {span(verifier.rotation_delay_s)} of notice"
+        return Finding("no rotation pending", True, notice)
     detail = f"{epoch_words(pending)}, from {instant(pending.valid_from)}"
     remedy = "if it is not your committee's: the guardian calls refuseEpochsFrom, or the owner setVerifier"
     return Finding("no rotation pending", False, detail, remedy)
@@ -276,6 +295,9 @@ def _act(planned: PlannedAct, report: GatewayReport) -> Finding:
     act = next((each for each in report.acts if each.act_id == encoded.act_id and each.is_on), None)
     if act is None:
         return Finding(name, False, "not registered", _REPROPOSE)
+    if act.act_hash == encoded.act_hash and act.terms is None:
+        detail = "what is called is not what the registered hash says, or could not be read"
+        return Finding(name, False, detail, "do not use this gateway: create one with tocsin gateway deploy")
     if act.act_hash != encoded.act_hash:
         terms = act.terms
         told = "unreadable" if terms is None else f"{terms.call} on {terms.target}"
@@ -311,8 +333,13 @@ def _budget(expected: Expected, report: GatewayReport) -> Finding:
 
 
 def _announced(expected: Expected, report: GatewayReport) -> Finding:
+    looked = f"looked at from block {report.scheduled_since} on"
+    if not report.scheduled and not report.is_all_scheduled:
+        detail = f"{looked}; what was announced before could still be made"
+        remedy = "give the chain a larger log_range in node.toml, where its endpoints allow it"
+        return Finding("nothing announced", None, detail, remedy)
     if not report.scheduled:
-        return Finding("nothing announced", True, f"looked at from block {report.scheduled_since} on")
+        return Finding("nothing announced", True, looked)
     words = "; ".join(scheduled_words(expected.place, report, each) for each in report.scheduled)
     remedy = "if nobody of yours announced it, owner or guardian call cancel"
     return Finding("nothing announced", False, words, remedy)
@@ -320,7 +347,9 @@ def _announced(expected: Expected, report: GatewayReport) -> Finding:
 
 def _owner(report: GatewayReport) -> Finding:
     if report.pending_owner is None:
-        return Finding("owner", True, report.owner)
+        guardian = report.guardian or "none"
+        notice = f"more power takes {span(report.weakening_delay_s)} of notice"
+        return Finding("owner", True, f"{report.owner}; guardian {guardian}; {notice}")
     detail = f"{report.owner}, being handed to {report.pending_owner}"
     remedy = "let the new owner call acceptOwnership, or the old one call transferOwnership again"
     return Finding("owner", False, detail, remedy)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from relay.core.gateway_report import ActTerms, BudgetReport, GatewayReport, KeyEpochReport, UndoKind
+from relay.core.gateway_report import (
+    ActTerms,
+    BudgetReport,
+    GatewayReport,
+    KeyEpochReport,
+    UndoKind,
+    VerifierReport,
+)
 
 _LAST_INSTANT = 253_402_300_799
 """The end of the year 9999: what is later is shown as a number."""
@@ -45,8 +52,15 @@ def tier_words(tier: int, keys: KeyEpochReport | None = None) -> str:
 
 
 def keys_of(report: GatewayReport | None) -> KeyEpochReport | None:
-    """The keys in force behind a gateway, where they are known."""
-    return None if report is None or report.verifier is None else report.verifier.current
+    """The keys in force behind a gateway, where they are known: another's verifier may say anything."""
+    verifier = None if report is None else report.verifier
+    return verifier.current if verifier is not None and is_sound(verifier) else None
+
+
+def is_sound(verifier: VerifierReport) -> bool:
+    """Whether what a verifier tells of its keys can be taken at its word."""
+    code = verifier.code
+    return code.is_ours and code.is_rebuilt is not False and verifier.is_complete is not False
 
 
 def state_words(terms: ActTerms) -> str:
@@ -88,6 +102,7 @@ def budget_words(budget: BudgetReport, window_s: int) -> str:
 __all__ = [
     "budget_words",
     "instant",
+    "is_sound",
     "keys_of",
     "permit_words",
     "span",

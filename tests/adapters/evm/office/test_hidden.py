@@ -2,16 +2,19 @@
 
 import pytest
 
+from adapters.evm.office import fields
 from adapters.evm.office.contract import gateway as gateway_build
 from adapters.evm.office.contract import verifier as verifier_build
 from adapters.evm.office.verifier import epoch_slot
-from tests.adapters.evm.office.bench import HOUR
+from tests.adapters.evm.office.bench import HOUR, Bench
 from tests.adapters.evm.office.test_survey import rotate
 
 FOR_EVER = (1 << 40) - 1
 
 
-async def plant(bench, epoch, attesters, *, valid_from=0, valid_until=FOR_EVER):
+async def plant(
+    bench: Bench, epoch: int, attesters: str, *, valid_from: int = 0, valid_until: int = FOR_EVER
+) -> None:
     """Write a key epoch as mallory's constructor could: the code of `attesters` lists them."""
     word = int(attesters, 16) | 2 << 160 | 3 << 168 | valid_from << 176 | valid_until << 216
     slot = f"0x{epoch_slot(epoch):064x}"
@@ -19,12 +22,13 @@ async def plant(bench, epoch, attesters, *, valid_from=0, valid_until=FOR_EVER):
     await bench.anvil.mine()
 
 
-async def attesters_of(bench, epoch=1):
+async def attesters_of(bench: Bench, epoch: int = 1) -> str:
     """The account that holds the attesters of an epoch."""
     function = verifier_build().functions["epochKeys"]
     question = {"to": bench.verifier, "data": "0x" + function.call(epoch).hex()}
     answer = function.answer(bytes.fromhex(str(await bench.anvil.rpc("eth_call", question, "latest"))[2:]))
-    return answer["keys"]["attesters"]
+    assert answer is not None
+    return fields.text(fields.struct(answer, "keys"), "attesters")
 
 
 @pytest.mark.asyncio
