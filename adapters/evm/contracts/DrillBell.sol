@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-/// The harmless target of a drill (GATEWAY.md 9): it rings, and nothing else depends on it.
+/// The harmless target of a drill (GATEWAY.md 10): it rings, and nothing else depends on it.
 ///
 /// The operator asks for a drill with `request`; a drill plan's rule reads that event; the act that follows is `ring`,
 /// and its undo is `hush`. One bell stands on every chain of the drill plan, the request is made at one of them.
