@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+import {Strings} from "@openzeppelin/contracts/utils/Strings.sol";
 import {Test} from "forge-std/Test.sol";
 import {Book} from "../../BudgetBook.sol";
 import {ITocsinVerifier} from "../../ITocsinVerifier.sol";
@@ -137,9 +138,11 @@ abstract contract Probe is Test {
     AnyVerifier internal verifier;
     AnyTarget internal target;
     ProbedGateway internal gateway;
+    bytes32 private _chain;
 
     function setUp() public virtual {
         vm.warp(START);
+        _chain = keccak256(bytes(string.concat("eip155:", Strings.toString(block.chainid))));
         verifier = new AnyVerifier(NETWORK);
         target = new AnyTarget();
         gateway = new ProbedGateway(OWNER, GUARDIAN, verifier, Limits(SKEW, 1 hours, WINDOW));
@@ -182,8 +185,7 @@ abstract contract Probe is Test {
     }
 
     function _leaf(uint64 duration) internal view returns (bytes32) {
-        bytes32 chain = keccak256(bytes(string.concat("eip155:", vm.toString(block.chainid))));
-        return MandateHash.ofLeaf(chain, address(gateway), ACT, MandateHash.ofAct(_act()), duration);
+        return MandateHash.ofLeaf(_chain, address(gateway), ACT, MandateHash.ofAct(_act()), duration);
     }
 
     function _bring(uint8 op, Brought memory brought) internal returns (bool success) {
