@@ -110,10 +110,8 @@ async def test_ended_after_a_higher_fee_either_transaction_is_known_again(miles)
     async def play(mile):
         call = await mile.door.protect()
         async with submitting(mile, call) as task:
-            await until(lambda: signed(mile, 2))
+            await until(lambda: stored(mile, 2))
             task.cancel()
-        (row,) = (await mile.rows()).values()
-        assert len(row_from_bytes(row).hashes) >= 2
         await mile.anvil.mine()
 
         async with mile.submitter() as submitter:
@@ -125,8 +123,9 @@ async def test_ended_after_a_higher_fee_either_transaction_is_known_again(miles)
     await on_both(miles, play)
 
 
-async def signed(mile, times):
-    return mile.key.signed >= times
+async def stored(mile, count):
+    """So many transactions of one nonce are on disk."""
+    return any(len(row_from_bytes(row).hashes) >= count for row in (await mile.rows()).values())
 
 
 @pytest.mark.asyncio
