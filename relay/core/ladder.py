@@ -47,11 +47,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A rule in one slot, from its edge on, as it is judged for one tier."""
+    """A rule in one slot, from its edge up to `until`, as it is judged for one tier."""
 
     rule: Rule
     edge: Step
     tier: Tier
+    until: Step
+    first: dict[int, tuple[int, Place] | None] = field(default_factory=dict)
+    """By rung: where the first step stands that anchors it or may do so, and which of the two; found once,
+    because each step of the next rung asks.
+    """
 
 
 @dataclass(slots=True)
@@ -101,7 +106,7 @@ class Ladder:
             edge = self.edge(rule, slot, step)
             if edge is None or step.block.timestamp >= edge.block.timestamp + rule.rearm_s:
                 continue
-            place = self._place(_Run(rule, edge, tier), rung, step)
+            place = self._place(_Run(rule, edge, tier, step), rung, step)
             if place is not Place.NO:
                 yield slot, place
 
@@ -125,13 +130,21 @@ class Ladder:
         """Give the time of the first step of a run that may anchor a rung, or why there is none."""
         if rung == 0:
             return run.edge.block.timestamp
-        for step in self.steps[self.position(run.edge) : self.position(until) + 1]:
-            if step.streaks[run.rule.name] < run.rule.hold:
-                continue
-            place = self._place(run, rung, step)
-            if place is not Place.NO:
-                return step.block.timestamp if place is Place.YES else place
-        return Place.NO
+        if rung not in run.first:
+            run.first[rung] = self._first(run, rung)
+        at, place = run.first[rung] or (0, Place.NO)
+        if place is Place.NO or at > self.position(until):
+            return Place.NO
+        return self.steps[at].block.timestamp if place is Place.YES else place
+
+    def _first(self, run: _Run, rung: int) -> tuple[int, Place] | None:
+        """Give the first step of a run that may anchor a rung, or of which that cannot be told yet."""
+        for at in range(self.position(run.edge), self.position(run.until) + 1):
+            if self.steps[at].streaks[run.rule.name] >= run.rule.hold:
+                place = self._place(run, rung, self.steps[at])
+                if place is not Place.NO:
+                    return at, place
+        return None
 
     def _unanswered(self, run: _Run, name: str, opened_s: int, step: Step) -> Place:
         """Tell whether an act shows no answer at `step`, the landing patience after its rung opened."""

@@ -13,7 +13,8 @@ from relay.core.events import BlockObserved, ChainFinalized
 from relay.core.ladder import LANDING_PATIENCE_S
 from relay.core.observations import BlockReads, EndedHow, GatewayEvent, GatewayEventKind
 from relay.core.schedule import Assessment, Schedule
-from relay.core.types import BlockRef, Header
+from relay.core.types import BlockRef, Gateway, Header
+from relay.core.view import ActRecord, ChainView
 from tests.core.stage import BEGIN_S, BLOCK_S, SOLO, Stage
 from tests.sim.plans import AWAY, HOME, compile_text
 
@@ -304,3 +305,40 @@ def test_by_its_step_a_rung_comes_whatever_the_other_chain_does() -> None:
 
     assert verdict(stage, AT_STEP) is Assessment.RIGHT
     assert HOME in stage.node.views
+
+
+MANY = ("slow", "slower", "slowest")
+
+
+def ladder_of_many() -> str:
+    """Give a plan with four fast rungs and a full one, and a slot of 26 minutes for them."""
+    acts = "".join(
+        f'[acts.{name}]\nverb = "cap"\nchain = "sim:home"\ntarget = "vault"\ncall = "{name}()"\n'
+        f'state = "{name}ed()"\nvalue = 1\nundo = "haste()"\ntier = "fast"\nlasts = "1h"\n'
+        for name in MANY
+    )
+    rungs = ", ".join(f'["{name}"]' for name in ("halt", *MANY, "close"))
+    text = TEXT.replace('[["halt"], ["close"]]', f"[{rungs}]").replace('step = "10m"', 'step = "400s"')
+    return text.replace("[release]", f"{acts}[release]")
+
+
+def test_a_rung_is_judged_in_a_time_that_does_not_multiply_with_the_rungs_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = drained(ladder_of_many())
+    names = ("halt", *MANY)
+    started = (said(stage, name, GatewayEventKind.STARTED, until=BEGIN_S + 9_000) for name in names)
+    pass_blocks(stage, 130, *started)
+    stage.run(stage.final(len(stage.blocks)))
+    asked = 0
+    record = ChainView.record
+
+    def counted(view: ChainView, gateway: Gateway, act_id: ActId, at: BlockRef) -> ActRecord | None:
+        nonlocal asked
+        asked += 1
+        return record(view, gateway, act_id, at)
+
+    monkeypatch.setattr(ChainView, "record", counted)
+    assert verdict(stage, 130, rung=4) is Assessment.WRONG
+
+    assert 0 < asked <= len(names) * 130
