@@ -121,9 +121,12 @@ class Landing:
         effects: list[Effect] = []
         for key in list(self.pending):
             effects += self._alarms(key, at_ms)
-        for pending in [each for each in self.pending.values() if each.due_ms <= at_ms]:
-            if not pending.in_flight:
-                effects += self._look_at(pending, at_ms)
+        waiting = [each for each in self.pending.values() if each.due_ms <= at_ms and not each.in_flight]
+        busy = self._under_way(at_ms)
+        for pending in waiting:
+            looked = self._look_at(pending, at_ms, is_busy=pending.act in busy)
+            busy.update(act_of(effect.call) for effect in looked if isinstance(effect, Submit))
+            effects += looked
         return effects
 
     def next_due_ms(self) -> Millis | None:
@@ -220,21 +223,29 @@ class Landing:
         return []
 
     def _supersede(self, newer: Pending) -> list[Effect]:
-        """Drop resting protections of the same act and tier: the newest alone is kept (SPEC 6.6)."""
+        """Drop idle protections of the same act and tier: the newest alone is kept (SPEC 6.6)."""
         assert newer.prepared is not None, "only decisions are newer than others"
         decision = newer.prepared.decision
         effects: list[Effect] = []
         for older in list(self.pending.values()) if decision.op is Op.PROTECT else ():
-            if older.prepared is None or older.act != newer.act or not older.rests or older.in_flight:
+            if older.prepared is None or older.act != newer.act or older.in_flight:
+                continue
+            why = older.rests or self._idles(older)
+            if not why:
                 continue
             mandate = older.prepared.mandate
             is_same = mandate.op is Op.PROTECT and mandate.tier is decision.tier
             if is_same and mandate.not_before < newer.prepared.mandate.not_before:
                 del self.pending[older.key]
-                effects.append(_dropped(older, f"{older.rests}, and a newer decision"))
+                effects.append(_dropped(older, f"{why}, and a newer decision"))
         return effects
 
-    def _look_at(self, pending: Pending, at_ms: Millis) -> list[Effect]:
+    def _idles(self, pending: Pending) -> str:
+        """Give why a call that does not rest is looked at in vain; not while its gateway is to say NOOP."""
+        is_awaited = pending.opens_next and self.needs.answer_to(pending) is None
+        return SubmissionStatus.NEEDLESS.value if pending.is_needless and not is_awaited else ""
+
+    def _look_at(self, pending: Pending, at_ms: Millis, *, is_busy: bool) -> list[Effect]:
         over = self.needs.over(pending)
         if over:
             del self.pending[pending.key]
@@ -244,9 +255,11 @@ class Landing:
             later = Millis(at_ms + self._rest_ms(pending))
             self.pending[pending.key] = replace(pending, since_ms=at_ms, due_ms=later, rests=rests)
             return [] if rests == pending.rests else [Notice("submission rests", _facts(pending, rests))]
-        if self._is_under_way(pending.act, at_ms):
+        may_go_on = self._may_go_on(pending)
+        if is_busy or may_go_on:
             later = Millis(at_ms + self._stagger_ms(pending.call.chain))
-            self.pending[pending.key] = replace(pending, due_ms=later, rests="")
+            since = at_ms if may_go_on else pending.since_ms
+            self.pending[pending.key] = replace(pending, since_ms=since, due_ms=later, rests="")
             return []
         self.pending[pending.key] = replace(
             pending, in_flight=True, sent_ms=at_ms, tries=pending.tries + 1, rests=""
@@ -256,13 +269,17 @@ class Landing:
             call = replace(call, says_noop=self.needs.answer_to(pending) is None)
         return [Submit(pending.key, call)]
 
-    def _is_under_way(self, act: ActAt, at_ms: Millis) -> bool:
-        """Tell whether a call of an act is under way, and not for so long that nobody waits for it."""
-        return any(
-            each.in_flight and at_ms - each.sent_ms < PATIENCE_MS
-            for each in self.pending.values()
-            if each.act == act
-        )
+    def _may_go_on(self, expiry: Pending) -> bool:
+        """Tell whether a call of ours may still lengthen the record that an expiry would end (SPEC 6.6)."""
+        if expiry.prepared is not None or self.needs.overdue_s(expiry.act) >= PATIENCE_MS // 1_000:
+            return False
+        calls = (each for each in self.pending.values() if each.act == expiry.act)
+        return any(not is_hopeless(each.last) and self.needs.lengthens(each) for each in calls)
+
+    def _under_way(self, at_ms: Millis) -> set[ActAt]:
+        """Give the acts of which a call is under way, and not for so long that nobody waits for it."""
+        calls = self.pending.values()
+        return {each.act for each in calls if each.in_flight and at_ms - each.sent_ms < PATIENCE_MS}
 
     def _wait_ms(self, pending: Pending, submission: Submission) -> int:
         """Give how long to wait after a submission.

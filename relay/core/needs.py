@@ -168,6 +168,19 @@ class Needs:
         turn_s = min(place * self.stagger_s[pending.call.chain], last_s // 2)
         return left_s - last_s + turn_s
 
+    def overdue_s(self, act: ActAt) -> int:
+        """Give for how long the time of an act's record has been over; 0 where there is none or it runs."""
+        record, tip = self._record(act), self.views[act[0]].tip
+        return 0 if record is None or tip is None else max(0, tip.timestamp - record.until)
+
+    def lengthens(self, pending: Pending) -> bool:
+        """Tell whether a call is needed, and would make the act's record end later than now."""
+        tip = self.views[pending.call.chain].tip
+        if pending.prepared is None or pending.prepared.mandate.op is Op.RELEASE or tip is None:
+            return False
+        ends_s = pending.prepared.mandate.not_before + pending.lasts_s
+        return ends_s > tip.timestamp and not self.rests(pending) and not self.over(pending)
+
     def next_look_s(self, pending: Pending) -> int | None:
         """Give in how many seconds of the chain's time a resting call may be needed; None: cannot be told."""
         record = self._record(pending.act)

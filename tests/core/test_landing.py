@@ -12,6 +12,7 @@ from relay.core.observations import EndedHow, GatewayEventKind
 from relay.core.ports import Execute, Submission, SubmissionStatus
 from tests.core.landings import (
     NEEDLESS,
+    REFUSED,
     TIMED_OUT,
     certified,
     ends,
@@ -80,6 +81,27 @@ def test_of_what_rests_the_newest_decision_alone_is_kept() -> None:
     certified(stage, stage.blocks[-1])
 
     assert mine(stage).key != first.key
+
+
+def test_of_what_would_change_nothing_now_the_newest_decision_alone_is_looked_at() -> None:
+    stage = Stage()
+    first = sent(stage)
+    ends(stage, NEEDLESS)
+    stage.run(stage.block())
+    certified(stage, stage.blocks[-1])
+
+    assert mine(stage).key != first.key
+
+
+def test_what_would_change_nothing_now_is_kept_while_its_gateway_is_to_say_so() -> None:
+    stage = Stage()
+    first = sent(stage)
+    stage.node.landing.pending[first.key] = replace(first, opens_next=True)
+    ends(stage, NEEDLESS)
+    stage.run(stage.block())
+    certified(stage, stage.blocks[-1])
+
+    assert first.key in stage.node.landing.pending
 
 
 def test_what_would_lengthen_nothing_rests() -> None:
@@ -236,3 +258,36 @@ def test_an_act_past_its_time_is_expired_unless_somebody_has_done_it() -> None:
         stage.run(SubmissionEnded(call.key, Submission(SubmissionStatus.REFUSED, reason="NoRecord")))
     assert fate(stage) in ([], ["not sent: already ended"])
     assert stage.node.landing.pending == {}
+
+
+def overdue(stage: Stage) -> list[str]:
+    """Let a record run out while a call that lengthens it is tried; give what was sent first."""
+    stage.drained()
+    in_force(stage, for_s=20)
+    certified(stage, stage.blocks[-1], tier=Tier.FULL)
+    words = fate(stage)
+    stage.run(stage.block(), stage.block())
+    return words
+
+
+def test_an_act_is_not_expired_while_a_call_that_lengthens_it_is_tried() -> None:
+    stage = Stage()
+    assert overdue(stage) in (["submit execute"], [])
+    ends(stage, TIMED_OUT)
+
+    assert len(stage.node.landing.pending) == 2
+    assert fate(stage) == ["submit execute"]
+    ends(stage, TIMED_OUT)
+    assert "submit expire" not in fate(stage)
+
+
+def test_an_act_is_expired_when_what_lengthens_it_has_no_hope_or_takes_too_long() -> None:
+    for last, more_s in ((REFUSED, BLOCK_S), (TIMED_OUT, 130)):
+        stage = Stage()
+        overdue(stage)
+        ends(stage, last)
+        stage.run(stage.block(after_s=more_s))
+        words = fate(stage)
+        ends(stage, last)
+
+        assert "submit expire" in words + fate(stage)
