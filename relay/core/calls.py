@@ -29,6 +29,8 @@ RACES: Final = frozenset(
 )
 """Refusals that a gateway gives because something happened between our reading and its simulation."""
 _MAX_WORD: Final = 40
+_MIN_KEY: Final = 20
+"""Letters and digits mixed from this length on may be a key."""
 
 ActAt = tuple[Caip2, Gateway, ActId]
 """An act where it stands."""
@@ -128,4 +130,6 @@ def _is_plain(word: str) -> bool:
     """
     inner = word.strip(".,:;()")
     is_short = len(word) <= _MAX_WORD and word.isascii() and word.isprintable()
-    return is_short and not any(sign in inner for sign in "/\\?&=@.")
+    is_mixed = not (inner.isdecimal() or inner.replace("'", "").isalpha())
+    is_like_a_key = is_mixed and len(inner) >= _MIN_KEY
+    return is_short and not is_like_a_key and not any(sign in inner for sign in "/\\?&=@.")
