@@ -76,7 +76,7 @@ class ActCaps:
 def _gas_cap(answer: bytes) -> int | None:
     try:
         act, _tier, _most, _active = decode(_ACT_ANSWER, answer)
-    except DecodingError:
+    except (OverflowError, DecodingError):  # a length beyond memory is the former
         return None
     cap = act[-1]
     return cap if 0 < cap <= MAX_GAS_CAP else None

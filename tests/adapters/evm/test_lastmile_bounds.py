@@ -42,6 +42,19 @@ async def test_a_gas_cap_that_one_operator_alone_tells_is_none(agreeing, cap):
     assert await ActCaps(Operators(agreeing)).cap_of(GATEWAY, ACT_ID) == cap
 
 
+@pytest.mark.asyncio
+@pytest.mark.parametrize("size", [1 << 255, (1 << 63) - 1, 1 << 40])
+async def test_a_gateway_whose_act_has_no_form_tells_no_cap(size):
+    operators = Operators(2)
+    for word in range(len(operators.answers[1]) // 32):
+        hostile = bytearray(operators.answers[1])
+        hostile[32 * word : 32 * word + 32] = size.to_bytes(32, "big")
+        operators.answers = [b"\x01" * 32, bytes(hostile)]
+        cap = await ActCaps(operators).cap_of(GATEWAY, ACT_ID)
+        assert cap in (None, 15_000_000), word
+        operators.answers = [b"\x01" * 32, act_with(cap=15_000_000)]
+
+
 def test_a_transaction_that_is_in_a_pool_is_known_however_many_dearer_ones_are_refused():
     pooled = Row(b"call", transaction(1), b"pooled", (transaction_hash(b"pooled"),), 0)
     row = pooled
