@@ -44,6 +44,9 @@ __all__ = ["EvmInspector", "open_inspector"]
 
 T = TypeVar("T")
 
+LATE_S = 5.0
+"""How long a look waits for one more endpoint once as many as must agree have answered."""
+
 
 @dataclass(slots=True)
 class _Waiting:
@@ -66,7 +69,7 @@ class EvmInspector:
         async def ask(rpc: Rpc) -> ChainLook:
             return await look(rpc, question)
 
-        answers = await _all(self._rpcs, ask)
+        answers = await _all(self._rpcs, ask, self._settings.need)
         endpoints, looks = endpoints_fact(f"endpoints {question.chain}", self._settings, answers)
         if question.submitter is None:
             return (endpoints,)
@@ -90,7 +93,7 @@ class EvmInspector:
         async def ask(rpc: Rpc) -> tuple[str, Sequence[Fact]]:
             return rpc.operator, await self._facts(rpc, question)
 
-        answers = await _all(self._rpcs, ask)
+        answers = await _all(self._rpcs, ask, self._settings.need)
         return agreed_facts(question.names, values(answers), self._settings.need, problems(answers))
 
     async def _facts(self, rpc: Rpc, question: GatewayQuestion) -> tuple[Fact, ...]:
@@ -151,8 +154,12 @@ class EvmInspector:
         return held, _fact(f"undo {name}", judge_undo(fields, trial, known.restore, caller))
 
 
-async def _all(rpcs: Sequence[Rpc], question: Callable[[Rpc], Awaitable[T]]) -> list[Answer[T]]:
-    """What each endpoint answers, all asked side by side; each is bounded by its own timeout."""
+async def _all(rpcs: Sequence[Rpc], question: Callable[[Rpc], Awaitable[T]], need: int) -> list[Answer[T]]:
+    """What each endpoint answers, all asked side by side.
+
+    Each request is bounded by its own timeout; but a look has many, so once `need` have answered in full the
+    others are not waited for much longer: one that is always just in time would make the look old.
+    """
 
     async def ask(rpc: Rpc) -> Answer[T]:
         try:
@@ -160,9 +167,24 @@ async def _all(rpcs: Sequence[Rpc], question: Callable[[Rpc], Awaitable[T]]) -> 
         except ChainError as error:
             return Answer(rpc.operator, None, error.problem)
 
+    answers: dict[str, Answer[T]] = {
+        rpc.operator: Answer(rpc.operator, None, "answers too slowly") for rpc in rpcs
+    }
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(ask(rpc)) for rpc in rpcs]
-    return [task.result() for task in tasks]
+        waiting = {group.create_task(ask(rpc)) for rpc in rpcs}
+        patience_s = None
+        while waiting:
+            done, waiting = await asyncio.wait(
+                waiting, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            answers |= {task.result().operator: task.result() for task in done}
+            if not done:
+                for task in waiting:
+                    task.cancel()
+                break
+            if len(values(list(answers.values()))) >= need:
+                patience_s = LATE_S
+    return list(answers.values())
 
 
 def _fact(name: str, part: Part) -> Fact:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 
-from adapters.evm import adapter
+from adapters.evm import adapter, readiness
 from adapters.evm.proxy import Mode
 from adapters.evm.readiness import EvmInspector
 from relay.core.readiness import ChainQuestion, Fact, Standing, agreed_facts
@@ -132,3 +133,19 @@ def test_a_fact_is_what_enough_say_alike(said: list[Standing], standing: Standin
 
     assert agreed.standing is standing
     assert agreed.is_ready == (standing in (Standing.HELD, Standing.UNTRIED))
+
+
+@pytest.mark.asyncio
+async def test_an_endpoint_that_is_slow_makes_no_look_old(
+    field: Field, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "LATE_S", 0.2)
+    patient = replace(field.settings, timeout_ms=60_000)
+    async with adapter().inspector(patient) as inspector:
+        field.proxies[2].mode = Mode.HANG
+        async with asyncio.timeout(10):
+            facts = await chain_facts(field, inspector=inspector)
+        field.proxies[2].mode = Mode.HONEST
+
+    assert facts["endpoints"].standing is Standing.HELD
+    assert "answers too slowly" in facts["endpoints"].reason
