@@ -84,7 +84,9 @@ async def test_an_endpoint_that_never_answers_is_owed_a_bounded_number_of_transa
         mile.set_modes(Mode.HONEST, Mode.HONEST, Mode.HOLD_SENDS)
         senders = submitter._senders
         raw = b"\x02 no transaction"
-        await asyncio.gather(*(senders.send_publicly(raw) for _ in range(2 * MAX_UNDER_WAY)))
+        async with asyncio.TaskGroup() as group:
+            for _ in range(2 * MAX_UNDER_WAY):
+                group.create_task(senders.send_publicly(raw))
         await until(lambda: asyncio.sleep(0, len(senders._tasks)), lambda tasks: tasks <= MAX_UNDER_WAY)
 
         mile.set_modes(Mode.HONEST, Mode.HONEST, Mode.HONEST)
