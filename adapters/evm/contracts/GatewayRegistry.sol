@@ -281,10 +281,9 @@ abstract contract GatewayRegistry is Ownable2Step, ReentrancyGuardTransient {
 
     /// A change made is not announced any more, whether it needed the notice or not.
     function _takeScheduled(bool needed) private {
-        if (!isSealed) return;
         bytes32 id = keccak256(msg.data);
         uint256 readyAt = _scheduled[id];
-        if (!needed) {
+        if (!needed || !isSealed) {
             if (readyAt != 0) delete _scheduled[id];
             return;
         }

@@ -44,6 +44,8 @@ contract TocsinVerifier is ITocsinVerifier {
     );
     uint256 public constant MIN_ATTESTERS = 4;
     uint256 public constant MAX_ATTESTERS = 50;
+    /// Of a rotation: times are kept in 40 bits, and a longer delay could be cut to a short one.
+    uint64 public constant MAX_DELAY = 366 days;
 
     bytes1 private constant KIND_ECDSA = 0x01;
     uint256 private constant SIGNATURE_BYTES = 65;
@@ -68,6 +70,7 @@ contract TocsinVerifier is ITocsinVerifier {
     error AttesterOrder(uint256 index);
     error Thresholds(uint256 count, uint8 fast, uint8 full);
     error DelayTooShort(uint64 delay, uint64 overlap);
+    error DelayTooLong(uint64 delay, uint64 longest);
     error WrongNetwork(bytes32 expected, bytes32 got);
     error WrongPlace(uint256 chainId, address verifier);
     error WrongEpoch(uint32 expected, uint32 got);
@@ -88,6 +91,7 @@ contract TocsinVerifier is ITocsinVerifier {
     ) {
         _selfTest();
         if (rotationDelay_ < overlap_) revert DelayTooShort(rotationDelay_, overlap_);
+        if (rotationDelay_ > MAX_DELAY) revert DelayTooLong(rotationDelay_, MAX_DELAY);
         network = network_;
         rotationDelay = rotationDelay_;
         overlap = overlap_;
@@ -120,7 +124,8 @@ contract TocsinVerifier is ITocsinVerifier {
         uint40 validFrom = uint40(block.timestamp + rotationDelay);
         _newest = rotation.newEpoch;
         _store(rotation.newEpoch, packed, rotation.fast, rotation.full, validFrom);
-        _epochs[current].validUntil = rotation.revokePrevious ? validFrom - 1 : validFrom + uint40(overlap);
+        // The last second: so no third epoch is valid where the delay is no longer than the overlap.
+        _epochs[current].validUntil = validFrom - 1 + (rotation.revokePrevious ? 0 : uint40(overlap));
         emit RotationScheduled(rotation.newEpoch, digest, validFrom, rotation.revokePrevious);
     }
 

@@ -189,6 +189,24 @@ contract RegistryTest is Fixture {
 
     // ---- acts
 
+    /// Else it would serve once more, when the act has been taken off for good.
+    function test_a_change_made_while_nothing_needs_notice_is_announced_no_longer() public {
+        gateway = _newGateway(gateway.budget());
+        bytes memory change = _registration(PAUSE, _pauseAct(), TIER_FAST, 72 hours);
+        vm.prank(owner);
+        gateway.schedule(change);
+        _ownerDoes(change);
+        vm.startPrank(owner);
+        gateway.setPlan(PLAN, 0, 0);
+        gateway.revokeAct(PAUSE);
+        vm.stopPrank();
+        vm.warp(START + DELAY);
+
+        _ownerReverts(
+            change, abi.encodeWithSelector(GatewayRegistry.ChangeNotScheduled.selector, keccak256(change))
+        );
+    }
+
     function test_two_acts_cannot_share_a_getter() public {
         Act memory act = _pauseAct();
         act.gasCap += 1;
@@ -294,6 +312,24 @@ contract RegistryTest is Fixture {
         gateway.leaveNetwork();
         assertLt(before - gasleft(), 3_000_000, "fits in any block");
         assertEq(gateway.actIds().length, 0);
+    }
+
+    /// As many acts as there may be, each as long as there may be.
+    function test_leaving_fits_in_one_transaction_at_its_largest() public {
+        gateway = _newGateway(gateway.budget());
+        Act memory act = _capAct();
+        act.call = abi.encodePacked(act.call, new bytes(8_000));
+        act.undoCall = abi.encodePacked(act.undoCall, new bytes(7_700));
+        bytes memory getter = abi.encodePacked(act.stateCall, new bytes(7_700));
+        vm.startPrank(owner);
+        for (uint256 i = 1; i <= 64; ++i) {
+            act.stateCall = abi.encodePacked(getter, i);
+            gateway.registerAct(bytes32(i), act, TIER_FULL, 1 hours);
+        }
+        uint256 before = gasleft();
+        gateway.leaveNetwork();
+        assertLt(before - gasleft(), 15_000_000, "fits in one transaction");
+        vm.stopPrank();
     }
 
     // ---- helpers

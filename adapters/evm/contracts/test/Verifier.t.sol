@@ -132,6 +132,14 @@ contract VerifierTest is Fixture {
         new TocsinVerifier(NETWORK, EPOCH, four, 2, 3, 1 hours, 6 hours);
     }
 
+    function test_a_delay_that_its_counter_cannot_hold_is_refused() public {
+        address[] memory four = _addresses(keys);
+        uint64 delay = 1 << 40;
+        vm.expectRevert(abi.encodeWithSelector(TocsinVerifier.DelayTooLong.selector, delay, 366 days));
+        new TocsinVerifier(NETWORK, EPOCH, four, 2, 3, delay, 6 hours);
+        new TocsinVerifier(NETWORK, EPOCH, four, 2, 3, 366 days, 366 days);
+    }
+
     function test_the_keys_can_be_read_back() public view {
         (TocsinVerifier.Epoch memory epoch, address[] memory attesters) = verifier.epochKeys(EPOCH);
 
@@ -156,12 +164,31 @@ contract VerifierTest is Fixture {
         assertEq(verifier.keyEpoch(), EPOCH + 1);
         assertTrue(_newAccepted());
         assertTrue(_oldAccepted());
-        vm.warp(START + 1 days + 6 hours);
+        vm.warp(START + 1 days + 6 hours - 1);
         assertTrue(_oldAccepted());
-        vm.warp(START + 1 days + 6 hours + 1);
+        vm.warp(START + 1 days + 6 hours);
         assertFalse(_oldAccepted());
         assertFalse(verifier.accepts(EPOCH));
         assertTrue(_newAccepted());
+    }
+
+    /// The tightest case: a delay of exactly the overlap, and the next rotation in the first second that takes one.
+    function test_two_epochs_at_most_are_valid_even_where_the_delay_is_the_overlap() public {
+        verifier = new TocsinVerifier(NETWORK, EPOCH, _addresses(keys), 2, 3, 6 hours, 6 hours);
+        _rotate(_rotation(false), 3);
+        vm.warp(START + 6 hours);
+        Rotation memory second = _rotation(false);
+        second.newEpoch = EPOCH + 2;
+        bytes memory certificate = _certificateBy(verifier.rotationDigest(second), _newKeys, 0, 5);
+        verifier.rotate(second, _addresses(_newKeys), certificate);
+        for (uint256 time = START + 12 hours - 2; time <= START + 12 hours + 2; ++time) {
+            vm.warp(time);
+            uint256 valid = 0;
+            for (uint32 epoch = EPOCH; epoch <= EPOCH + 2; ++epoch) {
+                if (verifier.accepts(epoch)) ++valid;
+            }
+            assertEq(valid, 2);
+        }
     }
 
     function test_a_revoking_rotation_leaves_no_overlap_and_no_gap() public {

@@ -71,7 +71,7 @@ contract Forger is Test {
             _committees[current + 1].from = block.timestamp + DELAY;
             _committees[current + 1].to = type(uint256).max;
             uint256 start = block.timestamp + DELAY;
-            _committees[current].to = rotation.revokePrevious ? start - 1 : start + OVERLAP;
+            _committees[current].to = rotation.revokePrevious ? start - 1 : start + OVERLAP - 1;
             _newest = current + 1;
         } catch {
             ++rotations[false];
