@@ -13,6 +13,9 @@ from proofs.kinds import Digest
 from relay.core.types import BlockRef, Caip2, Header
 
 MAX_TOPICS = 4
+NUMBER_BITS = 52
+TIME_BITS = 40
+"""Of a block, in seconds. What is beyond is no message's and no journal's (core SPEC 1.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +78,9 @@ def header(chain: Caip2, value: object) -> Header:
     block = mapping(value)
     reference = BlockRef(
         chain=chain,
-        number=quantity(block.get("number")),
+        number=quantity(block.get("number"), NUMBER_BITS),
         hash=Digest(octets(block.get("hash"), 32)),
-        timestamp=quantity(block.get("timestamp")),
+        timestamp=quantity(block.get("timestamp"), TIME_BITS),
     )
     return Header(reference, octets(block.get("parentHash"), 32))
 

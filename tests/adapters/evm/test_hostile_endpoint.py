@@ -52,6 +52,8 @@ NONSENSE = {
     "a short hash": served(block(hash="0x11")),
     "a negative number": served(block(number="-0x1")),
     "a number beyond 64 bits": served(block(number="0x" + "f" * 17)),
+    "a number beyond 52 bits": served(block(number="0x" + "1" + "0" * 13)),
+    "a time beyond 40 bits": served(block(timestamp="0x" + "1" + "0" * 10)),
     "a decimal number": served(block(number=5)),
     "odd hex": served(block(parentHash="0x123")),
     "too much": lambda _: b" " * 4_000,
