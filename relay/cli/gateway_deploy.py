@@ -190,6 +190,10 @@ def _send(
     wanted: Deployment,
     made: Sequence[Creation],
 ) -> Answer:
+    by = wanted.by
+    if isinstance(by, ByAccount) and (found := asyncio.run(office.nonce(chain, by.account))) != by.nonce:
+        # The addresses that are told follow from the number.
+        raise ConfigError("--nonce", f"expected the account's next, {found}, got {by.nonce}")
     for line in fixed_words(wanted, made):
         settings.say(line)
     try:

@@ -68,14 +68,15 @@ def open_account(wish: Wish) -> Account:
     if wish.key_file is not None:
         passphrase = passphrase_of(PassphraseSource(variable=PASSPHRASE_VARIABLE))
         return Account(unseal_key(wish.key_file, KeyKind.SUBMITTER, KeyDerivation(passphrase)))
-    where = f"environment variable {wish.key_env}"
     try:
         secret = bytes.fromhex(os.environ.get(wish.key_env or "", "").removeprefix("0x"))
         return Account(Secret(secret))
     except ValueError:
-        raise KeyFileError(
-            where, f"expected a private key of {SECRET_BYTES} bytes in hex, got none"
-        ) from None
+        # SECURITY: the name is not repeated: who misreads the option gives the key itself.
+        problem = (
+            f"expected a variable with a private key of {SECRET_BYTES} bytes in hex, got none"
+        )
+        raise KeyFileError("--key-env", problem) from None
 
 
 def check_allowed(settings: Settings, office: GatewayOffice, chain: ChainSettings, wish: Wish) -> None:

@@ -252,7 +252,8 @@ async def test_sending_asks_and_nobody_there_means_no(developer_bench: Bench, tm
     [
         ((), "expected one of --key-file and --key-env"),
         (("--key-env", "OTHER_KEY"), "expected the owner's key"),
-        (("--key-env", "NOBODY_SET_THIS"), "expected a private key of 32 bytes in hex, got none"),
+        (("--key-env", "NOBODY_SET_THIS"), "with a private key of 32 bytes in hex, got none"),
+        (("--key-env", OTHER_KEY), "with a private key of 32 bytes in hex, got none"),
     ],
 )
 async def test_sending_needs_the_owners_key_and_never_as_an_argument(

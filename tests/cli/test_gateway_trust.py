@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from adapters.evm.office import EvmOffice
 from relay.cli.gateway_changes import remarks, steps
 from relay.cli.gateway_reading import Reading
 from relay.cli.gateway_show import report_document
@@ -51,8 +52,8 @@ def behind(**changes: object) -> GatewayReport:
 @pytest.mark.asyncio
 async def test_a_verifier_with_a_hidden_key_epoch_does_not_verify(bench: Bench, tmp_path: Path) -> None:
     await bench.install(bench.plan())
-    check = ("verify", "--plan", plan_file(tmp_path, bench), "--rpc", bench.anvil.url)
-    check = (*check, "--committee", committee_file(tmp_path))
+    plan, document = plan_file(tmp_path, bench), committee_file(tmp_path)
+    check = ("verify", "--plan", plan, "--rpc", bench.anvil.url, "--committee", document)
     before = await call(*check)
 
     await plant(bench, 4_000_000_000, await attesters_of(bench))
@@ -153,3 +154,23 @@ async def test_what_is_sent_is_said_before_anybody_is_asked(
         "permit halt-replica: a fast (2 of 4) or a full (3 of 4) quorum may call pause()"
     )
     assert 0 <= permitted < said.err.find("not confirmed"), said.err
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_created_elsewhere_than_it_was_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OWNER_KEY", OWNER_KEY)
+    async with open_bench(31_337) as developer:
+        before = await EvmOffice().nonce(developer.settings, developer.owner)
+        said = await call(
+            "deploy", "--chain", developer.chain, "--rpc", developer.anvil.url, "--owner", developer.owner,
+            "--guardian", developer.owner, "--committee", committee_file(tmp_path),
+            "--verifier", developer.verifier, "--nonce", before + 5,
+            "--send", "--key-env", "OWNER_KEY", "--yes",
+        )  # fmt: skip
+        after = await EvmOffice().nonce(developer.settings, developer.owner)
+
+    assert said.code == Answer.USAGE
+    assert f"expected the account's next, {before}, got {before + 5}" in said.err
+    assert after == before
