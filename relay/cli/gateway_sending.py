@@ -73,9 +73,7 @@ def open_account(wish: Wish) -> Account:
         return Account(Secret(secret))
     except ValueError:
         # SECURITY: the name is not repeated: who misreads the option gives the key itself.
-        problem = (
-            f"expected a variable with a private key of {SECRET_BYTES} bytes in hex, got none"
-        )
+        problem = f"expected a variable with a private key of {SECRET_BYTES} bytes in hex, got none"
         raise KeyFileError("--key-env", problem) from None
 
 
