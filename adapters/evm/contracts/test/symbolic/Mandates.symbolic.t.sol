@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {Book} from "../../BudgetBook.sol";
 import {
     OP_EXTEND,
     OP_PROTECT,
@@ -13,13 +12,16 @@ import {
 import {Claims, both, either} from "./Claims.sol";
 import {Probe} from "./Probe.sol";
 
-/// One mandate with any fields, at any time, from any record, book, state of the target and answer of the verifier; the
-/// target's calls leave anything. What is asserted holds for each step, so for every sequence of them.
+/// One mandate with any fields, at any time, from any record, state of the target and answer of the verifier; the target's calls
+/// leave anything. The book is empty, the budget small enough to clip; where it is charged the time is one second, from which charges
+/// cross into the next window, and all other times are any. What is asserted holds for each step, so for every sequence of them.
 contract MandateProofs is Probe {
+    uint64 private constant NOW = START + WINDOW - 1_000;
+
     /// INV-1, 4, 7, 10, 11, 12, 13, 15.
-    function check_protect(Scene memory scene, Brought memory brought, Book memory book) public {
+    function check_protect(Scene memory scene, Brought memory brought) public {
+        scene.time = NOW;
         _set(scene);
-        gateway.putBook(book);
 
         if (!_bring(OP_PROTECT, brought)) return;
 
@@ -37,9 +39,9 @@ contract MandateProofs is Probe {
     }
 
     /// INV-1, 4, 7, 10, 11, 12, 13.
-    function check_extend(Scene memory scene, Brought memory brought, Book memory book) public {
+    function check_extend(Scene memory scene, Brought memory brought) public {
+        scene.time = NOW;
         _set(scene);
-        gateway.putBook(book);
 
         if (!_bring(OP_EXTEND, brought)) return;
 

@@ -64,7 +64,7 @@ contract AnyTarget {
     }
 }
 
-/// The gateway, with a record, a book and switches as the solver likes.
+/// The gateway, with a record and switches as the solver likes.
 contract ProbedGateway is TocsinGateway {
     constructor(address owner_, address guardian_, ITocsinVerifier verifier_, Limits memory limits)
         TocsinGateway(owner_, guardian_, verifier_, verifier_.network(), limits, Budget(2_000, 3_000, 2))
@@ -72,12 +72,6 @@ contract ProbedGateway is TocsinGateway {
 
     function put(bytes32 actId, Record memory record_) external {
         _records[actId] = record_;
-    }
-
-    /// The book keeps the number of its window; what was booked there is any.
-    function putBook(Book memory book) external {
-        book.number = _book.number;
-        _book = book;
     }
 
     function putSwitches(bytes32 actId, bool active, bool paused_) external {
@@ -93,7 +87,7 @@ contract ProbedGateway is TocsinGateway {
 /// One gateway with one act, and a state as general as the solver can hold.
 ///
 /// The time is any second of one budget window, whose length is a power of two so that divisions cost the solver nothing. The
-/// book is any book of that window: that turning its pages loses nothing is proved apart (`BookProofs`). Gas is unbounded
+/// book is the empty one of that window: what charges do to any book is proved apart (`BookProofs`). Gas is unbounded
 /// for the solver, and any `gasleft` may be too little: such paths end in `GasTooLow`.
 abstract contract Probe is Test {
     bytes32 internal constant NETWORK = keccak256("network");
