@@ -13,12 +13,12 @@ from adapters.evm.crowd import GRACE_S, Crowd
 from adapters.evm.rpc import Request, Rpc, RpcError
 from relay.core.errors import ChainError
 
-_KNOWN = ("already known", "already imported", "known transaction")
-_FUNDS = "insufficient funds"
-_REPLACED = ("replacement", "could not replace")
-_NONCE_USED = ("nonce too low", "nonce is too low", "invalid nonce", "already been used")
-_UNDERPRICED = ("underpriced", "fee too low", "max fee per gas less than block base fee")
-
+# Without spaces: Nethermind says `InsufficientFunds`, others `insufficient funds`.
+_KNOWN = ("alreadyknown", "alreadyimported", "knowntransaction")
+_FUNDS = ("insufficientfunds", "upfrontcostexceedsaccountbalance")
+_REPLACED = ("replacement", "couldnotreplace", "ownnoncealreadyused")
+_NONCE_USED = ("noncetoolow", "nonceistoolow", "oldnonce", "invalidnonce", "alreadybeenused")
+_UNDERPRICED = ("underpriced", "feetoolow", "maxfeepergaslessthanblockbasefee", "gaspricebelow")
 
 MAX_UNDER_WAY = 32
 """Transactions that one endpoint may leave unanswered before it gets no more."""
@@ -135,7 +135,7 @@ class Senders:
         finally:
             self._unanswered[rpc.operator] -= 1
         text = reply.text.lower() if isinstance(reply, RpcError) else ""
-        is_known = any(known in text for known in _KNOWN)
+        is_known = _says(text, _KNOWN)
         if rpc is self.private:
             self._crowd.told(rpc.operator, "" if is_known else text)
         answers.put_nowait(_Reply("" if is_known else text, is_refusal=bool(text) and not is_known))
@@ -148,13 +148,23 @@ def _kind_of(texts: Sequence[str]) -> Refusal:
 
 
 def _one_kind(text: str) -> Refusal:
-    if any(known in text for known in _NONCE_USED):
-        return Refusal.NONCE_USED
-    if any(known in text for known in _REPLACED):
-        return Refusal.NONCE_HELD
-    if any(known in text for known in _UNDERPRICED):
-        return Refusal.UNDERPRICED
-    return Refusal.FUNDS if _FUNDS in text else Refusal.OTHER
+    for words, kind in _KINDS:
+        if _says(text, words):
+            return kind
+    return Refusal.OTHER
+
+
+_KINDS = (
+    (_NONCE_USED, Refusal.NONCE_USED),
+    (_REPLACED, Refusal.NONCE_HELD),
+    (_UNDERPRICED, Refusal.UNDERPRICED),
+    (_FUNDS, Refusal.FUNDS),
+)
+
+
+def _says(text: str, words: Sequence[str]) -> bool:
+    run_on = text.replace(" ", "")
+    return any(word in run_on for word in words)
 
 
 __all__ = ["Refusal", "Senders", "Sending"]

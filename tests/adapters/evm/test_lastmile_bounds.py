@@ -6,11 +6,13 @@ from dataclasses import replace
 import pytest
 from eth_abi import encode
 
+from adapters.evm.crowd import Crowd
 from adapters.evm.encode import ACT_TYPES
 from adapters.evm.fees import GWEI, Fees
 from adapters.evm.gas import ActCaps
 from adapters.evm.rows import MAX_HASHES, Row
-from adapters.evm.senders import MAX_UNDER_WAY
+from adapters.evm.rpc import RpcError
+from adapters.evm.senders import MAX_UNDER_WAY, Refusal, Senders
 from adapters.evm.transactions import Transaction, transaction_hash
 from tests.adapters.evm.mile import Mode, open_mile, until
 
@@ -53,6 +55,44 @@ async def test_a_gateway_whose_act_has_no_form_tells_no_cap(size):
         cap = await ActCaps(operators).cap_of(GATEWAY, ACT_ID)
         assert cap in (None, 15_000_000), word
         operators.answers = [b"\x01" * 32, act_with(cap=15_000_000)]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("said", "refusal"),
+    [
+        ("already known", None),
+        ("AlreadyKnown", None),
+        ("Known transaction", None),
+        ("nonce too low: next nonce 5, tx nonce 4", Refusal.NONCE_USED),
+        ("OldNonce, Current nonce: 5, nonce of rejected tx: 4.", Refusal.NONCE_USED),
+        ("replacement transaction underpriced", Refusal.NONCE_HELD),
+        ("ReplacementNotAllowed", Refusal.NONCE_HELD),
+        ("transaction underpriced", Refusal.UNDERPRICED),
+        ("FeeTooLow, MaxFeePerGas too low", Refusal.UNDERPRICED),
+        ("insufficient funds for gas * price + value", Refusal.FUNDS),
+        ("InsufficientFunds, Account balance: 0", Refusal.FUNDS),
+        ("Upfront cost exceeds account balance", Refusal.FUNDS),
+        ("exceeds block gas limit", Refusal.OTHER),
+    ],
+)
+async def test_a_refusal_to_take_a_transaction_is_understood_of_any_client(said, refusal):
+    async with Crowd("eip155:1", [Refuser(said)], 1) as crowd, Senders(crowd, None) as senders:
+        sending = await senders.send_publicly(b"\x02")
+
+    assert sending.refusal is refusal
+
+
+class Refuser:
+    """An endpoint that takes no transaction."""
+
+    operator = "mallory-rpc"
+
+    def __init__(self, said):
+        self.said = said
+
+    async def replies(self, _requests):
+        return [RpcError(-32000, self.said)]
 
 
 def test_a_transaction_that_is_in_a_pool_is_known_however_many_dearer_ones_are_refused():
