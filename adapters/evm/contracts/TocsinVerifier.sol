@@ -45,7 +45,7 @@ contract TocsinVerifier is ITocsinVerifier {
     uint256 public constant MIN_ATTESTERS = 4;
     uint256 public constant MAX_ATTESTERS = 50;
     /// Of a rotation: times are kept in 40 bits, and a longer delay could be cut to a short one.
-    uint64 public constant MAX_DELAY = 366 days;
+    uint64 private constant MAX_DELAY = 366 days;
 
     bytes1 private constant KIND_ECDSA = 0x01;
     uint256 private constant SIGNATURE_BYTES = 65;
