@@ -108,16 +108,20 @@ class EvmSubmitter:
         return reached_by(found, need)
 
     async def assert_chain(self) -> None:
-        """Raise `WrongChain` if an endpoint that answers serves another chain."""
+        """Raise `WrongChain` if so many endpoints serve another chain that too few can be right.
+
+        One alone must not keep a node from starting: its answers are refused question by question.
+        """
         expected = self._settings.chain
 
         async def ask(rpc: Rpc) -> str:
             return f"eip155:{await _quantity(rpc, 'eth_chainId')}"
 
-        for answer in await self.crowd.ask_all(ask, lambda _: False):
-            if answer.value is not None and answer.value != expected:
-                problem = f"endpoint serves {answer.value}, expected {expected}"
-                raise WrongChain(expected, problem, operator=answer.operator)
+        answers = await self.crowd.ask_all(ask, lambda _: False)
+        wrong = [answer for answer in answers if answer.value not in (None, expected)]
+        if len(self.crowd.rpcs) - len(wrong) < self._settings.need:
+            problem = f"endpoint serves {wrong[0].value}, expected {expected}"
+            raise WrongChain(expected, problem, operator=wrong[0].operator)
 
     # ---- one call
 

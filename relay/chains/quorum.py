@@ -127,15 +127,17 @@ class QuorumChain:
     async def check(self) -> None:
         """Ask every endpoint which chain it serves; those that do not answer are left for later.
 
+        An operator alone must not keep a node from starting: an endpoint of another chain answers nothing
+        later either, and readiness names it. Too many of them are a mistake in the configuration.
+
         Raises:
-            WrongChain: naming the operator and both chains.
+            WrongChain: fewer than `need` can be right; names an operator and both chains.
         """
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._served(endpoint)) for endpoint in self._endpoints]
-        for task in tasks:
-            wrong = task.result()
-            if wrong is not None:
-                raise wrong
+        wrong = [found for task in tasks if (found := task.result()) is not None]
+        if len(tasks) - len(wrong) < self._settings.need:
+            raise wrong[0]
 
     async def _served(self, endpoint: Endpoint) -> WrongChain | None:
         expected = self._settings.chain

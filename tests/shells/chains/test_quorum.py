@@ -201,8 +201,19 @@ async def test_an_operator_without_blocks_that_others_read_is_put_to_rest():
 
 
 @pytest.mark.asyncio
-async def test_an_operator_of_another_chain_is_named_with_both_ids(town):
+async def test_an_operator_of_another_chain_keeps_nobody_from_starting_and_has_no_word(town):
     town.proxies[1].mode = Mode.WRONG_CHAIN
+
+    async with open_chain(town.settings(), load_adapters()) as chain:
+        answer = await chain.quorum.head()
+
+    assert (answer.agreeing, answer.asked) == (2, 3)
+
+
+@pytest.mark.asyncio
+async def test_too_many_operators_of_another_chain_are_named_with_both_ids(town):
+    for proxy in town.proxies[1:]:
+        proxy.mode = Mode.WRONG_CHAIN
     other = f"eip155:{town.anvil.chain_id + 1}"
 
     with pytest.raises(WrongChain, match=f"{town.anvil.chain} by bob-rpc: endpoint serves {other}, expected"):
