@@ -56,11 +56,10 @@ class Show:
             table.add_row(name, value)
         self.console.print(table)
         acts = Table(title="Protective calls", title_justify="left")
-        for name in ("chain", "act", "effect", "state there", "block", "gas", "transaction"):
-            acts.add_column(name, no_wrap=name in ("chain", "act"))
+        for name in ("chain", "act", "effect", "state", "block", "gas"):
+            acts.add_column(name, no_wrap=True)
         for act in report.acts:
-            gas, tx = f"{act.gas:,}", f"0x{act.tx[:8]}…"
-            acts.add_row(act.chain, act.act, act.effect, _state(act), str(act.block), gas, tx)
+            acts.add_row(act.chain, act.act, act.effect, _state(act), str(act.block), f"{act.gas:,}")
         self.console.print(acts)
 
 
