@@ -81,7 +81,7 @@ forge-test: $(NODE_READY) ## run the Solidity tests, offline (FORGE_ARGS goes to
 
 .PHONY: contracts-test
 contracts-test: $(NODE_READY) $(CHECKERS_READY) ## Solidity tests, gas, symbolic proofs, static analysis (CHECKS="proofs slither")
-	@CONTRACT_TOOLS=$(CHECKERS)/bin exec $(EVM)/tools/check-contracts $(CHECKS)
+	@CONTRACT_TOOLS="$(CURDIR)/$(CHECKERS)/bin" exec $(EVM)/tools/check-contracts $(CHECKS)
 
 .PHONY: gas
 gas: $(NODE_READY) ## write the gas snapshot anew, to be committed
