@@ -160,7 +160,7 @@ class Gateway:
             return self._end(act, "close", now + self.skew, undo=False)
         if now < record.until:
             raise Refused("RecordInForce")
-        return self._end(act, "expire", record.until, undo=True)
+        return self._end(act, "expire", max(record.until, record.last), undo=True)
 
     # ---- what the protocol's own people may do
 

@@ -127,7 +127,7 @@ contract TocsinGateway is GatewayViews {
         if (!_isOurs(act_)) return _close(actId, 0, act_);
         if (block.timestamp < record_.until) revert RecordInForce(actId, record_.until);
         _undo(act_, record_.restore);
-        return _end(actId, 0, HOW_EXPIRE, record_.until, act_);
+        return _end(actId, 0, HOW_EXPIRE, uint64(Math.max(record_.until, record_.last)), act_);
     }
 
     /// Put the checkpoint of a member's audit log on this chain when an incident closes; `origin` is the SHA-256 of its

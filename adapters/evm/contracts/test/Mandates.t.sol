@@ -3,7 +3,7 @@ pragma solidity ^0.8.30;
 
 import {GatewayRegistry} from "../GatewayRegistry.sol";
 import {TocsinGateway} from "../TocsinGateway.sol";
-import {Mandate, OP_EXTEND, OP_PROTECT, OP_RELEASE, Result, TIER_FAST, TIER_FULL} from "../TocsinTypes.sol";
+import {Budget, Mandate, OP_EXTEND, OP_PROTECT, OP_RELEASE, Result, TIER_FAST, TIER_FULL} from "../TocsinTypes.sol";
 import {Fixture} from "./Fixture.sol";
 
 /// What every mandate needs (GATEWAY.md 2.1).
@@ -158,6 +158,27 @@ contract MandatesTest is Fixture {
         _assertResult(gateway.execute(mandate, PAUSE, HOURS_6, proof, certificate), Result.STARTED);
         proof[0] = a;
         _assertResult(gateway.execute(mandate, CAP, 24 hours, proof, certificate), Result.STARTED);
+    }
+
+    function test_a_mandate_whose_start_was_clipped_to_before_its_own_time_starts_nothing_again() public {
+        bytes memory raised = abi.encodeCall(GatewayRegistry.setBudget, (Budget(24 hours, 21 days, 3)));
+        vm.startPrank(owner);
+        gateway.setBudget(Budget(30, 21 days, 3));
+        gateway.schedule(raised);
+        vm.stopPrank();
+        vm.warp(_now() + DELAY);
+        uint64 notBefore = _now() + SKEW;
+        bytes memory call_ = _signed(_mandate(OP_PROTECT, TIER_FAST, notBefore), PAUSE, HOURS_6);
+        _assertResult(_bring(call_), Result.STARTED);
+        assertEq(_record(PAUSE).until, _now() + 30, "what the budget pays");
+
+        vm.warp(_now() + 30);
+        gateway.expire(PAUSE);
+        vm.prank(owner);
+        (bool isRaised,) = address(gateway).call(raised);
+        assertTrue(isRaised, "the owner raises the budget");
+
+        _bringReverts(call_, abi.encodeWithSelector(TocsinGateway.MandateDead.selector, notBefore, notBefore));
     }
 
     function _refusesLeaf(Mandate memory mandate, bytes32 actId, uint64 duration, bytes memory certificate)

@@ -126,7 +126,7 @@ contract NaiveGateway {
         if (!_mayUndo(act_) && flaw != Flaw.KEEPS_FOREIGN) return _close(actId);
         if (block.timestamp < record_.until) revert Refused("in force");
         if (_mayUndo(act_)) _undo(act_, record_.restore);
-        return _end(actId, record_.until);
+        return _end(actId, record_.until > record_.last ? record_.until : record_.last);
     }
 
     function adopt(bytes32 actId) external returns (Result) {
