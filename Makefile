@@ -33,7 +33,7 @@ demo: env ## run one incident end to end on two local chains (ARGS="--events FIL
 
 .PHONY: test
 test: env ## run the tests: Python, then Solidity (ARGS goes to pytest)
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) $(ARGS)
 	@$(MAKE) forge-test
 
 # ------------------------------------------------------------------ for developers

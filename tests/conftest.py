@@ -5,6 +5,8 @@ import random
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 settings.register_profile(
     "tocsin", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
@@ -26,3 +28,21 @@ def seed() -> int:
 def chance(seed: int) -> random.Random:
     """Chance that can be repeated: everything that a test draws comes from here."""
     return random.Random(seed)
+
+
+class ByNetwork(LoadScopeScheduling):
+    """Tests on one running network stay on one worker: it is started once, and the machine carries no second.
+
+    By name, because `--dist loadgroup` renames items, and pytest 9 no longer lets it.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        if not file.startswith("tests/e2e/"):
+            return nodeid
+        return file if file.endswith("test_fault_table.py") else "tests/e2e"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByNetwork:
+    """Say which worker gets which test, with -n."""
+    return ByNetwork(config, log)

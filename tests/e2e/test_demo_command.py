@@ -20,8 +20,6 @@ from relay.cli.settings import Answer
 from tests.cli.calls import tocsin
 from tests.e2e.scene import short
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("network")]
-
 WAIT_S = 600
 RELAYS = 4
 KEYS: Mapping[str, type | tuple[type, ...]] = {

@@ -18,7 +18,6 @@ from tests.e2e.scene import BLOCK_S, open_scene, until
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(900),
-    pytest.mark.xdist_group("faults"),
 ]
 CHAIN_IDS = (724_111, 724_112)
 BUDGET = (20 * 86_400, 21 * 86_400, 100)

@@ -21,7 +21,6 @@ from tests.e2e.story import LIAR, Story
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(900),
-    pytest.mark.xdist_group("network"),
 ]
 
 

@@ -16,7 +16,6 @@ from tests.e2e.scene import Scene, until
 
 pytestmark = [
     pytest.mark.timeout(900),
-    pytest.mark.xdist_group("network"),
     pytest.mark.asyncio(loop_scope="session"),
 ]
 

@@ -21,7 +21,6 @@ from tests.e2e.scene import WAIT_S, Scene, log_lines, logged
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(900),
-    pytest.mark.xdist_group("network"),
 ]
 
 ROOM_BYTES = 64 << 10

@@ -27,7 +27,6 @@ from tests.e2e.story import Story
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(900),
-    pytest.mark.xdist_group("network"),
 ]
 
 REARM_S = 1_800
