@@ -204,9 +204,8 @@ async def test_a_line_that_went_dead_without_a_word_is_found_out_and_replaced(to
             assert (await bob.receive()).frame == b"after the cut"
             assert alice.statistics()[Drop.PING_LATE] == 1
             # Bob may hear over the new line before he has noticed that the old one is dead.
-            while not (found := noticed(bob)):
-                await asyncio.sleep(0.01)
-            assert found == 1
+            await until(lambda: noticed(bob) > 0)
+            assert noticed(bob) == 1
         line.close()
 
 
