@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -48,6 +49,7 @@ OPERATORS: Final = ("north", "east", "south", "west")
 """One RPC proxy each before every chain, declared as separate operators; each node reads three of them."""
 READS_FROM: Final = 3
 FINALITY: Final = "depth:6"
+PORTS: Final = range(20_000, 32_000)
 START_TIMEOUT_S: Final = 60.0
 POLL_S: Final = 0.2
 READINESS_MS: Final = 5_000
@@ -304,11 +306,17 @@ def _sign(member: Member, passphrase: str, document: bytes) -> bytes:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Give ports that were free just now; all are held until the last is known, so that none comes twice."""
-    sockets = [socket.socket() for _ in range(count)]
+    """Give ports that were free just now; all are held until the last is known, so that none comes twice.
+
+    They lie below those that the system hands out by itself: until the members take them nobody else does.
+    """
+    chance, sockets = random.SystemRandom(), list[socket.socket]()
     try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
+        while len(sockets) < count:
+            each = socket.socket()
+            with suppress(OSError):
+                each.bind(("127.0.0.1", chance.choice(PORTS)))
+                sockets.append(each)
         return [each.getsockname()[1] for each in sockets]
     finally:
         for each in sockets:
