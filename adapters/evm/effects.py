@@ -19,6 +19,8 @@ _STATE_OF = selector("stateOf", ("bytes32",))
 _RECORD = selector("record", ("bytes32",))
 _ONE = (1).to_bytes(32, "big")
 _WORD = 32
+LOOKS = 3
+"""At the state, until enough endpoints show it alike: one that lies and one that is late make no majority."""
 
 
 class Effect(NamedTuple):
@@ -59,18 +61,23 @@ async def check_effect(crowd: Crowd, call: GatewayCall, event: Log, block_hash: 
     """Compare what the event says with what the gateway answers at the block in which it landed."""
     if isinstance(call, AnchorLog):
         return Effect(EffectSeen.CONFIRMED)  # the event is all that it does
-    found = await crowd.agreed(lambda rpc: _ask_state(rpc, call, block_hash))
-    if found is None:
-        return Effect(EffectSeen.UNCHECKED, "no endpoint shows the state")
-    state, agreeing = found
+    problem = "no endpoint shows the state"
+    for _ in range(LOOKS):
+        found = await crowd.agreed(lambda rpc: _ask_state(rpc, call, block_hash))
+        if found is not None:
+            state, agreeing = found
+            if agreeing >= crowd.need:
+                return (
+                    Effect(EffectSeen.UNCHECKED, state) if isinstance(state, str) else _judged(event, state)
+                )
+            problem = f"only {agreeing} of {len(crowd.rpcs)} endpoints show the state"
+    return Effect(EffectSeen.UNCHECKED, problem)
+
+
+def _judged(event: Log, state: _State | str) -> Effect:
     if isinstance(state, str):
         return Effect(EffectSeen.UNCHECKED, state)
-    if agreeing < crowd.need:
-        return Effect(EffectSeen.UNCHECKED, f"only {agreeing} of {len(crowd.rpcs)} endpoints show the state")
-    return _judged(event.topics[0], state)
-
-
-def _judged(topic: bytes, state: _State) -> Effect:
+    topic = event.topics[0]
     if topic in (STARTED, EXTENDED):
         if not state.has_record:
             return Effect(EffectSeen.ABSENT, "the record had ended again by the end of the block")
