@@ -240,7 +240,7 @@ contract GatewayTest is Fixture {
 
         gateway.expire(PAUSE);
 
-        assertEq(_record(PAUSE).endedAt, START + SKEW, "the veto stands");
+        assertEq(_record(PAUSE).endedAt, START + SKEW + 1, "not before the veto, nor before its own mandate");
     }
 
     function test_a_reverting_undo_can_be_forced_closed_by_the_owner_with_an_alarm() public {
