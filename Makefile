@@ -80,13 +80,13 @@ forge-test: $(NODE_READY) ## run the Solidity tests, offline (FORGE_ARGS goes to
 	@forge=$$(node $(EVM)/tools/native.mjs forge); cd $(EVM); exec "$$forge" test --offline $(FORGE_ARGS)
 
 .PHONY: contracts-test
-contracts-test: $(NODE_READY) $(CHECKERS_READY) ## Solidity tests, gas, symbolic proofs, static analysis (CHECKS="proofs slither")
+contracts-test: $(NODE_READY) $(CHECKERS_READY) ## Solidity tests with gas, symbolic proofs, static analysis (CHECKS="proofs slither")
 	@CONTRACT_TOOLS="$(CURDIR)/$(CHECKERS)/bin" exec $(EVM)/tools/check-contracts $(CHECKS)
 
 .PHONY: gas
 gas: $(NODE_READY) ## write the gas snapshot anew, to be committed
 	@forge=$$(node $(EVM)/tools/native.mjs forge); cd $(EVM); \
-		exec "$$forge" snapshot --offline --match-contract '^GasTest$$' --snap gas.snapshot
+		FORGE_SNAPSHOT_CHECK=false FORGE_SNAPSHOT_EMIT=true exec "$$forge" test --offline --match-contract '^GasTest$$'
 
 .PHONY: lock
 lock: $(PYTHON_READY) ## rewrite the lock files (UPGRADE=1 takes newer releases)
