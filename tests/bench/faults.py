@@ -98,7 +98,7 @@ async def _fee_spike(stage: Stage) -> None:
     await stage.next_slot()
     await _pooled(stage)
     anvil = stage.scene.world.near.anvil
-    [call] = await stage.in_mempool()
+    call, *_ = await stage.in_mempool()
     spiked = BASE_FEE_FACTOR * int(str(call["maxFeePerGas"]), 16)
     await anvil.rpc("anvil_setNextBlockBaseFeePerGas", hex(spiked))
 

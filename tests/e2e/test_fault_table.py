@@ -181,7 +181,7 @@ async def test_a_front_runner_with_little_gas_spoils_nothing(stage: Stage) -> No
         return bool(await stage.in_mempool())
 
     await until("a call waits for a block", is_pooled)
-    [seen] = await stage.in_mempool()
+    seen, *_ = await stage.in_mempool()
     world = stage.scene.world
     copied = Call(world.attacker, world.gateway_near, shapes.octets(seen["input"]), gas=LITTLE_GAS)
     block = await stage.scene.mine([copied])
