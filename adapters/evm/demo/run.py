@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from adapters.evm import shapes
+from adapters.evm.demo.audit import Auditor, Evidence
 from adapters.evm.demo.effects import EffectBook
 from adapters.evm.demo.network import MEMBERS, Member, Network, make_network, start_proxies, submitters_of
 from adapters.evm.demo.replay import BLOCK_S, Attack, Block, Bridge, Progress, calm_blocks, quiet_blocks
@@ -21,9 +22,6 @@ from adapters.evm.demo.traffic import Call, Driver
 from adapters.evm.demo.watch import Sighting, Watcher, edges_of
 from adapters.evm.demo.world import World, arm_drill, arm_market, build_world
 from adapters.evm.devchain import Anvil, AnvilSettings, start_anvil
-from proofs.errors import ProofError
-from proofs.hashes import sha256
-from proofs.verify import verify_bundle
 from relay.core.committee_check import committee_refusals
 from relay.core.errors import ChainError
 
@@ -43,7 +41,6 @@ BEFORE_S: Final = 3_600
 DENSE_BLOCKS: Final = 12
 """So many blocks of the attack are mined one by one in any case, so that every member's reading is final."""
 CATCH_UP_S: Final = 600.0
-BUNDLE_S: Final = 60.0
 FAST_MANDATE_S: Final = 1_800
 """How long the plans' fast mandates can be used (core SPEC 4.2, 7.3)."""
 
@@ -57,16 +54,6 @@ class Options:
     seed: int
     keep: bool
     pace_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Evidence:
-    """What the auditor got, from whom, and what came of it."""
-
-    path: Path
-    member: Member
-    verified: bool
-    failed_check: str
 
 
 class Demonstration:
@@ -111,7 +98,8 @@ class Demonstration:
             quiet_edges = await self._edges(network)
             effects = EffectBook(world)
             attack, watcher = await self._storm(world, network, bridge, effects)
-            evidence = await self._audit(world, network, watcher)
+            await _outlive(world)
+            evidence = await Auditor(self._options.home, world, network, watcher).audit()
             report = await self._report(
                 world, network, attack, baseline, watcher, evidence, effects, quiet_edges
             )
@@ -242,53 +230,6 @@ class Demonstration:
 
     # --- afterwards
 
-    async def _audit(self, world: World, network: Network, watcher: Watcher) -> _Evidence:
-        """Take the bundle from a member that submitted nothing, and verify it offline.
-
-        Policy and network are pinned.
-        """
-        member = await self._bystander(world, network, watcher)
-        await _outlive(world)
-        policy = network.policy().encode()
-        (self._options.home / "policy.txt").write_bytes(policy)
-        path = self._options.home / "bundle.json"
-        decision = await self._first_certified(member, watcher)
-        try:
-            async with asyncio.timeout(BUNDLE_S):
-                bundle = await network.bundle(member, decision)
-        except TimeoutError:
-            return _Evidence(path, member, verified=False, failed_check="no bundle within a minute")
-        path.write_bytes(bundle)
-        try:
-            await asyncio.to_thread(
-                verify_bundle,
-                bundle,
-                policy=policy,
-                policy_hash=sha256(policy),
-                network=network.committee.network,
-            )
-        except ProofError as error:
-            return _Evidence(path, member, verified=False, failed_check=str(error))
-        return _Evidence(path, member, verified=True, failed_check="")
-
-    async def _first_certified(self, member: Member, watcher: Watcher) -> str:
-        """Give the decision that took effect first: its full copy, of the same anchor, is published later."""
-        sightings = await watcher.sightings(member)
-        rooted = [each for each in sightings if each.certified and each.parent is None and each.acts]
-        return next((each.id for each in rooted), "0" * 64)
-
-    async def _bystander(self, world: World, network: Network, watcher: Watcher) -> Member:
-        senders: set[str] = set()
-        for sighting in await watcher.sightings(network.members[0]):
-            for act in sighting.acts:
-                driver = world.near if act.chain == world.near.anvil.chain else world.far
-                found = shapes.mapping(await driver.anvil.rpc("eth_getTransactionByHash", f"0x{act.tx}"))
-                senders.add(str(found["from"]).lower())
-        for member in network.members:
-            if "0x" + member.public.submitters["default"].hex() not in senders:
-                return member
-        return network.members[-1]
-
     async def _report(  # noqa: PLR0913 - everything that was seen
         self,
         world: World,
@@ -296,7 +237,7 @@ class Demonstration:
         attack: Attack,
         baseline: Attack,
         watcher: Watcher,
-        evidence: _Evidence,
+        evidence: Evidence,
         effects: EffectBook,
         quiet_edges: int,
     ) -> Report:
