@@ -1,0 +1,15 @@
+"""What goes wrong with threshold keys and signatures, by name."""
+
+from __future__ import annotations
+
+from proofs.errors import ProofError
+
+__all__ = ["ThresholdError"]
+
+
+class ThresholdError(ProofError):
+    """Bytes, a share or a step is not what the SPEC asks for.
+
+    `check` is one of `scalar`, `point`, `identity-point`, `identifiers`, `commitments`, `signature-share`,
+    `signature`, `share`, `deal`, `complaint`, `ceremony`, `session`.
+    """
