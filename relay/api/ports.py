@@ -16,6 +16,14 @@ class SignalRefused(TocsinError):
     """The node does not take this signal (an unknown plan, say); the reporter is told why."""
 
 
+class CeremonyRefused(TocsinError):
+    """The node does not do this with a ceremony; the operator is told why, and what to do about it."""
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(problem)
+        self.remedy = remedy
+
+
 @dataclass(frozen=True, slots=True)
 class SignalRequest:
     """A signal as a reporter told it; sizes are checked, `plan_hash` is 32 bytes."""
@@ -73,8 +81,17 @@ class ApiOptions:
     """Updates that may wait for one client; one that falls behind further is cut off."""
     keepalive_s: float = 15.0
     signals_per_minute: int = 30
+    ceremony_requests_per_minute: int = 30
     failures_per_minute: int = 30
     """Wrong tokens, from all clients together."""
 
 
-__all__ = ["ApiOptions", "ApiPorts", "Json", "Readiness", "SignalRefused", "SignalRequest"]
+__all__ = [
+    "ApiOptions",
+    "ApiPorts",
+    "CeremonyRefused",
+    "Json",
+    "Readiness",
+    "SignalRefused",
+    "SignalRequest",
+]

@@ -12,18 +12,23 @@ PROBLEM = "application/problem+json"
 
 
 class ProblemError(Exception):
-    """A request is refused; becomes the response."""
+    """A request is refused; becomes the response. `remedy` is what the asker can do about it."""
 
-    def __init__(self, status: HTTPStatus, detail: str, **headers: str) -> None:
+    def __init__(self, status: HTTPStatus, detail: str, *, remedy: str = "", **headers: str) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
+        self.remedy = remedy
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
-def problem_response(status: int, detail: str, headers: dict[str, str] | None = None) -> web.Response:
+def problem_response(
+    status: int, detail: str, headers: dict[str, str] | None = None, *, remedy: str = ""
+) -> web.Response:
     """Give the response that says what was wrong."""
     document = {"status": status, "title": HTTPStatus(status).phrase.lower(), "detail": detail}
+    if remedy:
+        document["remedy"] = remedy
     return web.Response(
         status=status, text=json.dumps(document, ensure_ascii=False), content_type=PROBLEM, headers=headers
     )
@@ -35,7 +40,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except ProblemError as problem:
-        return problem_response(problem.status, problem.detail, problem.headers)
+        return problem_response(problem.status, problem.detail, problem.headers, remedy=problem.remedy)
     except web.HTTPRequestEntityTooLarge:
         return problem_response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "expected a smaller body")
     except web.HTTPMethodNotAllowed as refusal:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from types import TracebackType
 from typing import Self
@@ -13,9 +14,10 @@ from typing import Self
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from relay.api.ceremonies import CeremonyDeed, CeremonyPorts, ceremony_id, open_proposal
 from relay.api.guards import Bucket, TokenGuard, is_loopback, local_names_only
 from relay.api.log_files import LogFiles
-from relay.api.ports import ApiOptions, ApiPorts, Json, Readiness, SignalRefused
+from relay.api.ports import ApiOptions, ApiPorts, CeremonyRefused, Json, Readiness, SignalRefused
 from relay.api.problems import ProblemError, problems
 from relay.api.signals import open_signal
 from relay.api.stream import Streams
@@ -29,17 +31,24 @@ _OPEN_PATHS = frozenset({"/healthz", "/readyz", "/checkpoint"})
 class Api:
     """Serves while its context is open; `publish` hands updates to watchers.
 
-    On a loopback address everything but signals is open to local users; on any other `/v1` and `/metrics`
-    want the token, since a bundle of an undelivered decision is a working certificate.
+    On a loopback address everything but signals and deeds in ceremonies is open to local users; on any other
+    `/v1` and `/metrics` want the token, since a bundle of an undelivered decision is a working certificate.
     """
 
     def __init__(
-        self, options: ApiOptions, ports: ApiPorts, *, clock_s: Callable[[], float] = time.monotonic
+        self,
+        options: ApiOptions,
+        ports: ApiPorts,
+        ceremonies: CeremonyPorts | None = None,
+        *,
+        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._options = options
         self._ports = ports
+        self._ceremonies = CeremonyPorts() if ceremonies is None else ceremonies
         self._guard = TokenGuard(options.token, Bucket(options.failures_per_minute, clock_s))
         self._signals = Bucket(options.signals_per_minute, clock_s)
+        self._deeds = Bucket(options.ceremony_requests_per_minute, clock_s)
         self._streams = Streams(
             most=options.max_streams, queue=options.stream_queue, keepalive_s=options.keepalive_s
         )
@@ -116,6 +125,11 @@ class Api:
                 web.get("/v1/decisions/{id}/bundle", self._bundle),
                 web.get("/v1/events", self._streams.serve, allow_head=False),
                 web.post("/v1/signals", self._signal),
+                web.get("/v1/ceremonies", self._ceremony_list),
+                web.post("/v1/ceremonies", self._ceremony_proposed),
+                web.get("/v1/ceremonies/{id}", self._ceremony),
+                web.post("/v1/ceremonies/{id}/join", partial(self._ceremony_deed, CeremonyDeed.JOIN)),
+                web.post("/v1/ceremonies/{id}/drop", partial(self._ceremony_deed, CeremonyDeed.DROP)),
                 web.get("/checkpoint", log.checkpoint),
                 web.get("/tile/{name:.+}", log.tile),
                 web.get("/healthz", self._healthz),
@@ -168,17 +182,53 @@ class Api:
         self._guard.require(request)
         if not self._signals.take():
             raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, "too many signals", Retry_After="60")
-        try:
-            async with asyncio.timeout(self._options.body_timeout_s):
-                body = await request.read()
-        except TimeoutError as error:
-            raise ProblemError(HTTPStatus.REQUEST_TIMEOUT, "expected the body in time") from error
-        signal = open_signal(body)
+        signal = open_signal(await self._body(request))
         try:
             signal_id = await self._ports.tell_signal(signal)
         except SignalRefused as refusal:
             raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, str(refusal)) from refusal
         return _answer("signal", {"id": signal_id}, HTTPStatus.ACCEPTED)
+
+    async def _ceremony_list(self, _request: web.Request) -> web.Response:
+        listed = {**self._ceremonies.overview(), "ceremonies": list(self._ceremonies.ceremonies())}
+        return _answer("ceremonies", listed)
+
+    async def _ceremony(self, request: web.Request) -> web.Response:
+        name = ceremony_id(request.match_info["id"]).hex()
+        for ceremony in self._ceremonies.ceremonies():
+            if ceremony["id"] == name:
+                return _answer("ceremony", {"ceremony": ceremony})
+        raise ProblemError(HTTPStatus.NOT_FOUND, "no ceremony of this id is known here")
+
+    async def _ceremony_proposed(self, request: web.Request) -> web.Response:
+        self._may_act(request)
+        proposal = open_proposal(await self._body(request))
+        try:
+            name = await self._ceremonies.propose(proposal)
+        except CeremonyRefused as refusal:
+            raise _refusal(refusal) from refusal
+        return _answer("ceremony-proposal", {"id": name}, HTTPStatus.ACCEPTED)
+
+    async def _ceremony_deed(self, deed: CeremonyDeed, request: web.Request) -> web.Response:
+        self._may_act(request)
+        ceremony = ceremony_id(request.match_info["id"])
+        try:
+            await self._ceremonies.act(ceremony, deed)
+        except CeremonyRefused as refusal:
+            raise _refusal(refusal) from refusal
+        return _answer("ceremony-deed", {"id": ceremony.hex(), "deed": deed.value}, HTTPStatus.ACCEPTED)
+
+    def _may_act(self, request: web.Request) -> None:
+        self._guard.require(request)
+        if not self._deeds.take():
+            raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, "too many requests", Retry_After="60")
+
+    async def _body(self, request: web.Request) -> bytes:
+        try:
+            async with asyncio.timeout(self._options.body_timeout_s):
+                return await request.read()
+        except TimeoutError as error:
+            raise ProblemError(HTTPStatus.REQUEST_TIMEOUT, "expected the body in time") from error
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         trouble = self._ports.health()
@@ -201,6 +251,10 @@ class _Refused(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.close()
+
+
+def _refusal(refusal: CeremonyRefused) -> ProblemError:
+    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, str(refusal), remedy=refusal.remedy)
 
 
 def _facts(facts: Sequence[Readiness]) -> list[Json]:

@@ -27,11 +27,12 @@ class NodeUnreachable(TocsinError):
 
 
 class NodeRefusal(TocsinError):
-    """The node refused the request; `status` is HTTP's, the message the node's own."""
+    """The node refused the request; `status` is HTTP's, message and remedy are the node's own."""
 
-    def __init__(self, status: int, detail: str) -> None:
+    def __init__(self, status: int, detail: str, remedy: str = "") -> None:
         super().__init__(f"the node refused ({status}): {detail}")
         self.status = status
+        self.remedy = remedy
 
     @property
     def is_final(self) -> bool:
@@ -91,7 +92,8 @@ class NodeClient:
         if document is None:
             raise NodeUnreachable(f"{self.base}: expected a node's answer, got something else")
         if response.status >= HTTPStatus.BAD_REQUEST and "schema" not in document:
-            raise NodeRefusal(response.status, str(document.get("detail", "no reason given")))
+            detail = str(document.get("detail", "no reason given"))
+            raise NodeRefusal(response.status, detail, str(document.get("remedy", "")))
         return response.status, document
 
     def _connection(self, timeout_s: float) -> http.client.HTTPConnection:

@@ -100,7 +100,7 @@ def call(arguments: Sequence[str]) -> int:
     except ProofError as error:
         return settings.fail(str(error), "", Answer.NO)
     except TocsinError as error:
-        remedy = error.remedy if isinstance(error, ConfigError) else ""
+        remedy = error.remedy if isinstance(error, ConfigError | NodeRefusal) else ""
         text = f"{error.where}: {error.problem}" if isinstance(error, ConfigError) else str(error)
         return settings.fail(text, remedy, answer_for(error))
     return result if isinstance(result, int) else Answer.YES
