@@ -7,10 +7,12 @@ from relay.disk.durable import CommitPoint, Durable, Schema
 from relay.disk.files import (
     Probe,
     create_file,
+    erase_file,
     lock_file,
     make_directory,
     no_probe,
     replace_file,
+    sweep_erased,
     sync_directory,
 )
 
@@ -20,9 +22,11 @@ __all__ = [
     "Probe",
     "Schema",
     "create_file",
+    "erase_file",
     "lock_file",
     "make_directory",
     "no_probe",
     "replace_file",
+    "sweep_erased",
     "sync_directory",
 ]

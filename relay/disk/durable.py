@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Generic, Protocol, Self, TypeVar
@@ -38,11 +38,15 @@ class CommitPoint(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """What a file of one kind holds. `application_id` tells kinds apart, `version` is of `statements`."""
+    """What a file of one kind holds. `application_id` tells kinds apart, `version` is of `statements`.
+
+    `upgrades` has for each older version that still opens what makes the next one of it.
+    """
 
     application_id: int
     version: int
     statements: tuple[str, ...]
+    upgrades: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 class _Request(Protocol):
@@ -230,6 +234,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, schema: Schema) -> None
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id={schema.application_id}")
         connection.execute(f"PRAGMA user_version={schema.version}")
+    elif kind == schema.application_id and version in schema.upgrades:
+        _upgrade(connection, schema, version)
     elif (kind, version) != (schema.application_id, schema.version):
         raise ConfigError(
             str(path),
@@ -238,3 +244,11 @@ def _prepare(connection: sqlite3.Connection, path: Path, schema: Schema) -> None
             remedy="give the right file, or run the release that wrote it",
         )
     connection.execute("COMMIT")
+
+
+def _upgrade(connection: sqlite3.Connection, schema: Schema, version: int) -> None:
+    """Bring a file of an older release up to date; the release that wrote it opens it no more."""
+    for older in range(version, schema.version):
+        for statement in schema.upgrades[older]:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version={schema.version}")

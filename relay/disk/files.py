@@ -13,13 +13,18 @@ from relay.core.errors import ConfigError
 __all__ = [
     "Probe",
     "create_file",
+    "erase_file",
     "lock_file",
     "make_directory",
     "no_probe",
     "replace_file",
+    "sweep_erased",
     "sync_directory",
 ]
 
+_ERASING = ".erasing"
+_MAKING = ".tmp"
+_ZEROS = bytes(4_096)
 Probe = Callable[[str], None]
 """Told each durable step as it is reached, on the thread that takes it. What it raises counts as a failure of
 the disk: so tests fail a write before and after it is stored.
@@ -30,7 +35,7 @@ def no_probe(_step: str) -> None:
     """Watch nothing."""
 
 
-def create_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+def create_file(path: Path, content: bytes, *, mode: int = 0o600, probe: Probe = no_probe) -> None:
     """Write a new file, whole or not at all, durably; never over an old one.
 
     Raises:
@@ -40,10 +45,12 @@ def create_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     temporary = _temporary(path)
     try:
         _write(temporary, content, mode)
+        probe(f"before link {path.name}")
         os.link(temporary, path)  # unlike a rename, this never replaces
     finally:
         temporary.unlink(missing_ok=True)
     sync_directory(path.parent)
+    probe(f"after link {path.name}")
 
 
 def replace_file(path: Path, content: bytes, *, mode: int = 0o644, probe: Probe = no_probe) -> None:
@@ -59,6 +66,52 @@ def replace_file(path: Path, content: bytes, *, mode: int = 0o644, probe: Probe 
     temporary.replace(path)
     sync_directory(path.parent)
     probe(f"after rename {path.name}")
+
+
+def erase_file(path: Path, *, probe: Probe = no_probe) -> None:
+    """Overwrite a file, then remove it, durably; one that is not there is erased already.
+
+    As far as Python and a file system go: a copy-on-write or flash disk may keep what was there.
+
+    Raises:
+        OSError: the disk refuses; the file has its name, or `sweep_erased` finishes what was begun.
+    """
+    condemned = path.with_name(f".{path.name}{_ERASING}")
+    try:
+        # DURABLE: the name goes first, so that a crash leaves no file that is half of zeros under it.
+        path.rename(condemned)
+    except FileNotFoundError:
+        return
+    sync_directory(path.parent)
+    probe(f"condemned {path.name}")
+    _overwrite(condemned)
+    probe(f"overwritten {path.name}")
+    condemned.unlink()
+    sync_directory(path.parent)
+
+
+def sweep_erased(directory: Path) -> None:
+    """Finish the erasures below `directory` that a crash has interrupted, and remove what it left half made.
+
+    For a directory of secrets that this process alone writes to.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    for left in sorted((*directory.rglob(f".*{_ERASING}"), *directory.rglob(f".*{_MAKING}"))):
+        if left.stat().st_nlink == 1:  # else the file was made, and this is its other name
+            _overwrite(left)
+        left.unlink()
+        sync_directory(left.parent)
+
+
+def _overwrite(path: Path) -> None:
+    with path.open("r+b") as file:
+        left = path.stat().st_size
+        while left > 0:
+            left -= file.write(_ZEROS[:left])
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def make_directory(directory: Path) -> None:
@@ -109,7 +162,7 @@ def lock_file(path: Path) -> Iterator[None]:
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    return path.with_name(f".{path.name}.{os.getpid()}{_MAKING}")
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Self
 
 from relay.core.errors import ConfigError, GuardRefusal, JournalError
-from relay.core.types import DecisionId, MandateDigest, Seconds
+from relay.core.types import DecisionId, Digest, MandateDigest, Seconds
 from relay.disk import Durable, Probe, Schema, no_probe, sync_directory
+from relay.keys.spent import SPENT_TABLES, Spending, begin_boot, spend
 
-__all__ = ["Guard", "Statement"]
+__all__ = ["Guard", "Statement", "require_held"]
 
 _SCHEMA = Schema(
     application_id=0x74636731,  # "tcg1"
-    version=1,
+    version=2,
     statements=(
         "CREATE TABLE statement (decision_id BLOB NOT NULL, key_epoch INTEGER NOT NULL, digest BLOB NOT NULL,"
         " not_before INTEGER NOT NULL, PRIMARY KEY (decision_id, key_epoch)) STRICT, WITHOUT ROWID",
@@ -27,7 +28,9 @@ _SCHEMA = Schema(
         "CREATE TABLE guard (one INTEGER PRIMARY KEY CHECK (one = 1), watermark INTEGER NOT NULL,"
         " is_restored INTEGER NOT NULL) STRICT",
         "INSERT INTO guard VALUES (1, 0, 0)",
+        *SPENT_TABLES,
     ),
+    upgrades={1: SPENT_TABLES},
 )
 
 
@@ -76,6 +79,30 @@ class Guard:
     async def holds(self, decision_id: DecisionId, key_epoch: int) -> MandateDigest | None:
         """Give the digest that was let out for a decision under a key epoch, or None."""
         return await self._durable.read(lambda connection: _held(connection, decision_id, key_epoch))
+
+    async def begin_boot(self) -> int:
+        """Count a signer's start, durably; gives its number, from 1 on. Nonces of earlier ones are dead."""
+        return await self._durable.write(begin_boot)
+
+    async def spend(self, spending: Spending, said: tuple[DecisionId, int] | None) -> None:
+        """Note that a nonce is used; resolves when that is on disk, and only then may its share leave.
+
+        `said` is the decision and key epoch for which the digest must have been let out; None where the
+        digest is of no mandate.
+
+        Raises:
+            GuardRefusal: `not yet released`, `unknown digest`, `conflicting digest`, `nonce dead`,
+                `nonce spent`.
+            JournalError: the disk did not take it: the share must not leave.
+        """
+        self.require_release()
+
+        def work(connection: sqlite3.Connection) -> None:
+            if said is not None:
+                require_held(_held(connection, *said), spending.digest)
+            spend(connection, spending)
+
+        await self._durable.write(work)
 
     def require_release(self) -> None:
         """Raise `GuardRefusal` (`not yet released`) while the guard is locked."""
@@ -134,6 +161,14 @@ class Guard:
         statements, watermark = _read_export(path)
         self._is_released = False
         return await self._durable.write(lambda connection: _import(connection, statements, watermark))
+
+
+def require_held(held: MandateDigest | None, said: Digest) -> None:
+    """Raise `GuardRefusal` (`unknown digest`, `conflicting digest`) unless `said` is what was let out."""
+    if held is None:
+        raise GuardRefusal("unknown digest", f"expected a digest that the guard holds, got {said.hex()}")
+    if held != said:
+        raise GuardRefusal("conflicting digest", f"expected {held.hex()}, got {said.hex()}")
 
 
 def _permit(connection: sqlite3.Connection, statement: Statement) -> None:
@@ -219,7 +254,7 @@ def _read_export(path: Path) -> tuple[list[Statement], Seconds]:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             (kind,) = connection.execute("PRAGMA application_id").fetchone()
             (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if (kind, version) != (_SCHEMA.application_id, _SCHEMA.version):
+            if kind != _SCHEMA.application_id or version not in (*_SCHEMA.upgrades, _SCHEMA.version):
                 raise ConfigError(str(path), f"expected an exported guard, got a file of kind {kind:#x}")
             rows = connection.execute(
                 "SELECT decision_id, key_epoch, digest, not_before FROM statement"

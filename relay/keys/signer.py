@@ -17,9 +17,9 @@ from proofs.mandate import Mandate, mandate_digest
 from relay.core.bodies import read_body
 from relay.core.errors import GuardRefusal
 from relay.core.messages import Attestation
-from relay.core.types import Address, DecisionId, Identity, MandateDigest, Seconds
+from relay.core.types import Address, DecisionId, Identity, Seconds
 from relay.disk import Probe, no_probe
-from relay.keys.guard import Guard, Statement
+from relay.keys.guard import Guard, Statement, require_held
 from relay.keys.keyring import DEFAULT_SUBMITTER, Keyring, address_of, open_keyring
 from relay.keys.secret import Secret
 
@@ -82,7 +82,7 @@ class LocalSigner:
         if attestation is not None:
             self.guard.require_release()
             if attestation.digest is not None:
-                _require_held(await self.guard.holds(*_said(fields, attestation)), attestation.digest)
+                require_held(await self.guard.holds(*_said(fields, attestation)), attestation.digest)
         return self._sign_payload(payload)
 
     async def sign_attestation(
@@ -112,7 +112,7 @@ class LocalSigner:
             raise GuardRefusal(
                 "conflicting digest", "expected the mandate's decision in the payload, got another"
             )
-        _require_held(mandate_digest(mandate), attestation.digest)
+        require_held(mandate_digest(mandate), attestation.digest)
         return payload, self._sign_payload(payload)
 
     async def sign_checkpoint(self, body: bytes) -> bytes:
@@ -161,13 +161,6 @@ def _statement(decision_id: DecisionId, key_epoch: int, mandate: Mandate) -> Sta
 
 def _said(fields: PayloadFields, attestation: Attestation) -> tuple[DecisionId, int]:
     return id_of(fields.network, attestation.decision), attestation.decision.key_epoch
-
-
-def _require_held(held: MandateDigest | None, said: MandateDigest) -> None:
-    if held is None:
-        raise GuardRefusal("unknown digest", f"expected a digest that the guard holds, got {said.hex()}")
-    if held != said:
-        raise GuardRefusal("conflicting digest", f"expected {held.hex()}, got {said.hex()}")
 
 
 def _sign_recoverable(key: coincurve.PrivateKey, digest: bytes, *, v_offset: int) -> bytes:
