@@ -1,14 +1,29 @@
-"""Mandates, act leaves and certificates: what members sign for chains (core SPEC 4.2, 4.3, 4.5)."""
+"""Mandates and act leaves: what members sign for chains (core SPEC 4.2, 4.3).
 
-from collections.abc import Collection, Mapping, Sequence
+Certificates over them are `proofs.certificates`; their names can be taken from here as well.
+"""
+
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-import coincurve
-
+from proofs.certificates import (
+    CERTIFICATE_ECDSA,
+    CERTIFICATE_FROST,
+    SIGNATURE_BYTES,
+    CertificateError,
+    certificate_kind,
+    encode_certificate,
+    encode_frost_certificate,
+    recover_address,
+    split_certificate,
+    verify_certificate,
+    verify_frost_certificate,
+)
 from proofs.errors import ProofError
 from proofs.hashes import keccak256
-from proofs.kinds import ActHash, ActId, Address, Caip2, DecisionId, Digest, Gateway, NetworkId, PlanHash
+from proofs.kinds import ActHash, ActId, Caip2, DecisionId, Digest, Gateway, NetworkId, PlanHash
+from proofs.points import Suite, check_point
 
 __all__ = [
     "CERTIFICATE_ECDSA",
@@ -23,13 +38,17 @@ __all__ = [
     "Op",
     "Tier",
     "acts_root",
+    "certificate_kind",
     "encode_certificate",
+    "encode_frost_certificate",
+    "key_proof_digest",
     "leaf_hash",
     "leaf_proof",
     "mandate_digest",
     "recover_address",
     "split_certificate",
     "verify_certificate",
+    "verify_frost_certificate",
     "verify_leaf",
 ]
 
@@ -37,10 +56,6 @@ MAX_ACTS = 256
 """Leaves of one decision."""
 MAX_PROOF = 8
 """Siblings of a leaf: log2 of `MAX_ACTS`."""
-SIGNATURE_BYTES = 65
-CERTIFICATE_ECDSA = 0x01
-CERTIFICATE_FROST = 0x02
-_HALF_ORDER = bytes.fromhex("7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0")
 _WORD = 32
 
 
@@ -50,10 +65,6 @@ class MandateError(ProofError):
 
 class LeafError(ProofError):
     """The act leaves of a decision, or a proof over them, are not in order."""
-
-
-class CertificateError(ProofError):
-    """The bytes are no certificate over the digest by enough attesters."""
 
 
 class Tier(IntEnum):
@@ -119,6 +130,7 @@ _MANDATE_TYPE = keccak256(
     b"Mandate(bytes32 network,uint32 keyEpoch,uint8 tier,bytes32 planHash,uint8 op,bytes32 decisionId,"
     b"bytes32 actsRoot,uint64 notBefore,uint64 notAfter)"
 )
+_KEY_PROOF_TYPE = keccak256(b"KeyProof(bytes32 network,uint32 keyEpoch,uint8 tier,uint256 x,uint8 parity)")
 
 
 def mandate_digest(mandate: Mandate) -> Digest:
@@ -135,7 +147,20 @@ def mandate_digest(mandate: Mandate) -> Digest:
         + _word(mandate.not_before)
         + _word(mandate.not_after)
     )
-    return keccak256(b"\x19\x01" + _DOMAIN_SEPARATOR + keccak256(struct))
+    return _typed_digest(struct)
+
+
+def key_proof_digest(network: NetworkId, key_epoch: int, tier: Tier, key: bytes) -> Digest:
+    """Give the digest that a tier's group key (33 bytes, compressed) signs to show itself (threshold 1.2).
+
+    Raises:
+        MandateError: the network or key epoch is outside its Solidity type.
+        PointError: `key` is no point.
+    """
+    _check_length("network", network)
+    _check_range("key_epoch", key_epoch, bits=32)
+    check_point(Suite.SECP256K1, key)
+    return _typed_digest(_KEY_PROOF_TYPE + network + _word(key_epoch) + _word(tier) + key[1:] + _word(key[0]))
 
 
 def leaf_hash(leaf: ActLeaf) -> Digest:
@@ -190,82 +215,6 @@ def verify_leaf(leaf: ActLeaf, proof: Sequence[bytes], root: bytes) -> None:
         raise LeafError("acts-proof", f"expected root {root.hex()}, got {node.hex()}", root=root, got=node)
 
 
-def recover_address(digest: bytes, signature: bytes) -> Address:
-    """Give the address whose key made `signature` (r ‖ s ‖ v, v 27 or 28, low s) over `digest` (32 bytes).
-
-    Raises:
-        CertificateError: `signature-form` or `signature-recover`.
-    """
-    if len(signature) != SIGNATURE_BYTES or signature[64] not in (27, 28):
-        raise CertificateError(
-            "signature-form", f"expected {SIGNATURE_BYTES} bytes with v 27 or 28, got others"
-        )
-    if signature[32:64] > _HALF_ORDER:
-        raise CertificateError("signature-form", "expected s in the lower half, got the upper")
-    compact = signature[:64] + bytes([signature[64] - 27])
-    try:
-        key = coincurve.PublicKey.from_signature_and_message(compact, digest, hasher=None)
-    except ValueError as error:
-        raise CertificateError("signature-recover", "expected a point of the curve, got none") from error
-    return Address(keccak256(key.format(compressed=False)[1:])[12:])
-
-
-def encode_certificate(signatures: Mapping[Address, bytes]) -> bytes:
-    """Give the certificate of `signatures` by signer's address (core SPEC 4.5)."""
-    return bytes([CERTIFICATE_ECDSA]) + b"".join(signatures[signer] for signer in sorted(signatures))
-
-
-def split_certificate(certificate: bytes) -> tuple[bytes, ...]:
-    """Give the signatures of a certificate in its order, 65 bytes each, at least one.
-
-    Raises:
-        CertificateError: `certificate-kind`, `certificate-length`.
-    """
-    if certificate[:1] != bytes([CERTIFICATE_ECDSA]):
-        raise CertificateError(
-            "certificate-kind", f"expected kind 01, got {certificate[:1].hex() or 'nothing'}"
-        )
-    body = certificate[1:]
-    if not body or len(body) % SIGNATURE_BYTES:
-        raise CertificateError(
-            "certificate-length", f"expected signatures of 65 bytes, got {len(body)} bytes"
-        )
-    return tuple(body[start : start + SIGNATURE_BYTES] for start in range(0, len(body), SIGNATURE_BYTES))
-
-
-def verify_certificate(
-    digest: bytes, certificate: bytes, attesters: Collection[Address], threshold: int
-) -> tuple[Address, ...]:
-    """Check a certificate over `digest` and give its signers, ascending (core SPEC 4.5).
-
-    Raises:
-        CertificateError: `certificate-kind`, `certificate-length`, `certificate-threshold`, `signature-form`,
-            `signature-recover`, `certificate-order`, `certificate-signer`.
-    """
-    signatures = split_certificate(certificate)
-    # SECURITY: a recovery costs 40 µs; no certificate has more signatures than there are attesters.
-    if not threshold <= len(signatures) <= len(attesters):
-        raise CertificateError(
-            "certificate-threshold",
-            f"expected {threshold} to {len(attesters)} signatures, got {len(signatures)}",
-            threshold=threshold,
-            got=len(signatures),
-        )
-    signers: list[Address] = []
-    for signature in signatures:
-        signer = recover_address(digest, signature)
-        if signers and signer <= signers[-1]:
-            raise CertificateError(
-                "certificate-order", "expected strictly ascending signers, got another order"
-            )
-        if signer not in attesters:
-            raise CertificateError(
-                "certificate-signer", f"expected an attester, got 0x{signer.hex()}", signer=signer
-            )
-        signers.append(signer)
-    return tuple(signers)
-
-
 def _levels(leaves: Collection[ActLeaf]) -> list[list[Digest]]:
     """Give the tree from the sorted leaves up to the root; an odd last node rises unchanged."""
     if not leaves:
@@ -281,6 +230,10 @@ def _levels(leaves: Collection[ActLeaf]) -> list[list[Digest]]:
         level = pairs + level[len(level) & ~1 :]
         levels.append(level)
     return levels
+
+
+def _typed_digest(struct: bytes) -> Digest:
+    return keccak256(b"\x19\x01" + _DOMAIN_SEPARATOR + keccak256(struct))
 
 
 def _node(one: Digest, other: Digest) -> Digest:
