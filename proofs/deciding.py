@@ -9,9 +9,11 @@ from proofs.decision import decision_id
 from proofs.effects import ShownEffect, check_effect
 from proofs.envelope import Envelope
 from proofs.errors import ProofError
+from proofs.groupkeys import KeysDocument, group_name
 from proofs.hashes import keccak256
 from proofs.kinds import Address, Digest, Identity, NetworkId, PlanHash, Seconds
 from proofs.mandate import (
+    CERTIFICATE_FROST,
     ActLeaf,
     Mandate,
     acts_root,
@@ -19,10 +21,19 @@ from proofs.mandate import (
     recover_address,
     split_certificate,
     verify_certificate,
+    verify_frost_certificate,
 )
 from proofs.statements import OutcomeStatement, Stance, read_attestation, read_outcome
 from proofs.terms import PlanTerms, check_under_plan
-from proofs.verdict import ActVerdict, DecisionVerdict, SeenOutcome, ShownReceipt
+from proofs.verdict import (
+    ActVerdict,
+    DecisionVerdict,
+    SeenOutcome,
+    ShownReceipt,
+    SignedByGroup,
+    SignedByMembers,
+    keys_anchor,
+)
 
 __all__ = ["DecidingError", "Ground", "check_decision"]
 
@@ -33,10 +44,11 @@ class DecidingError(ProofError):
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """The network, and its committee documents from genesis on, checked."""
+    """The network, its committee documents from genesis on, and keys documents by key epoch, all checked."""
 
     network: NetworkId
     documents: tuple[CommitteeDocument, ...]
+    keys: Mapping[int, KeysDocument]
 
     def check_author(self, envelope: Envelope) -> None:
         """Check that an envelope is of this network, by a member of the epoch that it names.
@@ -103,16 +115,9 @@ def check_decision(
     act_names = check_under_plan(terms, entry.decision, entry.mandate, entry.leaves)
     digest = mandate_digest(entry.mandate)
     document = ground.of_key_epoch(entry.decision.key_epoch)
-    attesters = document.attesters()
-    threshold = document.threshold(entry.decision.tier)
-    signers = verify_certificate(digest, entry.certificate, attesters, threshold)
+    certificate = _certificate(entry, digest, ground)
     voices = _voices(entry, digest, ground, [_record(envelopes, at) for at in entry.attestations])
-    for signer, signature in zip(signers, split_certificate(entry.certificate), strict=True):
-        if voices.signatures.get(signer) != signature:
-            raise DecidingError(
-                "certificate-attestation",
-                f"expected the attestation of {attesters[signer].name} among the records, got none",
-            )
+    certified_by = _standing(entry, certificate, document, voices)
     acts = _acts(entry, act_names, document, ground, [_record(envelopes, at) for at in entry.outcomes])
     heard = {name for names in voices.names.values() for name in names} | set(voices.astray)
     return DecisionVerdict(
@@ -120,8 +125,9 @@ def check_decision(
         decision=entry.decision,
         digest=digest,
         not_after=entry.mandate.not_after,
-        threshold=threshold,
-        certified_by=tuple(attesters[signer].name for signer in signers),
+        threshold=document.threshold(entry.decision.tier),
+        certificate=certificate,
+        certified_by=certified_by,
         attested=voices.names[Stance.ATTEST],
         dissented=voices.names[Stance.DISSENT],
         abstained=voices.names[Stance.ABSTAIN],
@@ -129,6 +135,57 @@ def check_decision(
         silent=tuple(member.name for member in document.members if member.name not in heard),
         acts=acts,
     )
+
+
+def _certificate(entry: BundleDecision, digest: Digest, ground: Ground) -> SignedByMembers | SignedByGroup:
+    """Check the certificate over the mandate's digest, and give who signed: members, or a group's key."""
+    decision = entry.decision
+    document = ground.of_key_epoch(decision.key_epoch)
+    if entry.certificate[:1] != bytes([CERTIFICATE_FROST]):
+        attesters = document.attesters()
+        signers = verify_certificate(digest, entry.certificate, attesters, document.threshold(decision.tier))
+        return SignedByMembers(tuple(attesters[signer].name for signer in signers))
+    keys = ground.keys.get(decision.key_epoch)
+    group = None if keys is None else keys.group(group_name(decision.tier))
+    if keys is None or group is None:
+        raise DecidingError(
+            "keys-missing",
+            f"expected the keys document of key epoch {decision.key_epoch} with a group of tier "
+            f"{group_name(decision.tier)}, got none",
+        )
+    verify_frost_certificate(digest, entry.certificate, group.key)
+    return SignedByGroup(group.name, group.key, keys_anchor(keys, ground.documents[keys.committee_epoch - 1]))
+
+
+def _standing(
+    entry: BundleDecision,
+    certificate: SignedByMembers | SignedByGroup,
+    document: CommitteeDocument,
+    voices: _Voices,
+) -> tuple[str, ...]:
+    """Give who stands behind a certificate: members whose attestation to this very mandate is in the log.
+
+    Of a list these are its signers. A group's signature does not say who made it, and signature shares would
+    not either: any threshold of holders can make another's. So a full threshold must have attested.
+    """
+    if isinstance(certificate, SignedByMembers):
+        attesters = document.attesters()
+        signatures = {attesters[signer].name: said for signer, said in voices.signatures.items()}
+        for name, signature in zip(certificate.signers, split_certificate(entry.certificate), strict=True):
+            if signatures.get(name) != signature:
+                raise DecidingError(
+                    "certificate-attestation",
+                    f"expected the attestation of {name} among the records, got none",
+                )
+        return certificate.signers
+    behind = tuple(member.name for member in document.members if member.attester in voices.signatures)
+    threshold = document.threshold(entry.decision.tier)
+    if len(behind) < threshold:
+        raise DecidingError(
+            "certificate-attestation",
+            f"expected the attestations of {threshold} members among the records, got {len(behind)}",
+        )
+    return behind
 
 
 def _check_mandate(entry: BundleDecision, network: NetworkId) -> None:

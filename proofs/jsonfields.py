@@ -1,10 +1,15 @@
 """Bytes and numbers in the JSON of a bundle: hex for hashes and names, base64 for the rest."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from proofs.canonical import Value
 from proofs.fields import FieldError, Fields, fields_of
 from proofs.text import from_base64
 
-__all__ = ["base64_field", "base64_item", "hex_field", "hex_item", "number_item"]
+__all__ = ["base64_field", "base64_item", "each_item", "hex_field", "hex_item", "number_item"]
+
+_T = TypeVar("_T")
 
 
 def hex_field(fields: Fields, key: str, length: int) -> bytes:
@@ -51,3 +56,11 @@ def number_item(value: Value, where: str, maximum: int) -> int:
         FieldError: it is something else.
     """
     return fields_of({"number": value}, where, ("number",)).integer("number", maximum=maximum)
+
+
+def each_item(
+    fields: Fields, key: str, read: Callable[[Value, str], _T], *, max_items: int
+) -> tuple[_T, ...]:
+    """Give what `read` makes of each item of an array of at most `max_items`; it is told the item's place."""
+    values = fields.array(key, max_items=max_items)
+    return tuple(read(value, f"{fields.path(key)}[{index}]") for index, value in enumerate(values))

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from proofs.canonical import Value
 from proofs.checkpoint import Checkpoint
+from proofs.committee import CommitteeDocument
 from proofs.decision import BlockRef, Decision
+from proofs.groupkeys import KeysDocument
 from proofs.kinds import ActHash, ActId, Caip2, DecisionId, Digest, Gateway, NetworkId, PlanHash, Seconds
 
 __all__ = [
@@ -12,10 +14,14 @@ __all__ = [
     "ActVerdict",
     "DecisionVerdict",
     "EpochAnchor",
+    "KeysAnchor",
     "LogAnchor",
     "SeenOutcome",
     "ShownReceipt",
+    "SignedByGroup",
+    "SignedByMembers",
     "Verdict",
+    "keys_anchor",
     "verdict_value",
 ]
 
@@ -32,6 +38,34 @@ class EpochAnchor:
     members: int
     f: int
     demo: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeysAnchor:
+    """A keys document that was in force: every one of `holders` signed it; `digest` is SHA-256 of it."""
+
+    committee_epoch: int
+    key_epoch: int
+    generation: int
+    ceremony: Digest
+    digest: Digest
+    holders: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedByMembers:
+    """A certificate of kind 1: the signatures of these members."""
+
+    signers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedByGroup:
+    """A certificate of kind 2: one signature by the group key of that name in `keys` (33 bytes)."""
+
+    group: str
+    key: bytes
+    keys: KeysAnchor
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +123,9 @@ class ActVerdict:
 class DecisionVerdict:
     """A decision with a valid certificate, and who said what to it.
 
-    `astray` attested to another mandate than the decision gives; `silent` said nothing in this bundle.
+    `certified_by` are those who stand behind it: whose attestation to this very mandate is in the log, of a
+    certificate of kind 1 the signers. `astray` attested to another mandate than the decision gives; `silent`
+    said nothing in this bundle.
     """
 
     decision_id: DecisionId
@@ -97,6 +133,7 @@ class DecisionVerdict:
     digest: Digest
     not_after: int
     threshold: int
+    certificate: SignedByMembers | SignedByGroup
     certified_by: tuple[str, ...]
     attested: tuple[str, ...]
     dissented: tuple[str, ...]
@@ -116,6 +153,7 @@ class Verdict:
     policy_hash: Digest | None
     policy_pinned: bool
     epochs: tuple[EpochAnchor, ...]
+    keys: tuple[KeysAnchor, ...]
     plans: tuple[PlanHash, ...]
     plans_pinned: bool
     log: LogAnchor
@@ -123,6 +161,19 @@ class Verdict:
     decisions: tuple[DecisionVerdict, ...]
     checks: tuple[str, ...]
     not_proved: tuple[str, ...]
+
+
+def keys_anchor(document: KeysDocument, committee: CommitteeDocument) -> KeysAnchor:
+    """Name a keys document that was checked against `committee`."""
+    members = [committee.member(holder) for holder in document.holders]
+    return KeysAnchor(
+        committee_epoch=document.committee_epoch,
+        key_epoch=document.key_epoch,
+        generation=document.generation,
+        ceremony=document.ceremony,
+        digest=document.digest,
+        holders=tuple(member.name for member in members if member is not None),
+    )
 
 
 def verdict_value(verdict: Verdict) -> dict[str, Value]:
@@ -136,6 +187,7 @@ def verdict_value(verdict: Verdict) -> dict[str, Value]:
         "policy_hash": None if verdict.policy_hash is None else verdict.policy_hash.hex(),
         "policy_pinned": verdict.policy_pinned,
         "epochs": [_epoch_value(epoch) for epoch in verdict.epochs],
+        "keys": [_keys_value(keys) for keys in verdict.keys],
         "plans": [plan.hex() for plan in verdict.plans],
         "plans_pinned": verdict.plans_pinned,
         "log": {
@@ -163,6 +215,30 @@ def _epoch_value(epoch: EpochAnchor) -> dict[str, Value]:
     }
 
 
+def _keys_value(keys: KeysAnchor) -> dict[str, Value]:
+    return {
+        "committee_epoch": keys.committee_epoch,
+        "key_epoch": keys.key_epoch,
+        "generation": keys.generation,
+        "ceremony": keys.ceremony.hex(),
+        "digest": keys.digest.hex(),
+        "holders": list(keys.holders),
+    }
+
+
+def _certificate_value(certificate: SignedByMembers | SignedByGroup) -> dict[str, Value]:
+    if isinstance(certificate, SignedByMembers):
+        return {"kind": "ecdsa", "signers": list(certificate.signers)}
+    return {
+        "kind": "frost",
+        "group": certificate.group,
+        "key": certificate.key.hex(),
+        "keys": certificate.keys.digest.hex(),
+        "ceremony": certificate.keys.ceremony.hex(),
+        "generation": certificate.keys.generation,
+    }
+
+
 def _decision_value(verdict: DecisionVerdict) -> dict[str, Value]:
     decision = verdict.decision
     return {
@@ -178,6 +254,7 @@ def _decision_value(verdict: DecisionVerdict) -> dict[str, Value]:
         "digest": verdict.digest.hex(),
         "not_after": verdict.not_after,
         "threshold": verdict.threshold,
+        "certificate": _certificate_value(verdict.certificate),
         "certified_by": list(verdict.certified_by),
         "attested": list(verdict.attested),
         "dissented": list(verdict.dissented),

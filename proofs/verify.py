@@ -17,6 +17,7 @@ from proofs.committee import (
 from proofs.deciding import Ground, check_decision
 from proofs.envelope import Envelope, open_envelope
 from proofs.errors import ProofError
+from proofs.groupkeys import KeysDocument, SignedKeys, parse_keys, verify_keys
 from proofs.hashes import sha256
 from proofs.kinds import Digest, PlanHash
 from proofs.note import KeyKind, VerifierKey, format_verifier_key, parse_verifier_key
@@ -24,7 +25,14 @@ from proofs.policy import Policy, open_checkpoint_under, parse_policy
 from proofs.terms import PlanTerms, hash_of_plan, parse_plan_terms
 from proofs.tlogproof import parse_tlog_proof
 from proofs.tree import leaf_digest, verify_inclusion
-from proofs.verdict import DecisionVerdict, EpochAnchor, LogAnchor, Verdict
+from proofs.verdict import (
+    DecisionVerdict,
+    EpochAnchor,
+    LogAnchor,
+    SignedByGroup,
+    Verdict,
+    keys_anchor,
+)
 
 __all__ = ["CHECKS", "VerifyError", "verify_bundle"]
 
@@ -32,14 +40,15 @@ CHECKS = (
     "bundle is in its one spelling and within its limits",
     "policy is the pinned one",
     "committee documents are in force from genesis on, and give the network id",
+    "every keys document is of its committee epoch, on one polynomial for each group, signed by every holder",
     "network is the pinned one",
     "log key is one of the policy, or without a policy that of a member",
     "every record is an envelope signed by a member of its epoch",
     "every record is in the log, under a signed checkpoint",
     "every plan has its hash, and is a pinned one",
     "every decision id, mandate, acts root and lifetime follows from decision and plan",
-    "every certificate is signed by enough attesters of its key epoch",
-    "every signer of a certificate has its attestation in the log",
+    "every certificate is signed by enough attesters of its key epoch, or by the group key of its tier there",
+    "every signer of a list has its attestation in the log, and behind a group's signature stand enough",
     "every outcome names the mandate and an act of it",
     "every receipt stands in the block that its outcome names, with the gateway's event that it tells of",
     "every record and plan belongs to a decision, and every parent is here",
@@ -84,6 +93,9 @@ def verify_bundle(
         policy_hash=None if policy is None else sha256(policy),
         policy_pinned=policy_hash is not None,
         epochs=tuple(_anchor(document) for document in ground.documents),
+        keys=tuple(
+            keys_anchor(keys, ground.documents[keys.committee_epoch - 1]) for keys in ground.keys.values()
+        ),
         plans=tuple(plan.plan_hash for plan in bundle.plans),
         plans_pinned=bool(plan_hashes),
         log=LogAnchor(
@@ -127,7 +139,25 @@ def _ground(bundle: Bundle) -> Ground:
         raise VerifyError(
             "network", f"expected {network.hex()} of the genesis document, got {bundle.network.hex()}"
         )
-    return Ground(network, tuple(signed.document for signed in chain))
+    documents = tuple(signed.document for signed in chain)
+    return Ground(network, documents, _keys(bundle, documents))
+
+
+def _keys(bundle: Bundle, committees: Sequence[CommitteeDocument]) -> dict[int, KeysDocument]:
+    """Give the keys documents of a bundle by their key epoch, each in force."""
+    by_epoch: dict[int, KeysDocument] = {}
+    for keys in bundle.keys:
+        signed = SignedKeys(parse_keys(keys.document), keys.signatures)
+        epoch, key_epoch = signed.document.committee_epoch, signed.document.key_epoch
+        if epoch > len(committees):
+            raise VerifyError(
+                "keys-epoch", f"expected a committee epoch up to {len(committees)}, got {epoch}"
+            )
+        verify_keys(signed, committees[epoch - 1])
+        if key_epoch in by_epoch:
+            raise VerifyError("keys-twice", f"expected one document of key epoch {key_epoch}, got two")
+        by_epoch[key_epoch] = signed.document
+    return by_epoch
 
 
 def _log_key(bundle: Bundle, ground: Ground, policy: Policy | None) -> tuple[VerifierKey, str | None]:
@@ -216,6 +246,15 @@ def _check_nothing_extra(bundle: Bundle, decisions: Sequence[DecisionVerdict]) -
         )
     if {plan.plan_hash for plan in bundle.plans} != {entry.decision.plan_hash for entry in bundle.decisions}:
         raise VerifyError("plan-unused", "expected every plan to belong to a decision, got one alone")
+    epochs = {
+        decision.certificate.keys.key_epoch
+        for decision in decisions
+        if isinstance(decision.certificate, SignedByGroup)
+    }
+    if len(epochs) != len(bundle.keys):
+        raise VerifyError(
+            "keys-unused", "expected every keys document to belong to a certificate, got one alone"
+        )
     known = {(verdict.decision_id, verdict.decision.key_epoch) for verdict in decisions}
     if len(known) != len(decisions):
         raise VerifyError("decision-twice", "expected each decision once, got one twice")
@@ -240,6 +279,7 @@ def _not_proved(
 ) -> tuple[str, ...]:
     limits = [
         *_not_shown(decisions),
+        *_not_told(decisions),
         "that a block is of its chain: members signed its hash; a receipt proves what that block commits to",
         "transaction hashes and gas used: members' words, which receipts do not hold",
         "that the chains say what the traces say: read them at the pinned blocks to derive it again",
@@ -251,6 +291,16 @@ def _not_proved(
     if not newest.is_only:
         limits.append("that its checkpoints are of one history: ask the log for consistency proofs")
     return tuple(limits)
+
+
+def _not_told(decisions: Sequence[DecisionVerdict]) -> tuple[str, ...]:
+    """Say what a group's signature leaves open, if there is one."""
+    if not any(isinstance(decision.certificate, SignedByGroup) for decision in decisions):
+        return ()
+    return (
+        "which holders made a group's signature: shares are no evidence, any threshold of holders can make"
+        " another's; who stands behind it is told by attestations",
+    )
 
 
 def _not_shown(decisions: Sequence[DecisionVerdict]) -> tuple[str, ...]:

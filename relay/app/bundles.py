@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from proofs.bundle import (
     Bundle,
-    BundleCommittee,
+    BundleDocument,
     BundleDecision,
     BundlePlan,
     BundleReceipt,
@@ -53,12 +53,10 @@ class _Said:
 class Bundles:
     """Makes bundles from the node's book and its published log."""
 
-    def __init__(self, node: Node, committees: Sequence[SignedCommittee]) -> None:
+    def __init__(self, node: Node, committees: Callable[[], Sequence[SignedCommittee]]) -> None:
         self._node = node
         self._outcomes: dict[DecisionId, dict[Digest, _Said]] = {}
-        self._committees = tuple(
-            BundleCommittee(signed.document.raw, signed.signatures) for signed in committees
-        )
+        self._committees = committees
 
     def heard(self, event: Event) -> None:
         """Keep what members say they saw of a decision; called after the node took it, also in a replay."""
@@ -112,8 +110,11 @@ class Bundles:
     ) -> Bundle:
         plans = {entry.decision.plan_hash for entry in decisions}
         return Bundle(
-            network=self._node.settings.committee.network,
-            committees=self._committees,
+            network=self._node.committees.network,
+            committees=tuple(
+                BundleDocument(signed.document.raw, signed.signatures) for signed in self._committees()
+            ),
+            keys=(),
             plans=tuple(
                 BundlePlan(plan_hash, self._node.rooms[plan_hash].compiled.plan.canonical)
                 for plan_hash in sorted(plans)
@@ -150,7 +151,8 @@ class Bundles:
         """Tell whether enough of the certificate's attestations are published."""
         tally = entry.tally
         enough = sum(1 for identity in tally.attesters() if tally.slots[identity].digest in published)
-        return enough >= self._node.settings.committee.threshold(tally.prepared.decision.tier)
+        committee = self._node.book.committee_of(tally.prepared)
+        return enough >= committee.threshold(tally.prepared.decision.tier)
 
     def _seen(self, entry: Entry) -> list[tuple[Digest, bytes]]:
         kept = self._outcomes.get(entry.tally.prepared.id, {})

@@ -7,7 +7,7 @@ import coincurve
 import pytest
 from nacl.signing import SigningKey
 
-from proofs.bundle import Bundle, BundleCommittee, BundleDecision, BundlePlan, BundleRecord
+from proofs.bundle import Bundle, BundleDocument, BundleDecision, BundlePlan, BundleRecord
 from proofs.canonical import Value, encode
 from proofs.checkpoint import Checkpoint, checkpoint_text
 from proofs.committee import (
@@ -219,18 +219,19 @@ class Town:
             for index, raw in enumerate(self.entries)
         )
 
-    def signed_genesis(self, *names: str) -> BundleCommittee:
+    def signed_genesis(self, *names: str) -> BundleDocument:
         message = committee_signing_bytes(self.genesis.raw)
         signatures = {
             self.towers[name].identity: self.towers[name].identity_key.sign(message).signature
             for name in names
         }
-        return BundleCommittee(self.genesis.raw, signatures)
+        return BundleDocument(self.genesis.raw, signatures)
 
     def bundle(self, *decisions: BundleDecision) -> Bundle:
         return Bundle(
             network=self.network,
             committees=(self.signed_genesis(*NAMES),),
+            keys=(),
             plans=(BundlePlan(self.plan_hash, self.plan),),
             decisions=decisions,
             records=self.records(),
