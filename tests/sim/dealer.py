@@ -1,0 +1,59 @@
+"""Group keys from a dealer, for towns: what a ceremony ends in, without one (threshold SPEC 2)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from proofs.committee import fast_quorum, full_quorum
+from proofs.groupkeys import KeyGroup, KeysDocument, KeysStatement, build_keys
+from proofs.kinds import Digest, Identity, NetworkId
+from proofs.points import Suite
+from relay.threshold.groups import SECP256K1
+
+Shares = Mapping[Identity, Mapping[str, int]]
+"""By holder and name of the group."""
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """A keys document, and the shares that nobody but their holders has elsewhere."""
+
+    document: KeysDocument
+    shares: Shares
+    secrets: Mapping[str, int]
+
+
+def deal(
+    members: Sequence[Identity],
+    network: NetworkId,
+    chance: random.Random,
+    *,
+    key_epoch: int = 1,
+    again: Dealt | None = None,
+) -> Dealt:
+    """Deal both tiers' keys to all members; `again` refreshes the shares of its keys."""
+    holders = tuple(sorted(members))
+    order = SECP256K1.order
+    groups, secrets = [], {}
+    shares: dict[Identity, dict[str, int]] = {holder: {} for holder in holders}
+    for name, threshold in (("fast", fast_quorum(len(holders))), ("full", full_quorum(len(holders)))):
+        secret = again.secrets[name] if again is not None else chance.randrange(1, order)
+        line = [secret, *(chance.randrange(1, order) for _ in range(threshold - 1))]
+        for number, holder in enumerate(holders, start=1):
+            shares[holder][name] = sum(each * number**power for power, each in enumerate(line)) % order
+        points = tuple(SECP256K1.base(shares[holder][name]) for holder in holders)
+        groups.append(KeyGroup(name, Suite.SECP256K1, threshold, SECP256K1.base(secret), points))
+        secrets[name] = secret
+    statement = KeysStatement(
+        network=network,
+        ceremony=Digest(chance.randbytes(32)),
+        transcript=Digest(chance.randbytes(32)),
+        committee_epoch=1,
+        key_epoch=key_epoch,
+        generation=1 if again is None else again.document.generation + 1,
+        holders=holders,
+        groups=tuple(groups),
+    )
+    return Dealt(build_keys(statement), shares, secrets)
