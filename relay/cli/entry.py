@@ -24,6 +24,7 @@ _COMMANDS = {
     "doctor": Lazy("relay.cli.doctor:doctor", "Check files, keys, committee, plans and endpoints."),
     "key": Lazy("relay.cli.key:key", "This node's keys."),
     "committee": Lazy("relay.cli.committee:committee", "Committee documents: show, check, sign."),
+    "ceremony": Lazy("relay.cli.ceremony:ceremony", "Threshold keys: propose, join, status, reshare."),
     "plan": Lazy("relay.cli.plan:plan", "Response plans: check, hash."),
     "gateway": Lazy("relay.cli.gateway:gateway", "Gateways: propose, deploy, register, inspect, verify."),
     "chain": Lazy("relay.cli.chain:chain", "The chains that this node reads."),
