@@ -342,10 +342,15 @@ def _point(value: Value, where: str, suite: Suite) -> bytes:
 def _check_polynomial(group: KeyGroup) -> None:
     """Check that key and shares are the values at 0, 1, 2, … of one polynomial of degree threshold − 1.
 
-    What one place said of another's share is not believed: who has a share off the polynomial could never
-    sign, and nobody would know before the alarm.
+    Of no higher: who has a share off it could never sign, and nobody would know before the alarm. And of no
+    lower: fewer holders than the threshold could sign.
     """
     base = group.shares[: group.threshold]
+    if evaluate(group.suite, base[:-1], 0) == group.key:
+        raise KeysError(
+            "keys-polynomial",
+            f"{group.name}: expected a key for {group.threshold} holders, got one for fewer",
+        )
     if evaluate(group.suite, base, 0) != group.key:
         raise KeysError(
             "keys-polynomial", f"{group.name}: expected the key that the shares give, got another"

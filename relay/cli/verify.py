@@ -15,7 +15,16 @@ from proofs.bundle import MAX_BUNDLE_BYTES
 from proofs.decision import BlockRef
 from proofs.errors import ProofError
 from proofs.policy import MAX_POLICY_BYTES, PolicyError, parse_policy
-from proofs.verdict import VERDICT_SCHEMA, ActVerdict, DecisionVerdict, SeenOutcome, Verdict, verdict_value
+from proofs.verdict import (
+    VERDICT_SCHEMA,
+    ActVerdict,
+    DecisionVerdict,
+    SeenOutcome,
+    SignedByGroup,
+    SignedByMembers,
+    Verdict,
+    verdict_value,
+)
 from proofs.verify import verify_bundle
 from relay.cli.commands import Command
 from relay.cli.settings import Answer, Settings, settings_of
@@ -138,6 +147,9 @@ def _anchors(verdict: Verdict) -> Table:
         if epoch.demo:
             text.append("\ndemonstration only", style="yellow")
         table.add_row(f"epoch {epoch.committee_epoch}", text)
+    for keys in verdict.keys:
+        of = f"of key epoch {keys.key_epoch}, generation {keys.generation}, signed by {_names(keys.holders)}"
+        table.add_row("keys", Text(f"{of}\n{keys.digest.hex()}\nof the ceremony {keys.ceremony.hex()}"))
     for plan in verdict.plans:
         table.add_row("plan", _pin("plan", plan.hex(), is_pinned=verdict.plans_pinned))
     log = verdict.log
@@ -163,8 +175,9 @@ def _decision(verdict: DecisionVerdict) -> Table:
     table.add_row("plan", Text(decision.plan_hash.hex()))
     table.add_row("anchor", Text(_place(decision.anchor)))
     table.add_row("mandate", Text(f"until {_time(verdict.not_after)}\n{verdict.digest.hex()}"))
-    certified = f"{_names(verdict.certified_by)} ({verdict.threshold} needed)"
-    table.add_row("certified by", Text(certified, style="green"))
+    table.add_row("certificate", _certificate(verdict.certificate))
+    behind = f"{_names(verdict.certified_by)} ({verdict.threshold} needed)"
+    table.add_row("behind it", Text(f"{behind}, by attestations in the log", style="green"))
     table.add_row("attested", Text(_names(verdict.attested)))
     table.add_row("dissented", Text(_names(verdict.dissented), style="red" if verdict.dissented else ""))
     table.add_row("abstained", Text(_names(verdict.abstained)))
@@ -174,6 +187,15 @@ def _decision(verdict: DecisionVerdict) -> Table:
     for act in verdict.acts:
         table.add_row(Text(act.name, style="bold"), _act(act))
     return table
+
+
+def _certificate(certificate: SignedByMembers | SignedByGroup) -> Text:
+    if isinstance(certificate, SignedByMembers):
+        return Text(f"ECDSA, a list of {len(certificate.signers)} signatures", style="green")
+    keys = certificate.keys
+    text = Text(f"FROST, one signature by the group key {certificate.group}", style="green")
+    text.append(f" of key epoch {keys.key_epoch}\n{certificate.key.hex()}", style="default")
+    return text
 
 
 def _act(act: ActVerdict) -> Text:

@@ -7,7 +7,7 @@ import coincurve
 import pytest
 from nacl.signing import SigningKey
 
-from proofs.bundle import Bundle, BundleDocument, BundleDecision, BundlePlan, BundleRecord
+from proofs.bundle import Bundle, BundleDecision, BundleDocument, BundlePlan, BundleRecord
 from proofs.canonical import Value, encode
 from proofs.checkpoint import Checkpoint, checkpoint_text
 from proofs.committee import (

@@ -13,6 +13,7 @@ import pytest
 from proofs.bundle import MAX_BUNDLE_BYTES, encode_bundle
 from proofs.hashes import sha256
 from relay.cli.entry import call
+from tests.proofs.grouptown import keys_of, with_frost
 from tests.proofs.shown import alarm, with_receipts
 
 if TYPE_CHECKING:
@@ -86,6 +87,25 @@ def test_receipts_are_shown_with_what_they_rest_on(verify: Verify, town: "Town",
     assert "the block's hash is signed by 2 of 4 members, one of them honest" in said
     assert said.count("receipt not shown") == 1
     assert "not shown: receipt of act disable on chain eip155:31338" in said
+
+
+def test_both_kinds_of_certificate_are_named_with_who_stands_behind_them(
+    verify: Verify, town: "Town", tmp_path: Path
+) -> None:
+    path = tmp_path / "alarm.bundle"
+    path.write_bytes(encode_bundle(with_frost(town, town.alarm(), 1)))
+    document = keys_of(town)
+
+    said = " ".join(verify(path).stdout.split())
+
+    assert said.count("ECDSA, a list of 2 signatures") == 2
+    assert said.count("FROST, one signature by the group key full of key epoch 1") == 1
+    assert document.group("full").key.hex() in said.replace(" ", ""), "long lines are folded"
+    assert said.count("(2 needed), by attestations in the log") == 2
+    assert said.count("(3 needed), by attestations in the log") == 1
+    assert "of key epoch 1, generation 1, signed by " in said
+    assert f"oftheceremony{document.ceremony.hex()}" in said.replace(" ", "")
+    assert "which holders made a group's signature" in said
 
 
 def test_it_runs_on_the_base_install(bundle: Path) -> None:

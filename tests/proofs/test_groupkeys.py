@@ -223,6 +223,16 @@ def test_a_share_that_cancels_the_others_is_refused_and_no_crash() -> None:
     assert caught.value.check == "keys-polynomial"
 
 
+@pytest.mark.parametrize("threshold", [2, 3])
+def test_a_key_that_fewer_holders_than_the_threshold_could_sign_with_is_refused(threshold: int) -> None:
+    fewer = replace(group_of("full", threshold - 1, 4), threshold=threshold)
+
+    with pytest.raises(KeysError) as caught:
+        keys(groups=(fewer,))
+    assert caught.value.check == "keys-polynomial"
+    assert "for fewer" in caught.value.message
+
+
 @pytest.mark.parametrize(
     "point",
     [
