@@ -14,7 +14,7 @@ from typing import Self
 from relay.core.errors import ConfigError, GuardRefusal, JournalError
 from relay.core.types import DecisionId, Digest, MandateDigest, Seconds
 from relay.disk import Durable, Probe, Schema, no_probe, sync_directory
-from relay.keys.spent import SPENT_TABLES, Spending, begin_boot, spend
+from relay.keys.spent import SPENT_TABLES, Spending, begin_boot, raise_boot, spend
 
 __all__ = ["Guard", "Statement", "require_held"]
 
@@ -137,6 +137,8 @@ class Guard:
         def record(connection: sqlite3.Connection) -> None:
             _raise_watermark(connection, Seconds(at + mandate_lifetime_s))
             connection.execute("UPDATE guard SET is_restored = 0")
+            # Peers take no commitment of a lower boot than one they saw; nobody starts a signer every second.
+            raise_boot(connection, at)
 
         await self._durable.write(record)
 

@@ -19,8 +19,10 @@ from relay.keys.files import (
     KdfCost,
     KeyDerivation,
     KeyKind,
+    Sealing,
     new_salt,
     seal_key,
+    sealing_of,
     unseal_key,
     write_key,
 )
@@ -33,8 +35,10 @@ __all__ = [
     "add_submitter",
     "address_of",
     "generate",
+    "keyring_sealing",
     "open_identity",
     "open_keyring",
+    "open_keyring_with",
     "public_keys",
 ]
 
@@ -131,7 +135,11 @@ def open_keyring(directory: Path, passphrase: Secret, submitter: str = DEFAULT_S
     Raises:
         KeyFileError: one does not open.
     """
-    derivation = KeyDerivation(passphrase)
+    return open_keyring_with(directory, KeyDerivation(passphrase), submitter)
+
+
+def open_keyring_with(directory: Path, derivation: KeyDerivation, submitter: str) -> Keyring:
+    """As `open_keyring`; what is derived on the way serves for files of the same salt."""
 
     def opened(kind: KeyKind) -> bytes:
         return unseal_key(_fixed(directory, kind), kind, derivation).reveal()
@@ -142,6 +150,15 @@ def open_keyring(directory: Path, passphrase: Secret, submitter: str = DEFAULT_S
         log=SigningKey(opened(KeyKind.LOG)),
         submitter=_open_submitter(directory, submitter, derivation),
     )
+
+
+def keyring_sealing(directory: Path) -> Sealing:
+    """Give salt and cost of the member's keys: files made later share the work of opening them.
+
+    Raises:
+        KeyFileError: the identity's file is missing, open to others or malformed.
+    """
+    return sealing_of(_fixed(directory, KeyKind.IDENTITY), KeyKind.IDENTITY)
 
 
 def open_identity(directory: Path, passphrase: Secret) -> Secret:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,15 +13,21 @@ from proofs.checkpoint import parse_checkpoint
 from proofs.decision import decision_id as id_of
 from proofs.envelope import PayloadFields, assemble_envelope, parse_envelope, signing_bytes
 from proofs.errors import ProofError
+from proofs.groupkeys import KeysDocument
 from proofs.mandate import Mandate, mandate_digest
 from relay.core.bodies import read_body
 from relay.core.errors import GuardRefusal
 from relay.core.messages import Attestation
-from relay.core.types import Address, DecisionId, Identity, Seconds
+from relay.core.types import Address, DecisionId, Digest, Identity, Seconds
 from relay.disk import Probe, no_probe
+from relay.keys.files import KeyDerivation
 from relay.keys.guard import Guard, Statement, require_held
-from relay.keys.keyring import DEFAULT_SUBMITTER, Keyring, address_of, open_keyring
+from relay.keys.keyring import DEFAULT_SUBMITTER, Keyring, address_of, keyring_sealing, open_keyring_with
+from relay.keys.nonces import NonceVault
 from relay.keys.secret import Secret
+from relay.keys.sessions import SessionSigner
+from relay.keys.sharefiles import OpenedShares, ShareFiles, open_shares
+from relay.threshold.messages import Commitments, SignatureShare, SigningRequest
 
 __all__ = ["LocalSigner", "open_signer"]
 
@@ -36,9 +42,13 @@ _MAX_TIME = (1 << 63) - 1
 class LocalSigner:
     """Implements `relay.core.ports.Signer`. Signatures are deterministic: asked again, the same bytes."""
 
-    def __init__(self, keyring: Keyring, guard: Guard) -> None:
+    def __init__(self, keyring: Keyring, guard: Guard, shares: OpenedShares, boot: int) -> None:
         self.guard = guard
         """For start, backup and restore; signing goes through the methods below only."""
+        self.share_problems = shares.problems
+        """Why shares of a document that names us as holder are not held; the others sign all the same."""
+        self._sessions = SessionSigner(guard, shares.identity, shares.keys, NonceVault(boot))
+        self._shares = shares
         self._keyring = keyring
         self._identity = Identity(bytes(keyring.identity.verify_key))
         self._attester = address_of(keyring.attester)
@@ -63,6 +73,10 @@ class LocalSigner:
     async def release_guard(self) -> None:
         """Unlock attestations: f+1 peers have said what they remember of us, not more than our disk."""
         await self.guard.release()
+
+    def held_keys(self) -> tuple[KeysDocument, ...]:
+        """Give the keys documents that we hold shares of, by key epoch and generation."""
+        return self._shares.keys.documents()
 
     async def sign_mandate(self, decision_id: DecisionId, key_epoch: int, mandate: Mandate) -> bytes:
         """65 bytes r ‖ s ‖ v, v 27 or 28, after the guard has the digest on disk. Raises `GuardRefusal`."""
@@ -114,6 +128,25 @@ class LocalSigner:
             )
         require_held(mandate_digest(mandate), attestation.digest)
         return payload, self._sign_payload(payload)
+
+    async def commit(
+        self,
+        decision_id: DecisionId,
+        key_epoch: int,
+        mandate: Mandate,
+        key_id: Digest,
+        coordinators: Sequence[Identity],
+    ) -> Commitments:
+        """Open nonces for a mandate that was attested to; as `SessionSigner.commit`."""
+        return await self._sessions.commit(decision_id, key_epoch, mandate, key_id, coordinators)
+
+    async def commit_possession(self, key_id: Digest, coordinators: Sequence[Identity]) -> Commitments:
+        """Open nonces to show that a group key exists; as `SessionSigner.commit_possession`."""
+        return await self._sessions.commit_possession(key_id, coordinators)
+
+    async def sign_share(self, request: SigningRequest, coordinator: Identity) -> SignatureShare:
+        """Answer a coordinator's request with our share; as `SessionSigner.sign_share`."""
+        return await self._sessions.sign_share(request, coordinator)
 
     async def sign_checkpoint(self, body: bytes) -> bytes:
         """Ed25519 by the log key over a checkpoint body: three lines, origin, size and root."""
@@ -176,15 +209,36 @@ async def open_signer(
     guard_path: Path,
     passphrase: Secret,
     submitter: str = DEFAULT_SUBMITTER,
+    documents: Sequence[KeysDocument] = (),
     probe: Probe = no_probe,
 ) -> AsyncIterator[LocalSigner]:
     """Open the keys in `directory` and the guard; attestations stay refused until `release_guard`.
+
+    Shares of `documents` (in force, checked) are opened too. A file of shares that does not open keeps the
+    signer from those shares alone, and stands in `share_problems`: attester keys sign all the same.
 
     Raises:
         KeyFileError: a key does not open.
         ConfigError: another process has the guard open.
         JournalError: the disk refuses.
     """
-    keyring = await asyncio.to_thread(open_keyring, directory, passphrase, submitter)
+    derivation = KeyDerivation(passphrase)
+    keyring = await asyncio.to_thread(open_keyring_with, directory, derivation, submitter)
     async with Guard.open(guard_path, probe=probe) as guard:
-        yield LocalSigner(keyring, guard)
+        # The guard's lock is held: no other process writes below `threshold`.
+        files = ShareFiles(directory / "threshold", derivation, keyring_sealing(directory), probe)
+        identity = Identity(bytes(keyring.identity.verify_key))
+        shares = await asyncio.to_thread(open_shares, files, identity, documents)
+        derivation.forget()
+        yield LocalSigner(keyring, guard, shares, await guard.begin_boot())
+
+
+def _open_shares(
+    directory: Path,
+    keyring: Keyring,
+    derivation: KeyDerivation,
+    documents: Sequence[KeysDocument],
+    probe: Probe,
+) -> OpenedShares:
+    files = ShareFiles(directory / "threshold", derivation, keyring_sealing(directory), probe)
+    return open_shares(files, Identity(bytes(keyring.identity.verify_key)), documents)

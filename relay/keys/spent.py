@@ -13,7 +13,7 @@ from proofs.hashes import tagged
 from relay.core.errors import GuardRefusal
 from relay.core.types import Digest
 
-__all__ = ["SPENT_TABLES", "Spending", "begin_boot", "spend"]
+__all__ = ["SPENT_TABLES", "Spending", "begin_boot", "raise_boot", "spend"]
 
 SPENT_TABLES: Final = (
     "CREATE TABLE spent (nonce BLOB NOT NULL PRIMARY KEY, digest BLOB NOT NULL) STRICT, WITHOUT ROWID",
@@ -43,6 +43,11 @@ def begin_boot(connection: sqlite3.Connection) -> int:
     connection.execute("UPDATE signer SET boot = boot + 1")
     (boot,) = connection.execute("SELECT boot FROM signer").fetchone()
     return int(boot)
+
+
+def raise_boot(connection: sqlite3.Connection, least: int) -> None:
+    """Count on from `least` where that is more: a copy that is put back does not know of the later starts."""
+    connection.execute("UPDATE signer SET boot = max(boot, ?)", (least,))
 
 
 def spend(connection: sqlite3.Connection, spending: Spending) -> None:

@@ -237,6 +237,7 @@ async def test_many_attestations_at_once_share_their_commits(
 ) -> None:
     commits: list[str] = []
     all_wait = threading.Event()
+    all_wait.set()
 
     def probe(step: str) -> None:
         assert all_wait.wait(timeout=30)
@@ -244,6 +245,8 @@ async def test_many_attestations_at_once_share_their_commits(
 
     async with open_node_signer(probe=probe) as signer:
         await signer.release_guard()
+        commits.clear()
+        all_wait.clear()
         async with asyncio.TaskGroup() as group:
             for number in range(200):
                 group.create_task(sign(signer, mandate(decision=decision_at(number))))
