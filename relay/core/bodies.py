@@ -28,6 +28,7 @@ from relay.core.messages import (
     Verdict,
     Void,
 )
+from relay.core.session_bodies import SESSION_READERS, session_body_of
 from relay.core.types import (
     ActId,
     Caip2,
@@ -39,6 +40,7 @@ from relay.core.types import (
     Millis,
     PlanHash,
 )
+from relay.threshold.messages import Commitments, SignatureShare, SigningRequest
 
 __all__ = ["body_of", "read_body"]
 
@@ -55,6 +57,8 @@ _NOTE: Final = 4_096
 def body_of(message: Message) -> dict[str, Value]:  # noqa: C901  one case per kind, closed
     """Give the body of `message` (SPEC 3)."""
     match message:
+        case Commitments() | SigningRequest() | SignatureShare():
+            return session_body_of(message)
         case Attestation():
             return {
                 "decision": decision_value(message.decision),
@@ -307,4 +311,5 @@ _READERS: Final[Mapping[str, Callable[[Value], Message]]] = {
     "heartbeat": _heartbeat,
     "recall": _recall,
     "recalled": _recalled,
+    **SESSION_READERS,
 }

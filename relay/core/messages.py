@@ -21,6 +21,7 @@ from relay.core.types import (
     Millis,
     PlanHash,
 )
+from relay.threshold.messages import Commitments, SessionMessage, SignatureShare, SigningRequest
 
 MAX_TIME: Final = 1 << 40
 MAX_REASON_BYTES: Final = 160
@@ -134,7 +135,18 @@ class Recalled:
     newest: tuple[EnvelopeDigest, ...]
 
 
-Message = Attestation | Outcome | Equivocation | Signal | Void | Unlanded | Heartbeat | Recall | Recalled
+Message = (
+    Attestation
+    | Outcome
+    | Equivocation
+    | Signal
+    | Void
+    | Unlanded
+    | Heartbeat
+    | Recall
+    | Recalled
+    | SessionMessage
+)
 
 KIND: Final[Mapping[type[Message], str]] = {
     Attestation: "attestation",
@@ -146,9 +158,14 @@ KIND: Final[Mapping[type[Message], str]] = {
     Heartbeat: "heartbeat",
     Recall: "recall",
     Recalled: "recalled",
+    Commitments: "commitments",
+    SigningRequest: "signing_request",
+    SignatureShare: "signature_share",
 }
 LOGGED: Final = (Attestation, Outcome, Equivocation, Signal, Void, Unlanded)
 """What enters the audit log (SPEC 3)."""
+ON_DECISIONS: Final = (Attestation, Outcome, Equivocation, Void, Unlanded)
+"""What is said of one decision, under the committee document of that decision's time (SPEC 2.4)."""
 EFFECTS: Final = frozenset(
     {"started", "extended", "noop", "release", "expire", "adopt", "dismiss", "close", "forced"}
 )
