@@ -1,15 +1,19 @@
-"""Shares of a secret that the test knows, and a whole signing by some of their holders."""
+"""Shares of a secret that the test knows, a signing by some of their holders, and the error expected."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import pytest
+
+from relay.threshold.errors import ThresholdError
 from relay.threshold.frost import Nonces, Package, aggregate, commit, sign_share
 from relay.threshold.groups import Group
 
-__all__ = ["Shared", "Signing", "share_out", "sign"]
+__all__ = ["Shared", "Signing", "refused", "share_out", "sign"]
 
 
 @dataclass(frozen=True)
@@ -60,3 +64,11 @@ def sign(shared: Shared, signers: Iterable[int], message: bytes, chance: random.
     nonces = {signer: secret for signer, (secret, _) in made.items()}
     shares = {signer: sign_share(package, signer, shared.shares[signer], nonces[signer]) for signer in made}
     return Signing(package, nonces, shares)
+
+
+@contextmanager
+def refused(check: str) -> Iterator[None]:
+    """Expect the error of that name."""
+    with pytest.raises(ThresholdError) as caught:
+        yield
+    assert caught.value.check == check
