@@ -40,7 +40,17 @@ from relay.core.types import (
     Millis,
     PlanHash,
 )
-from relay.threshold.messages import Commitments, SignatureShare, SigningRequest
+from relay.threshold.bodies import CEREMONY_READERS, ceremony_body
+from relay.threshold.messages import (
+    Commitments,
+    Complaint,
+    Deal,
+    Join,
+    Proposal,
+    SignatureShare,
+    SigningRequest,
+    Transcript,
+)
 
 __all__ = ["body_of", "read_body"]
 
@@ -59,6 +69,8 @@ def body_of(message: Message) -> dict[str, Value]:  # noqa: C901  one case per k
     match message:
         case Commitments() | SigningRequest() | SignatureShare():
             return session_body_of(message)
+        case Proposal() | Join() | Deal() | Complaint() | Transcript():
+            return ceremony_body(message)
         case Attestation():
             return {
                 "decision": decision_value(message.decision),
@@ -312,4 +324,5 @@ _READERS: Final[Mapping[str, Callable[[Value], Message]]] = {
     "recall": _recall,
     "recalled": _recalled,
     **SESSION_READERS,
+    **CEREMONY_READERS,
 }

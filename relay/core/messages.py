@@ -21,7 +21,14 @@ from relay.core.types import (
     Millis,
     PlanHash,
 )
-from relay.threshold.messages import Commitments, SessionMessage, SignatureShare, SigningRequest
+from relay.threshold.bodies import CEREMONY_KIND
+from relay.threshold.messages import (
+    CeremonyMessage,
+    Commitments,
+    SessionMessage,
+    SignatureShare,
+    SigningRequest,
+)
 
 MAX_TIME: Final = 1 << 40
 MAX_REASON_BYTES: Final = 160
@@ -146,6 +153,7 @@ Message = (
     | Recall
     | Recalled
     | SessionMessage
+    | CeremonyMessage
 )
 
 KIND: Final[Mapping[type[Message], str]] = {
@@ -161,6 +169,7 @@ KIND: Final[Mapping[type[Message], str]] = {
     Commitments: "commitments",
     SigningRequest: "signing_request",
     SignatureShare: "signature_share",
+    **CEREMONY_KIND,
 }
 LOGGED: Final = (Attestation, Outcome, Equivocation, Signal, Void, Unlanded)
 """What enters the audit log (SPEC 3)."""

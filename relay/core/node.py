@@ -79,6 +79,7 @@ from relay.core.room import Room
 from relay.core.types import Caip2, DecisionId, Identity, Millis, PlanHash
 from relay.core.view import ChainView
 from relay.core.wire import open_equivocation
+from relay.threshold.messages import Complaint, Deal, Join, Proposal, Transcript
 
 __all__ = ["Node", "NodeSettings", "is_journalled"]
 
@@ -336,6 +337,8 @@ class Node:
                     return [Notice("statement dropped", {"reason": "too many", "kind": envelope.kind})]
                 return _logged(envelope)
             case Heartbeat() | Recall() | Recalled():
+                return []
+            case Proposal() | Join() | Deal() | Complaint() | Transcript():
                 return []
             case _:
                 assert_never(message)

@@ -80,7 +80,10 @@ class GroupDeal:
 
 @dataclass(frozen=True, slots=True)
 class Deal:
-    """The author's deal; `sealed` has for each receiver but itself: X25519 key (32) ‖ box of its sub-shares."""
+    """The author's deal over these joins.
+
+    `sealed` has for each receiver but the author: its sealing key (X25519, 32) ‖ box of the sub-shares.
+    """
 
     ceremony: Digest
     joins: Digest
@@ -90,7 +93,10 @@ class Deal:
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """What `dealer` sealed for the author is not what it committed to; `secret` opens this pair's box."""
+    """What `dealer` sealed for the author is not what it committed to; `secret` opens this pair's box.
+
+    `deal` is the digest of the dealer's statement.
+    """
 
     ceremony: Digest
     dealer: Identity
