@@ -28,6 +28,7 @@ KEYS: Mapping[str, type | tuple[type, ...]] = {
     "verified": bool,
     "false_triggers": int,
     "quiet_hours": (int, float),
+    "quorum": str,
     "certificate_kind": str,
     "certificate_ms": (int, float),
     "containment_blocks": dict,
@@ -45,6 +46,7 @@ ACT_KEYS: Mapping[str, type] = {
     "block": int,
     "gas": int,
     "effect": str,
+    "certificate": str,
 }
 
 

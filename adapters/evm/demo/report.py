@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-__all__ = ["SCHEMA", "ActReport", "Report"]
+__all__ = ["SCHEMA", "ActReport", "CeremonyReport", "Report"]
 
 SCHEMA = "tocsin/demo/1"
 
@@ -15,7 +15,8 @@ class ActReport:
     """One protective call that took effect; `tx` in hex.
 
     `state` is what the act's getter reads in that very block; `protected` and `ours` are the gateway's word
-    on it: at least as strict as the act asks, and exactly what the call leaves.
+    on it: at least as strict as the act asks, and exactly what the call leaves. `certificate` is the kind
+    that its transaction carried: `frost`, `ecdsa`, or nothing while it was not looked at.
     """
 
     chain: str
@@ -27,13 +28,32 @@ class ActReport:
     state: int | None = None
     protected: bool = False
     ours: bool = False
+    certificate: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CeremonyReport:
+    """How the members made their group keys; `ms` from the proposal to keys in force everywhere.
+
+    `ceremony` and `document` (SHA-256 of the keys document) in hex.
+    """
+
+    ceremony: str
+    document: str
+    generation: int
+    holders: int
+    fast_threshold: int
+    full_threshold: int
+    ms: float
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """The outcome. Blocks count from the first bad release; values are USD at the times of the recording.
 
-    `certificate_ms` is from the first member's edge to the last member's certificate, by the wall clock.
+    `certificate_kind` is `frost` or `ecdsa`, or `mixed` where the calls that took effect carried both.
+    `ecdsa_ms` and `frost_ms` are from the first member's edge to the last member's certificate of that kind,
+    by the wall clock, `certificate_ms` is the one of the kind asked for; None: nobody had one.
     """
 
     scenario: str
@@ -43,8 +63,12 @@ class Report:
     failed_check: str
     false_triggers: int
     quiet_hours: float
+    quorum: str
     certificate_kind: str
-    certificate_ms: float
+    certificate_ms: float | None
+    ecdsa_ms: float | None
+    frost_ms: float | None
+    ceremony: CeremonyReport | None
     containment_blocks: Mapping[str, int]
     containment_chain_s: Mapping[str, int]
     releases_out: int
@@ -88,10 +112,7 @@ class Report:
         return [
             ("contained", _mark(self.contained)),
             ("false triggers", f"{self.false_triggers} in {self.quiet_hours:,.0f} quiet hours"),
-            (
-                "edge → certificate",
-                f"{self.certificate_ms:,.0f} ms, {self.attesters} of {self.members} attested",
-            ),
+            *self._certificate_rows(),
             ("first bad release → effect", f"{blocks} blocks" if blocks else "no effect"),
             ("… in chain time", seconds or "no effect"),
             ("releases out", f"{self.releases_out} of {self.releases_attempted} attempted"),
@@ -113,6 +134,26 @@ class Report:
             ("policy", self.policy),
             ("audit log", self.log_dir),
         ]
+
+    def _certificate_rows(self) -> list[tuple[str, str]]:
+        attested = f"{self.attesters} of {self.members} attested"
+        rows = [("edge → list of signatures", f"{_ms(self.ecdsa_ms)}, {attested}")]
+        if self.quorum == "frost":
+            rows.append(("edge → one signature (FROST)", _ms(self.frost_ms)))
+        sent = {"frost": "one signature each (FROST)", "ecdsa": "lists of signatures (ECDSA)"}
+        rows.append(
+            ("certificates that landed", sent.get(self.certificate_kind, "[yellow]both kinds[/yellow]"))
+        )
+        keys = self.ceremony
+        if keys is not None:
+            quorums = f"{keys.fast_threshold} sign fast, {keys.full_threshold} in full"
+            made = f"by {keys.holders} members in {_ms(keys.ms)}: {quorums}; nobody ever held a key"
+            rows.insert(0, ("group keys", made))
+        return rows
+
+
+def _ms(value: float | None) -> str:
+    return "none" if value is None else f"{value:,.0f} ms"
 
 
 def _mark(is_so: bool) -> str:  # noqa: FBT001 - a value to show

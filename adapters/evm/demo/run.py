@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -249,6 +249,10 @@ class Demonstration:
             (each for each in views[0] if each.certified), key=lambda each: each.judged_us, default=None
         )
         contained = set(first) == set(began) and attack.borrowed_usd == 0
+        acts = await effects.check(_acts(views[0]))
+        ecdsa_ms = _spread_ms(views, earliest, lambda each: each.certified_us)
+        frost_ms = _spread_ms(views, earliest, lambda each: each.threshold_signed_us)
+        quorum = self._options.quorum
         return Report(
             scenario=self._scenario.name,
             seed=self._options.seed,
@@ -257,8 +261,12 @@ class Demonstration:
             failed_check=evidence.failed_check,
             false_triggers=quiet_edges,
             quiet_hours=round(self._scenario.quiet_hours, 1),
-            certificate_kind=self._options.quorum,
-            certificate_ms=_spread_ms(views, earliest),
+            quorum=quorum,
+            certificate_kind=_kind_of(acts, quorum),
+            certificate_ms=frost_ms if quorum == "frost" else ecdsa_ms,
+            ecdsa_ms=ecdsa_ms,
+            frost_ms=frost_ms,
+            ceremony=None,
             containment_blocks={chain: act.block - began[chain] for chain, (act, _) in first.items()},
             containment_chain_s={chain: at - self._scenario.attack_at for chain, (_, at) in first.items()},
             releases_out=attack.stolen,
@@ -267,7 +275,7 @@ class Demonstration:
             value_out_without_usd=baseline.stolen_usd + baseline.borrowed_usd,
             borrowed_usd=attack.borrowed_usd,
             second_leg_reverted=attack.borrowed_usd == 0,
-            acts=await effects.check(_acts(views[0])),
+            acts=acts,
             bundle=str(evidence.path),
             bundle_from=evidence.member.name,
             policy=str(self._options.home / "policy.txt"),
@@ -325,9 +333,22 @@ def _first_effects(view: Sequence[Sighting]) -> dict[str, tuple[ActReport, int]]
     return first
 
 
-def _spread_ms(views: Sequence[Sequence[Sighting]], earliest: Sighting | None) -> float:
-    """Give the time from the first member's edge to the last member's certificate of one decision."""
+def _kind_of(acts: Sequence[ActReport], quorum: str) -> str:
+    """Give the kind of certificate that the calls carried; what was asked for, if none took effect."""
+    kinds = {act.certificate for act in acts if act.certificate}
+    return "mixed" if len(kinds) > 1 else next(iter(kinds), quorum)
+
+
+def _spread_ms(
+    views: Sequence[Sequence[Sighting]],
+    earliest: Sighting | None,
+    complete_us: Callable[[Sighting], int],
+) -> float | None:
+    """Give the time from the first member's edge to the last member's certificate of one decision.
+
+    None if nobody had one; a member that never had one itself counts for nothing.
+    """
     same = [each for view in views for each in view if earliest is not None and each.id == earliest.id]
-    if not same:
-        return 0.0
-    return (max(each.certified_us for each in same) - min(each.judged_us for each in same)) / 1_000
+    began = [each.judged_us for each in same if each.judged_us]
+    times = [complete_us(each) for each in same if complete_us(each)]
+    return (max(times) - min(began)) / 1_000 if began and times else None

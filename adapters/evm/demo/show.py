@@ -55,11 +55,12 @@ class Show:
         for name, value in report.rows():
             table.add_row(name, value)
         self.console.print(table)
-        acts = Table(title="Protective calls", title_justify="left")
-        for name in ("chain", "act", "effect", "state", "block", "gas"):
+        acts = Table(title="Protective calls", title_justify="left", box=None, padding=(0, 2, 0, 0))
+        for name in ("chain", "act", "effect", "state", "by", "block", "gas"):
             acts.add_column(name, no_wrap=True)
         for act in report.acts:
-            acts.add_row(act.chain, act.act, act.effect, _state(act), str(act.block), f"{act.gas:,}")
+            row = (act.chain, act.act, act.effect, _state(act), act.certificate, str(act.block))
+            acts.add_row(*row, f"{act.gas:,}")
         self.console.print(acts)
 
 

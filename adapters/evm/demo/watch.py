@@ -32,6 +32,8 @@ class Sighting:
     acts: tuple[ActReport, ...]
     judged_us: int
     certified_us: int
+    threshold_signed_us: int
+    """When one signature by the group key was complete; 0 where there was none."""
     act_times: Mapping[str, int] = field(default_factory=dict)
     """Chain time of each act's effect, by transaction."""
 
@@ -74,7 +76,11 @@ class Watcher:
         timed = sighting.judged_us and sighting.certified_us
         if sighting.certified and timed and self._is_new(sighting.id, "certified"):
             wait_ms = (sighting.certified_us - sighting.judged_us) / 1_000
-            self._show.say(f"  ✔ {name}: certificate after {wait_ms:,.1f} ms", "bold green")
+            self._show.say(f"  ✔ {name}: list of signatures after {wait_ms:,.1f} ms", "bold green")
+        signed = sighting.judged_us and sighting.threshold_signed_us
+        if signed and self._is_new(sighting.id, "threshold signed"):
+            wait_ms = (sighting.threshold_signed_us - sighting.judged_us) / 1_000
+            self._show.say(f"  ✔ {name}: one signature (FROST) after {wait_ms:,.1f} ms", "bold green")
         for act in sighting.acts:
             if self._is_new(sighting.id, act.tx):
                 text = f"  ⛔ {act.act} on {act.chain}: {act.effect} in block {act.block}, {act.gas:,} gas"
@@ -112,6 +118,7 @@ def _sighting(decision: Mapping[str, object]) -> Sighting:
         acts=tuple(_act(act) for act in acts),
         judged_us=_number(times.get("judged", 0)),
         certified_us=_number(times.get("certified", 0)),
+        threshold_signed_us=_number(times.get("threshold_signed", 0)),
         act_times={str(act["tx"]): _number(_mapping(act["block"])["timestamp"]) for act in acts},
     )
 
