@@ -47,6 +47,7 @@ __all__ = [
     "mandate_digest",
     "recover_address",
     "split_certificate",
+    "typed_digest",
     "verify_certificate",
     "verify_frost_certificate",
     "verify_leaf",
@@ -147,7 +148,7 @@ def mandate_digest(mandate: Mandate) -> Digest:
         + _word(mandate.not_before)
         + _word(mandate.not_after)
     )
-    return _typed_digest(struct)
+    return typed_digest(struct)
 
 
 def key_proof_digest(network: NetworkId, key_epoch: int, tier: Tier, key: bytes) -> Digest:
@@ -160,7 +161,7 @@ def key_proof_digest(network: NetworkId, key_epoch: int, tier: Tier, key: bytes)
     _check_length("network", network)
     _check_range("key_epoch", key_epoch, bits=32)
     check_point(Suite.SECP256K1, key)
-    return _typed_digest(_KEY_PROOF_TYPE + network + _word(key_epoch) + _word(tier) + key[1:] + _word(key[0]))
+    return typed_digest(_KEY_PROOF_TYPE + network + _word(key_epoch) + _word(tier) + key[1:] + _word(key[0]))
 
 
 def leaf_hash(leaf: ActLeaf) -> Digest:
@@ -232,7 +233,8 @@ def _levels(leaves: Collection[ActLeaf]) -> list[list[Digest]]:
     return levels
 
 
-def _typed_digest(struct: bytes) -> Digest:
+def typed_digest(struct: bytes) -> Digest:
+    """Give the EIP-712 digest of a struct's type hash and words, in the domain of core SPEC 4.2."""
     return keccak256(b"\x19\x01" + _DOMAIN_SEPARATOR + keccak256(struct))
 
 

@@ -10,10 +10,12 @@ from adapters.evm.crowd import Crowd
 from adapters.evm.encode import address_text
 from adapters.evm.gateway_events import ENDED, EXTENDED, GATEWAY_TOPICS, LOG_ANCHORED, NOOP, PLAN_SET, STARTED
 from adapters.evm.reads import is_fault
+from adapters.evm.rotating import scheduled_topics
 from adapters.evm.rpc import Request, Rpc, RpcError
 from adapters.evm.shapes import Log, Receipt
 from proofs.mandate import mandate_digest
 from relay.core.ports import ActCall, AnchorLog, EffectSeen, Execute, GatewayCall
+from relay.core.rotations import Rotate
 
 _STATE_OF = selector("stateOf", ("bytes32",))
 _RECORD = selector("record", ("bytes32",))
@@ -46,6 +48,8 @@ def event_of(call: GatewayCall, receipt: Receipt) -> Log | None:
 def _is_about(log: Log, call: GatewayCall) -> bool:
     if log.address != address_text(call.gateway) or len(log.topics) < 3:
         return False
+    if isinstance(call, Rotate):
+        return log.topics[:3] == scheduled_topics(call)
     if isinstance(call, AnchorLog):
         return log.topics[:3] == (LOG_ANCHORED, call.incident_id, call.origin)
     if log.topics[0] not in GATEWAY_TOPICS or log.topics[0] == PLAN_SET:
@@ -59,7 +63,7 @@ def _is_about(log: Log, call: GatewayCall) -> bool:
 
 async def check_effect(crowd: Crowd, call: GatewayCall, event: Log, block_hash: bytes) -> Effect:
     """Compare what the event says with what the gateway answers at the block in which it landed."""
-    if isinstance(call, AnchorLog):
+    if isinstance(call, AnchorLog | Rotate):
         return Effect(EffectSeen.CONFIRMED)  # the event is all that it does
     problem = "no endpoint shows the state"
     for _ in range(LOOKS):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from eth_abi.abi import encode
+from eth_abi.abi import decode, encode
+from eth_abi.exceptions import DecodingError
 
 from adapters.evm.abi import EncodedCall, parse_address, parse_call, selector
+from adapters.evm.rotations import rotate_calldata
 from proofs.hashes import keccak256
 from relay.core.errors import PlanError
 from relay.core.ports import ActText, AnchorLog, EncodedAct, Execute, Expire, GatewayCall
+from relay.core.rotations import Rotate
 from relay.core.types import ActId, Gateway
 
 COMPARE = {"=": 0, "<=": 1, ">=": 2}
@@ -120,8 +123,10 @@ def _bounded(call: EncodedCall, where: str) -> bytes:
 
 
 def gateway_calldata(call: GatewayCall) -> bytes:
-    """`execute(Mandate,bytes32,uint64,bytes32[],bytes)`, `expire(bytes32)`, or what anchors a log."""
+    """`execute(Mandate,bytes32,uint64,bytes32[],bytes)`, `expire`, `anchorLog` or `rotate`."""
     match call:
+        case Rotate():
+            return rotate_calldata(call)
         case AnchorLog():
             return ANCHOR_SELECTOR + encode(_ANCHOR, (call.incident_id, call.origin, call.size, call.root))
         case Expire():
@@ -132,6 +137,17 @@ def gateway_calldata(call: GatewayCall) -> bytes:
             mandate = (*issued, int(m.op), m.decision_id, m.acts_root, m.not_before, m.not_after)
             values = (mandate, call.act_id, call.duration_s, list(call.proof), call.certificate)
             return EXECUTE_SELECTOR + encode(_EXECUTE, values)
+
+
+def sent_certificate(calldata: bytes) -> bytes | None:
+    """The certificate in the calldata of an `execute`, whoever sent it; None for any other call."""
+    if calldata[:4] != EXECUTE_SELECTOR:
+        return None
+    try:
+        *_, certificate = decode(_EXECUTE, calldata[4:])
+    except DecodingError:
+        return None
+    return bytes(certificate)
 
 
 __all__ = [
@@ -151,4 +167,5 @@ __all__ = [
     "encode_act",
     "gateway_calldata",
     "gateway_of",
+    "sent_certificate",
 ]

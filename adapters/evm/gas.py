@@ -11,6 +11,7 @@ from adapters.evm.crowd import Crowd
 from adapters.evm.encode import ACT_TYPES, MAX_GAS_CAP
 from adapters.evm.reads import is_fault
 from adapters.evm.rpc import Request, Rpc, RpcError
+from proofs.mandate import CERTIFICATE_FROST
 from relay.core.ports import Execute, GatewayCall
 
 GAS_FLOOR = 700_000
@@ -26,6 +27,9 @@ GATEWAY_GAS = 500_000
 """What a gateway does around an act's call, getters that burn their 100,000 included, and what it must have
 left beside it."""
 SIGNATURE_GAS = 9_000
+"""A signature of an attester, found in a list of fifty."""
+FROST_GAS = 20_000
+"""One signature of a group, whatever the number of signers."""
 _SIGNATURE_BYTES = 65
 _ACT = selector("act", ("bytes32",))
 _ACT_HASH = selector("actHash", ("bytes32",))
@@ -89,11 +93,16 @@ def gas_limit(call: GatewayCall, data: bytes, estimate: int, cap: int | None) ->
     needed = estimate + estimate // 4 + GAS_MARGIN
     least = GAS_FLOOR
     if cap is not None:
-        certificate = call.certificate if isinstance(call, Execute) else b""
-        signatures = len(certificate) // _SIGNATURE_BYTES
-        around = INTRINSIC_GAS + BYTE_GAS * len(data) + SIGNATURE_GAS * signatures + GATEWAY_GAS
+        certified = _certificate_gas(call.certificate) if isinstance(call, Execute) else 0
+        around = INTRINSIC_GAS + BYTE_GAS * len(data) + certified + GATEWAY_GAS
         least = cap * 64 // 63 + 1 + around
     return min(max(needed, least), GAS_LIMIT_CAP)
 
 
-__all__ = ["GAS_FLOOR", "GAS_LIMIT_CAP", "ActCaps", "gas_limit"]
+def _certificate_gas(certificate: bytes) -> int:
+    if certificate[:1] == bytes([CERTIFICATE_FROST]):
+        return FROST_GAS
+    return SIGNATURE_GAS * (len(certificate) // _SIGNATURE_BYTES)
+
+
+__all__ = ["FROST_GAS", "GAS_FLOOR", "GAS_LIMIT_CAP", "ActCaps", "gas_limit"]

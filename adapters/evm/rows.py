@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from adapters.evm.encode import gateway_calldata
 from adapters.evm.fees import Fees
+from adapters.evm.rotations import rotation_digest
 from adapters.evm.transactions import Transaction, transaction_hash
 from proofs.canonical import Value, decode, encode
 from proofs.errors import ProofError
@@ -16,6 +17,7 @@ from proofs.hashes import tagged
 from proofs.mandate import mandate_digest
 from relay.core.errors import JournalError
 from relay.core.ports import Execute, FeeKind, GatewayCall
+from relay.core.rotations import Rotate
 
 VERSION = 1
 CANCEL = b""
@@ -55,10 +57,14 @@ class Row:
 
 
 def call_key(call: GatewayCall) -> bytes:
-    """What makes two calls the same: chain, gateway and act, and the mandate, whoever certified it."""
-    content = mandate_digest(call.mandate) + call.act_id if isinstance(call, Execute) else b""
-    if not content:
-        content = gateway_calldata(call)
+    """What makes two calls the same: where and what, and the mandate or rotation, whoever certified it."""
+    match call:
+        case Execute():
+            content = mandate_digest(call.mandate) + call.act_id
+        case Rotate():
+            content = rotation_digest(call.rotation)
+        case _:
+            content = gateway_calldata(call)
     return tagged("tocsin/evm/call/1", call.chain.encode() + call.gateway + content)
 
 

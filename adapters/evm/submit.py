@@ -20,6 +20,7 @@ from adapters.evm.flights import Flight, Flights, Landing, Lost, Outcome, Pace
 from adapters.evm.gas import ActCaps, gas_limit
 from adapters.evm.quotes import Question, Quote, agree, ask_quote, combined
 from adapters.evm.refusals import gateway_errors
+from adapters.evm.rotating import is_announced
 from adapters.evm.rounds import Rounds
 from adapters.evm.rows import call_key
 from adapters.evm.rpc import Rpc
@@ -38,6 +39,7 @@ from relay.core.ports import (
     SubmissionStore,
     TransactionSigner,
 )
+from relay.core.rotations import Rotate
 from relay.core.types import BlockRef
 
 MAX_NONCES = 8
@@ -130,6 +132,13 @@ class EvmSubmitter:
 
         A call that is under way already, also since before a restart, is waited for and not sent beside.
         """
+        submission = await self._carried(call)
+        is_refused = submission.status in (SubmissionStatus.REFUSED, SubmissionStatus.REVERTED)
+        if is_refused and isinstance(call, Rotate) and await is_announced(self.crowd, call):
+            return replace(submission, status=SubmissionStatus.NEEDLESS, reason="already announced")
+        return submission
+
+    async def _carried(self, call: GatewayCall) -> Submission:
         question = self._question(call)
         clock = asyncio.get_running_loop().time
         until = clock() + self._flights.pace.give_up_s
@@ -199,7 +208,11 @@ class EvmSubmitter:
         return flight
 
     async def _take_off(self, call: GatewayCall, question: Question, quote: Quote) -> Flight | Submission:
-        cap = None if isinstance(call, AnchorLog) else await self._caps.cap_of(question.to, call.act_id)
+        cap = (
+            None
+            if isinstance(call, AnchorLog | Rotate)
+            else await self._caps.cap_of(question.to, call.act_id)
+        )
         gas = gas_limit(call, question.data, quote.gas, cap)
         return await take_off(self._flights, TakeOff(call_key(call), question, quote, gas))
 
@@ -207,7 +220,7 @@ class EvmSubmitter:
         """Whether a call that landed is not to be sent again: its block is not seen by the simulation yet, or
         the simulation finds nothing left to do; one that only makes an event has made it.
         """
-        is_event = isinstance(call, AnchorLog) or (isinstance(call, Execute) and call.says_noop)
+        is_event = isinstance(call, AnchorLog | Rotate) or (isinstance(call, Execute) and call.says_noop)
         goes = quote.refusal is None and not quote.is_needless
         return quote.latest <= flight.nonce or not goes or is_event
 

@@ -112,7 +112,10 @@ class CodeReport:
 
 @dataclass(frozen=True, slots=True)
 class KeyEpochReport:
-    """One key epoch of a verifier; attesters as the chain writes addresses, ascending."""
+    """One key epoch of a verifier; attesters as the chain writes addresses, ascending.
+
+    `fast_key` and `full_key` are group keys (33 bytes, compressed), None where the epoch has none.
+    """
 
     epoch: int
     attesters: tuple[str, ...]
@@ -120,6 +123,8 @@ class KeyEpochReport:
     full: int
     valid_from: int
     valid_until: int
+    fast_key: bytes | None = None
+    full_key: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from proofs.committee import CommitteeDocument
 from proofs.mandate import Tier
 from relay.core.gateway_report import ActTerms, BudgetReport, PlansReport, Survey
 from relay.core.ports import ChainSettings, EncodedAct, EndpointAddress, TransactionSigner
+from relay.core.rotations import GroupKeys, Rotation
 from relay.core.types import ActId, Caip2, Gateway, Header, NetworkId
 
 # ---- what an owner can change
@@ -135,11 +136,12 @@ class ByAccount:
 
 @dataclass(frozen=True, slots=True)
 class VerifierTerms:
-    """A verifier to be created: the committee whose certificates it checks."""
+    """A verifier to be created: the committee whose certificates it checks, and its group keys."""
 
     committee: CommitteeDocument
     rotation_delay_s: int
     overlap_s: int
+    groups: GroupKeys | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +213,14 @@ class GatewayOffice(Protocol):
         ...
 
     def creations(self, deployment: Deployment) -> tuple[Creation, ...]: ...
+
+    def rotation_bytes(self, rotation: Rotation) -> bytes:
+        """What the verifier's chain calls a rotation: what members send beside their signatures."""
+        ...
+
+    def rotation_digest(self, rotation: Rotation) -> bytes:
+        """What a full quorum of the key epoch in force signs, 32 bytes."""
+        ...
 
     def render(self, calls: Sequence[OwnerCall], form: CallForm, about: About) -> str:
         """The calls, in this order, as the text of a file."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from proofs.mandate import Mandate
 from proofs.receipts import ReceiptProof
 from relay.core.observations import BlockReads, CallQuery, ChainQueries, EventQuery
+from relay.core.rotations import Rotate
 from relay.core.types import ActId, Address, BlockRef, Caip2, DecisionId, Gateway, Header, Identity
 
 if TYPE_CHECKING:  # these stand on the values of this module
@@ -102,7 +103,7 @@ class AnchorLog:
 
 ActCall = Execute | Expire
 """A call about one act of a gateway."""
-GatewayCall = ActCall | AnchorLog
+GatewayCall = ActCall | AnchorLog | Rotate
 
 
 class SubmissionStatus(StrEnum):

@@ -16,6 +16,7 @@ from adapters.evm import shapes
 from adapters.evm.abi import selector
 from adapters.evm.devchain import Anvil, AnvilSettings, artifact_code, start_anvil
 from adapters.evm.encode import ACT_TYPES, address_text, encode_act, gateway_calldata
+from adapters.evm.rotations import GROUPS, NO_GROUPS
 from proofs.hashes import keccak256
 from proofs.kinds import Address, DecisionId, NetworkId, PlanHash
 from proofs.mandate import (
@@ -125,10 +126,10 @@ async def _acts(scene: Scene) -> list[Figure]:
 
 
 async def deploy_verifier(scene: Scene, keys: Sequence[coincurve.PrivateKey], fast: int, full: int) -> str:
-    types = ("bytes32", "uint32", "address[]", "uint8", "uint8", "uint64", "uint64")
+    types = ("bytes32", "uint32", "address[]", "uint8", "uint8", GROUPS, "uint64", "uint64")
     attesters = [address_of(key) for key in keys]
     code = artifact_code("TocsinVerifier")
-    return await scene.deploy(code, types, NETWORK, 1, attesters, fast, full, 86_400, 21_600)
+    return await scene.deploy(code, types, NETWORK, 1, attesters, fast, full, NO_GROUPS, 86_400, 21_600)
 
 
 async def deploy_gateway(scene: Scene, verifier: str, budget: tuple[int, int, int] = BUDGET) -> str:

@@ -1,4 +1,7 @@
-"""Whether a protective call did what it is for: the target's own state, read at the block of the call."""
+"""Whether a protective call did what it is for: the target's own state, read at the block of the call.
+
+And what it was sent with: the kind of certificate in its transaction.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,13 @@ from adapters.evm import shapes
 from adapters.evm.demo.report import ActReport
 from adapters.evm.demo.traffic import encode_call
 from adapters.evm.demo.world import World
-from adapters.evm.encode import act_id
+from adapters.evm.encode import act_id, sent_certificate
+from proofs.mandate import CERTIFICATE_ECDSA, CERTIFICATE_FROST
 
 __all__ = ["EffectBook"]
 
 WORDS: Final = 3
+KINDS: Final = {CERTIFICATE_ECDSA: "ecdsa", CERTIFICATE_FROST: "frost"}
 
 
 class EffectBook:
@@ -40,4 +45,12 @@ class EffectBook:
         state, is_protected, is_ours = (
             int.from_bytes(answer[32 * word :][:32], "big") for word in range(WORDS)
         )
-        return replace(act, state=state, protected=bool(is_protected), ours=bool(is_ours))
+        sent = shapes.mapping(await driver.anvil.rpc("eth_getTransactionByHash", f"0x{act.tx}"))
+        certificate = sent_certificate(bytes.fromhex(str(sent["input"]).removeprefix("0x"))) or b"\0"
+        return replace(
+            act,
+            state=state,
+            protected=bool(is_protected),
+            ours=bool(is_ours),
+            certificate=KINDS.get(certificate[0], ""),
+        )

@@ -13,13 +13,15 @@ from adapters.evm import shapes
 from adapters.evm.demo.scenario import Scenario, Token
 from adapters.evm.demo.traffic import Call, Driver, encode_arguments, encode_call
 from adapters.evm.devchain import artifact_code
+from adapters.evm.rotations import GROUPS, groups_values
 from proofs.committee import CommitteeDocument
 from relay.core.compiled import CompiledPlan, compile_plan
 from relay.core.errors import ChainError
 from relay.core.plan_file import parse_plan
+from relay.core.rotations import GroupKeys
 from relay.core.types import Address
 
-__all__ = ["BUDGET", "World", "arm_drill", "arm_market", "build_world"]
+__all__ = ["BUDGET", "World", "arm_bridge", "arm_drill", "arm_market", "build_protocols", "build_world"]
 
 ROTATION_DELAY_S: Final = 86_400
 OVERLAP_S: Final = 21_600
@@ -51,6 +53,8 @@ class World:
     updater: str
     user: str
     attacker: str
+    groups: GroupKeys | None = None
+    """The members' group keys, which every verifier here is made with; None: it takes lists only."""
     replica: str = ""
     home: str = ""
     market: str = ""
@@ -92,10 +96,32 @@ async def build_world(
     Raises:
         ChainError: a deployment failed.
     """
+    world = await build_protocols(near, far, scenario)
+    await arm_bridge(world, committee, submitters, budget)
+    return world
+
+
+async def build_protocols(near: Driver, far: Driver, scenario: Scenario) -> World:
+    """Deploy tokens, bridge and market: what there is to protect.
+
+    Raises:
+        ChainError: a deployment failed.
+    """
     owner, updater, user, attacker, *_ = await near.anvil.accounts()
     world = World(near, far, scenario, owner, updater, user, attacker)
     await _deploy_tokens_and_bridge(world)
     await _deploy_market(world)
+    return world
+
+
+async def arm_bridge(
+    world: World,
+    committee: CommitteeDocument,
+    submitters: Sequence[Address],
+    budget: tuple[int, int, int] = BUDGET,
+) -> None:
+    """Deploy a gateway on either chain, with the world's group keys, and put the bridge's plan in force."""
+    near, far = world.near, world.far
     for driver in (near, far):
         for submitter in submitters:
             await driver.anvil.rpc("anvil_setBalance", "0x" + submitter.hex(), hex(10**20))
@@ -106,7 +132,6 @@ async def build_world(
     await _grant(world, near, world.replica, "PAUSER_ROLE()", world.gateway_near)
     await _register(world, near, world.gateway_near, bridge)
     world.plans = (bridge,)
-    return world
 
 
 async def arm_market(world: World) -> None:
@@ -203,12 +228,13 @@ async def _deploy_gateway(
         driver,
         world.owner,
         "TocsinVerifier",
-        "(bytes32,uint32,address[],uint8,uint8,uint64,uint64)",
+        f"(bytes32,uint32,address[],uint8,uint8,{GROUPS},uint64,uint64)",
         committee.network,
         committee.key_epoch,
         attesters,
         committee.fast,
         committee.full,
+        groups_values(world.groups),
         ROTATION_DELAY_S,
         OVERLAP_S,
     )

@@ -9,10 +9,12 @@ from adapters.evm.encode import address_text as plain_address
 from adapters.evm.office import batch, calls, creation, terms
 from adapters.evm.office import send as sending
 from adapters.evm.office import survey as surveying
+from adapters.evm.rotations import rotation_digest, rotation_struct
 from adapters.evm.rpc import Rpc
 from relay.core.gateway_report import ActTerms, Survey
 from relay.core.office import About, CallForm, Change, Creation, Deployment, OwnerCall, Sent
 from relay.core.ports import ChainSettings, EncodedAct, EndpointAddress, TransactionSigner
+from relay.core.rotations import Rotation
 from relay.core.types import ActId, Caip2, Gateway, Header
 
 DEVELOPMENT = frozenset({"eip155:1337", "eip155:31337", "eip155:313371", "eip155:313372"})
@@ -42,6 +44,12 @@ class EvmOffice:
 
     def creations(self, deployment: Deployment) -> tuple[Creation, ...]:
         return creation.creations(deployment)
+
+    def rotation_bytes(self, rotation: Rotation) -> bytes:
+        return rotation_struct(rotation)
+
+    def rotation_digest(self, rotation: Rotation) -> bytes:
+        return rotation_digest(rotation)
 
     def render(self, calls: Sequence[OwnerCall], form: CallForm, about: About) -> str:
         return batch.render(calls, form, about)

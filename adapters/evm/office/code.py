@@ -11,6 +11,7 @@ import functools
 
 from adapters.evm.office import fields
 from adapters.evm.office.contract import Build
+from adapters.evm.rotations import NO_GROUPS
 from proofs.hashes import keccak256
 from relay.core.gateway_report import CodeReport, GatewayReport, VerifierReport
 
@@ -62,7 +63,7 @@ def gateway_creation(build: Build, report: GatewayReport) -> bytes:
 def verifier_creation(build: Build, report: VerifierReport) -> bytes:
     """Likewise for a verifier; its keys are in storage."""
     times = (report.rotation_delay_s, report.overlap_s)
-    return build.create(report.network, 1, _DUMMIES, 2, 3, *times)
+    return build.create(report.network, 1, _DUMMIES, 2, 3, NO_GROUPS, *times)
 
 
 __all__ = ["code_report", "fixed_places", "gateway_creation", "masked", "verifier_creation"]

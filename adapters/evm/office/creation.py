@@ -6,6 +6,7 @@ from adapters.evm.abi import parse_address
 from adapters.evm.office.calls import budget_values
 from adapters.evm.office.contract import gateway, verifier
 from adapters.evm.office.terms import address_text
+from adapters.evm.rotations import groups_values
 from proofs.hashes import keccak256
 from proofs.rlp import encode_rlp, integer_bytes
 from relay.core.errors import ConfigError
@@ -40,6 +41,7 @@ def _verifier_code(terms: VerifierTerms) -> bytes:
         attesters,
         committee.fast,
         committee.full,
+        groups_values(terms.groups),
         terms.rotation_delay_s,
         terms.overlap_s,
     )

@@ -99,7 +99,15 @@ def _epoch(number: int, answer: Answer) -> KeyEpochReport | None:
         full=fields.whole(keys, "full"),
         valid_from=fields.whole(keys, "validFrom"),
         valid_until=fields.whole(keys, "validUntil"),
+        fast_key=_group_key(keys, "frostFast"),
+        full_key=_group_key(keys, "frostFull"),
     )
+
+
+def _group_key(keys: Mapping[str, object], name: str) -> bytes | None:
+    """A tier's group key, compressed; None where there is none, or what is told is no compressed point."""
+    x, parity = fields.whole(keys, name), fields.whole(keys, f"{name}Parity")
+    return bytes([parity]) + _word(x) if x and parity in (2, 3) else None
 
 
 # ---- what it does not show
@@ -134,14 +142,15 @@ def storage_root(epochs: _Epochs) -> bytes:
 
 
 def _words(number: int, keys: Mapping[str, object]) -> Iterator[tuple[int, int]]:
-    """The four slots of an epoch."""
+    """The three slots of an epoch: the top bit of a threshold is that of the group key with an odd y."""
     first = epoch_slot(number)
     packed = int.from_bytes(parse_address(fields.text(keys, "attesters"), "attesters"), "big")
     for name, shift in (("fast", 160), ("full", 168), ("validFrom", 176), ("validUntil", 216)):
         packed |= fields.whole(keys, name) << shift
-    parities = fields.whole(keys, "frostFastParity") | fields.whole(keys, "frostFullParity") << 8
+    for name, shift in (("frostFastParity", 167), ("frostFullParity", 175)):
+        packed |= (fields.whole(keys, name) & 1) << shift
     group_keys = (fields.whole(keys, "frostFast"), fields.whole(keys, "frostFull"))
-    for place, word in enumerate((packed, *group_keys, parities)):
+    for place, word in enumerate((packed, *group_keys)):
         yield first + place, word
 
 

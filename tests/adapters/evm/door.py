@@ -11,6 +11,7 @@ from adapters.evm import adapter
 from adapters.evm.abi import selector
 from adapters.evm.devchain import artifact_code
 from adapters.evm.encode import ACT_TYPES, address_text
+from adapters.evm.rotations import GROUPS, NO_GROUPS
 from proofs.hashes import keccak256
 from proofs.kinds import NetworkId
 from proofs.mandate import (
@@ -124,8 +125,9 @@ async def build_door(bench, gas=200_000):
     )
     verifier = await door.deploy(
         "TocsinVerifier",
-        ("bytes32", "uint32", "address[]", "uint8", "uint8", "uint64", "uint64"),
-        NETWORK, 1, ["0x" + address_of(secret).hex() for secret in attesters], 2, 3, 86_400, 21_600,
+        ("bytes32", "uint32", "address[]", "uint8", "uint8", GROUPS, "uint64", "uint64"),
+        NETWORK, 1, ["0x" + address_of(secret).hex() for secret in attesters], 2, 3, NO_GROUPS,
+        86_400, 21_600,
     )  # fmt: skip
     gateway = await door.deploy(
         "TocsinGateway",

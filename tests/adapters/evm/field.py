@@ -11,6 +11,7 @@ from adapters.evm.demo.traffic import Call, Driver, encode_arguments, encode_cal
 from adapters.evm.devchain import AnvilSettings, artifact_code, start_anvil
 from adapters.evm.encode import ACT_TYPES, gateway_calldata, gateway_of
 from adapters.evm.proxy import ProxySettings, RpcProxy, start_proxy
+from adapters.evm.rotations import GROUPS, NO_GROUPS
 from proofs.mandate import ActLeaf, Mandate, Op, Tier, acts_root
 from relay.core.ports import ActText, ChainSettings, EndpointAddress, Execute
 from relay.core.readiness import ActToKeep, Fact, GatewayQuestion, Standing
@@ -127,8 +128,8 @@ async def open_field(contracts: Contracts) -> AsyncIterator[Field]:
         owner, *others = await anvil.accounts()
         target = await driver.deploy(owner, contracts["Switch"])
         keys = sorted(others[:4])
-        verifier_types = "(bytes32,uint32,address[],uint8,uint8,uint64,uint64)"
-        terms = encode_arguments(verifier_types, NETWORK, 1, keys, 2, 3, 86_400, 21_600)
+        verifier_types = f"(bytes32,uint32,address[],uint8,uint8,{GROUPS},uint64,uint64)"
+        terms = encode_arguments(verifier_types, NETWORK, 1, keys, 2, 3, NO_GROUPS, 86_400, 21_600)
         verifier = await driver.deploy(owner, artifact_code("TocsinVerifier") + terms)
         types = "(address,address,address,bytes32,(uint64,uint64,uint64),(uint64,uint64,uint32))"
         limits, budget = (60, 3_600, 30 * 86_400), (86_400, 21 * 86_400, 3)

@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 
 from adapters.evm import adapter
 from adapters.evm.abi import parse_address, parse_call, parse_event, parse_function, parse_type
-from adapters.evm.encode import ACT_TYPES, gateway_calldata
+from adapters.evm.encode import ACT_TYPES, gateway_calldata, sent_certificate
 from adapters.evm.words import decode_result, result_type, word_field
 from proofs.hashes import keccak256
+from proofs.mandate import Mandate, Op, Tier
 from relay.core.errors import PlanError
-from relay.core.ports import ActText, AnchorLog, Expire
+from relay.core.ports import ActText, AnchorLog, Execute, Expire
 
 TARGET = "0x" + "22" * 20
 GATEWAY = "0x" + "11" * 20
@@ -290,3 +291,20 @@ def test_an_anchor_names_incident_log_and_checkpoint():
     selected = keccak256(b"anchorLog(bytes32,bytes32,uint64,bytes32)")[:4]
     words = b"\x05" * 32 + b"\x06" * 32 + (4_482).to_bytes(32, "big") + b"\x07" * 32
     assert gateway_calldata(call) == selected + words
+
+
+@pytest.mark.parametrize("certificate", [b"\x01" + bytes(130), b"\x02" + bytes(96), b""])
+def test_the_certificate_that_was_sent_is_read_back(certificate):
+    mandate = Mandate(bytes(32), 1, Tier.FAST, bytes(32), Op.PROTECT, bytes(32), bytes(32), 1, 2)
+    call = Execute(CHAIN, bytes(32), b"\x05" * 32, 300, mandate, (bytes(32), bytes(32)), certificate)
+
+    assert sent_certificate(gateway_calldata(call)) == certificate
+
+
+def test_calldata_without_a_certificate_gives_none():
+    expire = gateway_calldata(Expire(CHAIN, bytes(32), b"\x05" * 32))
+    mandate = Mandate(bytes(32), 1, Tier.FAST, bytes(32), Op.PROTECT, bytes(32), bytes(32), 1, 2)
+    whole = gateway_calldata(Execute(CHAIN, bytes(32), b"\x05" * 32, 300, mandate, (), b"\x02" + bytes(96)))
+
+    for calldata in (b"", expire, whole[:-64], whole[:5]):
+        assert sent_certificate(calldata) is None

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {Test} from "forge-std/Test.sol";
 import {MandateHash} from "../MandateHash.sol";
 import {TocsinGateway} from "../TocsinGateway.sol";
 import {
@@ -15,11 +14,12 @@ import {
     TIER_FAST,
     TIER_FULL
 } from "../TocsinTypes.sol";
-import {TocsinVerifier} from "../TocsinVerifier.sol";
+import {GroupKeys, TocsinVerifier} from "../TocsinVerifier.sol";
+import {FrostSigner} from "./FrostSigner.sol";
 import {CapTarget, SwitchTarget} from "./Targets.sol";
 
 /// A committee of four with two targets behind one gateway.
-abstract contract Fixture is Test {
+abstract contract Fixture is FrostSigner {
     bytes32 internal constant NETWORK = keccak256("network");
     bytes32 internal constant PLAN = keccak256("plan 1");
     bytes32 internal constant PAUSE = keccak256("halt");
@@ -30,6 +30,8 @@ abstract contract Fixture is Test {
     uint64 internal constant HOURS_6 = 6 hours;
     uint64 internal constant START = 1_800_000_000;
     uint32 internal constant EPOCH = 1;
+    uint256 internal constant FAST_SECRET = uint256(keccak256("fast group")) >> 1;
+    uint256 internal constant FULL_SECRET = uint256(keccak256("full group")) >> 1;
 
     address internal owner = makeAddr("owner");
     address internal guardian = makeAddr("guardian");
@@ -44,7 +46,7 @@ abstract contract Fixture is Test {
         // Mandates from before an act's registration are dead.
         vm.warp(START - 1 hours);
         keys = _sortedKeys("attester", 4);
-        verifier = new TocsinVerifier(NETWORK, EPOCH, _addresses(keys), 2, 3, 1 days, 6 hours);
+        verifier = _newVerifier(NETWORK, EPOCH, _addresses(keys));
         gateway = _newGateway(Budget({fastSeconds: 24 hours, allSeconds: 21 days, fastRecords: 3}));
         switcher = new SwitchTarget();
         switcher.allow(address(gateway));
@@ -59,6 +61,22 @@ abstract contract Fixture is Test {
     }
 
     // ---- makers
+
+    /// Of four attesters, with group keys for both tiers.
+    function _newVerifier(bytes32 network, uint32 epoch, address[] memory attesters)
+        internal
+        returns (TocsinVerifier)
+    {
+        GroupKeys memory groups = _groups(network, epoch, FAST_SECRET, FULL_SECRET);
+        return new TocsinVerifier(network, epoch, attesters, 2, 3, groups, 1 days, 6 hours);
+    }
+
+    function _noGroups() internal pure returns (GroupKeys memory groups) {}
+
+    /// What a rotation names no group keys by.
+    function _noGroupsHash() internal pure returns (bytes32) {
+        return keccak256(new bytes(66));
+    }
 
     function _newGateway(Budget memory budget) internal returns (TocsinGateway) {
         Limits memory limits = Limits({skew: SKEW, weakeningDelay: DELAY, window: WINDOW});

@@ -112,8 +112,8 @@ contract LeavingTest is Fixture {
 
     function test_the_owner_may_leave_for_another_verifier_of_the_network() public {
         uint256[] memory others = _sortedKeys("others", 4);
-        TocsinVerifier second = new TocsinVerifier(NETWORK, 7, _addresses(others), 2, 3, 1 days, 6 hours);
-        TocsinVerifier foreign = new TocsinVerifier(PLAN, EPOCH, _addresses(others), 2, 3, 1 days, 6 hours);
+        TocsinVerifier second = _newVerifier(NETWORK, 7, _addresses(others));
+        TocsinVerifier foreign = _newVerifier(PLAN, EPOCH, _addresses(others));
         vm.startPrank(owner);
         vm.expectRevert(abi.encodeWithSelector(GatewayRegistry.WrongNetwork.selector, NETWORK, PLAN));
         gateway.setVerifier(foreign);

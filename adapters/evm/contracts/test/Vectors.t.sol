@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {Test} from "forge-std/Test.sol";
 import {MandateHash} from "../MandateHash.sol";
 import {Act, Mandate} from "../TocsinTypes.sol";
-import {TocsinVerifier} from "../TocsinVerifier.sol";
+import {GroupKeys, TocsinVerifier} from "../TocsinVerifier.sol";
 
 /// The other implementation's vectors: what it signs is what the contracts check.
 contract VectorsTest is Test {
@@ -104,7 +104,8 @@ contract VectorsTest is Test {
         assertEq(
             _uint(_case(i), ".certificate.threshold"), _uint(_case(i), ".mandate.tier") == 1 ? fast : full
         );
-        return new TocsinVerifier(0, 1, attesters, fast, full, 1 days, 6 hours);
+        GroupKeys memory none;
+        return new TocsinVerifier(0, 1, attesters, fast, full, none, 1 days, 6 hours);
     }
 
     function _mandate(string memory path) private view returns (Mandate memory) {

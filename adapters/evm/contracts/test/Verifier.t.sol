@@ -85,7 +85,7 @@ contract VerifierTest is Fixture {
 
     function test_a_committee_of_fifty_works() public {
         uint256[] memory many = _sortedKeys("many", 50);
-        TocsinVerifier large = new TocsinVerifier(NETWORK, 9, _addresses(many), 17, 34, 1 days, 6 hours);
+        TocsinVerifier large = new TocsinVerifier(NETWORK, 9, _addresses(many), 17, 34, _noGroups(), 1 days, 6 hours);
 
         assertTrue(large.verify(DIGEST, TIER_FULL, 9, _certificateBy(DIGEST, many, 16, 50)));
         assertFalse(large.verify(DIGEST, TIER_FULL, 9, _certificateBy(DIGEST, many, 17, 50)));
@@ -129,15 +129,15 @@ contract VerifierTest is Fixture {
     function test_a_delay_shorter_than_the_overlap_is_refused() public {
         address[] memory four = _addresses(keys);
         vm.expectRevert(abi.encodeWithSelector(TocsinVerifier.DelayTooShort.selector, 1 hours, 6 hours));
-        new TocsinVerifier(NETWORK, EPOCH, four, 2, 3, 1 hours, 6 hours);
+        new TocsinVerifier(NETWORK, EPOCH, four, 2, 3, _noGroups(), 1 hours, 6 hours);
     }
 
     function test_a_delay_that_its_counter_cannot_hold_is_refused() public {
         address[] memory four = _addresses(keys);
         uint64 delay = 1 << 40;
         vm.expectRevert(abi.encodeWithSelector(TocsinVerifier.DelayTooLong.selector, delay, 366 days));
-        new TocsinVerifier(NETWORK, EPOCH, four, 2, 3, delay, 6 hours);
-        new TocsinVerifier(NETWORK, EPOCH, four, 2, 3, 366 days, 366 days);
+        new TocsinVerifier(NETWORK, EPOCH, four, 2, 3, _noGroups(), delay, 6 hours);
+        new TocsinVerifier(NETWORK, EPOCH, four, 2, 3, _noGroups(), 366 days, 366 days);
     }
 
     function test_the_keys_can_be_read_back() public view {
@@ -146,7 +146,6 @@ contract VerifierTest is Fixture {
         assertEq(abi.encode(attesters), abi.encode(_addresses(keys)));
         assertEq(epoch.fast, 2);
         assertEq(epoch.full, 3);
-        assertEq(epoch.frostFast | epoch.frostFull, 0);
         (, attesters) = verifier.epochKeys(77);
         assertEq(attesters.length, 0);
     }
@@ -174,13 +173,13 @@ contract VerifierTest is Fixture {
 
     /// The tightest case: a delay of exactly the overlap, and the next rotation in the first second that takes one.
     function test_two_epochs_at_most_are_valid_even_where_the_delay_is_the_overlap() public {
-        verifier = new TocsinVerifier(NETWORK, EPOCH, _addresses(keys), 2, 3, 6 hours, 6 hours);
+        verifier = new TocsinVerifier(NETWORK, EPOCH, _addresses(keys), 2, 3, _noGroups(), 6 hours, 6 hours);
         _rotate(_rotation(false), 3);
         vm.warp(START + 6 hours);
         Rotation memory second = _rotation(false);
         second.newEpoch = EPOCH + 2;
         bytes memory certificate = _certificateBy(verifier.rotationDigest(second), _newKeys, 0, 5);
-        verifier.rotate(second, _addresses(_newKeys), certificate);
+        verifier.rotate(second, _addresses(_newKeys), _noGroups(), certificate);
         for (uint256 time = START + 12 hours - 2; time <= START + 12 hours + 2; ++time) {
             vm.warp(time);
             uint256 valid = 0;
@@ -261,7 +260,7 @@ contract VerifierTest is Fixture {
         for (uint256 i = 0; i < changed.length; ++i) {
             bytes32 digest = verifier.rotationDigest(changed[i]);
             vm.expectRevert(abi.encodeWithSelector(TocsinVerifier.CertificateRefused.selector, digest));
-            verifier.rotate(changed[i], _addresses(_newKeys), certificate);
+            verifier.rotate(changed[i], _addresses(_newKeys), _noGroups(), certificate);
         }
     }
 
@@ -284,7 +283,7 @@ contract VerifierTest is Fixture {
         assertEq(
             verifier.ROTATION_TYPE(),
             keccak256(
-                "Rotation(bytes32 network,uint256 chainId,address verifier,uint32 newEpoch,bytes32 attestersHash,uint8 fast,uint8 full,uint64 notBefore,uint64 notAfter,bool revokePrevious)"
+                "Rotation(bytes32 network,uint256 chainId,address verifier,uint32 newEpoch,bytes32 attestersHash,bytes32 groupsHash,uint8 fast,uint8 full,uint64 notBefore,uint64 notAfter,bool revokePrevious)"
             )
         );
     }
@@ -292,7 +291,7 @@ contract VerifierTest is Fixture {
     // ---- helpers
 
     function _deploy(address[] memory attesters, uint8 fast, uint8 full) private {
-        new TocsinVerifier(NETWORK, EPOCH, attesters, fast, full, 1 days, 6 hours);
+        new TocsinVerifier(NETWORK, EPOCH, attesters, fast, full, _noGroups(), 1 days, 6 hours);
     }
 
     function _rotation(bool revoke) private view returns (Rotation memory) {
@@ -306,6 +305,7 @@ contract VerifierTest is Fixture {
             verifier: address(verifier),
             newEpoch: EPOCH + 1,
             attestersHash: keccak256(packed),
+            groupsHash: _noGroupsHash(),
             fast: 3,
             full: 5,
             notBefore: START - 1 hours,
@@ -316,14 +316,14 @@ contract VerifierTest is Fixture {
 
     function _rotate(Rotation memory rotation, uint256 signers) private {
         verifier.rotate(
-            rotation, _addresses(_newKeys), _certificate(verifier.rotationDigest(rotation), signers)
+            rotation, _addresses(_newKeys), _noGroups(), _certificate(verifier.rotationDigest(rotation), signers)
         );
     }
 
     function _rotateReverts(Rotation memory rotation, uint256 signers, bytes memory reason) private {
         bytes memory certificate = _certificate(verifier.rotationDigest(rotation), signers);
         vm.expectRevert(reason);
-        verifier.rotate(rotation, _addresses(_newKeys), certificate);
+        verifier.rotate(rotation, _addresses(_newKeys), _noGroups(), certificate);
     }
 
     function _oldAccepted() private view returns (bool) {

@@ -110,13 +110,15 @@ contract VetoTest is Fixture {
             verifier: address(verifier),
             newEpoch: NEXT,
             attestersHash: keccak256(packed),
+            groupsHash: _noGroupsHash(),
             fast: 2,
             full: 3,
             notBefore: START,
             notAfter: START + 1 hours,
             revokePrevious: false
         });
-        verifier.rotate(rotation, attesters, _certificate(verifier.rotationDigest(rotation), 3));
+        bytes memory certificate = _certificate(verifier.rotationDigest(rotation), 3);
+        verifier.rotate(rotation, attesters, _noGroups(), certificate);
     }
 
     /// A mandate of the thieves' epoch, rightly signed by them.

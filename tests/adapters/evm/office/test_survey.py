@@ -14,6 +14,7 @@ from adapters.evm.office import EvmOffice
 from adapters.evm.office.code import fixed_places
 from adapters.evm.office.contract import gateway as gateway_build
 from adapters.evm.office.contract import verifier as verifier_build
+from adapters.evm.rotations import NO_GROUPS, groups_hash
 from proofs.hashes import keccak256
 from proofs.mandate import Tier
 from relay.core.errors import EndpointUnavailable
@@ -216,13 +217,13 @@ async def rotate(bench):
     values = {
         "network": committee().network, "chainId": bench.anvil.chain_id, "verifier": bench.verifier,
         "newEpoch": 2, "attestersHash": keccak256(packed), "fast": 2, "full": 4, "notBefore": now,
-        "notAfter": now + HOUR, "revokePrevious": False,
+        "notAfter": now + HOUR, "revokePrevious": False, "groupsHash": groups_hash(None),
     }  # fmt: skip
     rotation = tuple(values.get(name, 0) for name in names)
     digest_call = verifier_build().functions["rotationDigest"].call(rotation)
     question = {"to": bench.verifier, "data": "0x" + digest_call.hex()}
     digest = bytes.fromhex(str(await bench.anvil.rpc("eth_call", question, "latest"))[2:])
-    await bench.send(rotate.call(rotation, attesters, certificate(digest, 3)), bench.verifier)
+    await bench.send(rotate.call(rotation, attesters, NO_GROUPS, certificate(digest, 3)), bench.verifier)
 
 
 # ---- strangers

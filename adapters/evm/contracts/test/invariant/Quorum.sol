@@ -3,7 +3,7 @@ pragma solidity ^0.8.30;
 
 import {Test} from "forge-std/Test.sol";
 import {TIER_FAST, TIER_FULL} from "../../TocsinTypes.sol";
-import {Rotation, TocsinVerifier} from "../../TocsinVerifier.sol";
+import {GroupKeys, Rotation, TocsinVerifier} from "../../TocsinVerifier.sol";
 
 /// Puts certificates together from good and bad parts, rotates and waits, and judges the verifier by a model of its own: a
 /// list of signers a person would accept, and the times in which each epoch may be believed.
@@ -33,7 +33,8 @@ contract Forger is Test {
         vm.warp(1_800_000_000);
         _seat(1, 4, 0);
         Committee storage first = _committees[1];
-        _verifier = new TocsinVerifier(NETWORK, 1, _attesters(1), first.fast, first.full, DELAY, OVERLAP);
+        GroupKeys memory none;
+        _verifier = new TocsinVerifier(NETWORK, 1, _attesters(1), first.fast, first.full, none, DELAY, OVERLAP);
     }
 
     // ---- what the forger does
@@ -65,7 +66,8 @@ contract Forger is Test {
         if (flaw == 1) signers -= 1;
         bytes memory certificate = _sign(_committees[current].keys, signers, digest);
         bool pending = _newest > current;
-        try _verifier.rotate(rotation, _attesters(current + 1), certificate) {
+        GroupKeys memory none;
+        try _verifier.rotate(rotation, _attesters(current + 1), none, certificate) {
             ++rotations[true];
             _must(20, flaw > 5 && !pending, "a rotation that is not due was accepted");
             _committees[current + 1].from = block.timestamp + DELAY;
@@ -181,6 +183,7 @@ contract Forger is Test {
             verifier: flaw == 2 ? address(this) : address(_verifier),
             newEpoch: flaw == 3 ? current + 2 : current + 1,
             attestersHash: flaw == 4 ? bytes32(0) : keccak256(packed),
+            groupsHash: keccak256(new bytes(66)),
             fast: next.fast,
             full: flaw == 5 ? next.fast - 1 : next.full,
             notBefore: uint64(block.timestamp),

@@ -296,8 +296,7 @@ contract NaiveTest is Fixture {
     /// Nobody can sign a rotation any more: only another verifier helps.
     function drainAfterKeysWereLost() external returns (bool) {
         keys = _sortedKeys("new committee", 4);
-        TocsinVerifier second =
-            new TocsinVerifier(NETWORK, EPOCH + 1, _addresses(keys), 2, 3, 1 days, 6 hours);
+        TocsinVerifier second = _newVerifier(NETWORK, EPOCH + 1, _addresses(keys));
         vm.prank(owner);
         try gateway.setVerifier(second) {} catch {}
         Mandate memory mandate = _mandate(OP_PROTECT, TIER_FAST, START);
@@ -380,12 +379,14 @@ contract NaiveTest is Fixture {
             attestersHash: keccak256(
                 abi.encodePacked(attesters[0], attesters[1], attesters[2], attesters[3])
             ),
+            groupsHash: _noGroupsHash(),
             fast: 2,
             full: 3,
             notBefore: START,
             notAfter: START + 1 hours,
             revokePrevious: false
         });
-        verifier.rotate(rotation, attesters, _certificate(verifier.rotationDigest(rotation), 3));
+        bytes memory certificate = _certificate(verifier.rotationDigest(rotation), 3);
+        verifier.rotate(rotation, attesters, _noGroups(), certificate);
     }
 }
