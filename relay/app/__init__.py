@@ -14,6 +14,7 @@ from typing import Final
 from proofs.statements import OutcomeStatement
 from relay.api import Api, ApiOptions, ApiPorts, SignalRefused, SignalRequest
 from relay.app.assembly import detector_settings
+from relay.app.committees import lane_peers
 from relay.app.deeds import Deeds, NodeStopped, Tools
 from relay.app.inbox import Inbox
 from relay.app.pump import Pump
@@ -90,7 +91,7 @@ async def _serve(
         api = await stack.enter_async_context(_api(config, shells, telemetry, reports, inputs))
         watch = Watch(node, timeline, telemetry.metrics, lambda name: api.publish("incident", {"id": name}))
         tools = Tools(
-            committee=shells.committee,
+            committees=lambda: node.committees,
             signer=shells.signer,
             lane=shells.lane,
             audit=shells.audit,
@@ -108,16 +109,18 @@ async def _serve(
             detector = Detector(opened.quorum, detector_settings(chain, node), inputs.put)
             group.create_task(detector.run(), name=f"detector {chain}")
             group.create_task(lookout.run(chain), name=f"lookout {chain}")
-        inbox = Inbox(shells.committee, shells.journal, shells.signer, telemetry, _wall_clock_ms)
+        inbox = Inbox(lambda: node.committees, shells.journal, shells.signer, telemetry, _wall_clock_ms)
         group.create_task(inbox.run(shells.lane, inputs.put), name="inbox")
         group.create_task(_watch_peers(shells, inputs), name="peers")
+        group.create_task(_watch_committees(shells, inputs), name="committees")
         group.create_task(_keep_books(config, shells, telemetry), name="books")
         expose_lane(telemetry.metrics, shells.lane)
         telemetry.notice("serving", api=api.url, lane=shells.lane.address)
         if ready is not None:
             ready(api.url)
         deeds = Deeds(tools, group, inputs.put)
-        await inputs.run(Started(_wall_clock_ms(), shells.boot.number, shells.boot.instance), deeds)
+        started = Started(_wall_clock_ms(), shells.boot.number, shells.boot.instance)
+        await inputs.run([*shells.learned, started], deeds)
 
 
 def _lookout(config: NodeConfig, shells: Shells, telemetry: Telemetry) -> Lookout:
@@ -175,6 +178,21 @@ async def _watch_peers(shells: Shells, inputs: Pump) -> None:
             seen = connected
             peers = frozenset(Identity(peer) for peer in connected)
             await inputs.put(PeersSeen(peers, _wall_clock_ms()))
+        await asyncio.sleep(PEERS_EVERY_S)
+
+
+async def _watch_committees(shells: Shells, inputs: Pump) -> None:
+    """Learn documents that are put into the directory; the lane is for the members of those known."""
+    asked = shells.node.committees.newest.committee_epoch + len(shells.learned)
+    while True:
+        shells.committees.look()
+        for event in shells.committees.unknown_to(shells.node.committees):
+            if event.document.committee_epoch > asked:
+                asked = event.document.committee_epoch
+                await inputs.put(event)
+        at_s = _wall_clock_ms() // 1_000
+        if shells.node.committees.newest.committee_epoch >= asked:
+            shells.lane.set_peers(lane_peers(shells.node.committees, shells.node.settings.me, at_s))
         await asyncio.sleep(PEERS_EVERY_S)
 
 

@@ -8,9 +8,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from proofs.committee import CommitteeDocument
-from relay.config import NodeConfig, load_committee_chain
-from relay.core.committee_check import committee_refusals
+from relay.app.committees import CommitteeFiles, lane_peers
+from relay.config import NodeConfig
+from relay.core.committees import Committees
 from relay.core.compiled import CompiledPlan, PlanCompiler, compile_plan, first_blocks
 from relay.core.effects import Effect, LogEntry, Releasable
 from relay.core.errors import ConfigError
@@ -20,15 +20,13 @@ from relay.core.node import Node, NodeSettings
 from relay.core.plan_file import parse_plan
 from relay.core.types import Caip2, Digest, Header, Identity
 from relay.detectors import DetectorSettings
-from relay.gossip import LaneConfig, LanePeer
+from relay.gossip import LaneConfig
 from relay.journal import Journal
-from relay.telemetry import Telemetry
 
 __all__ = [
     "Replayed",
     "detector_settings",
     "lane_config",
-    "load_committee",
     "load_plans",
     "make_node",
     "replay_journal",
@@ -38,44 +36,17 @@ PLAN_FILES: Final = "*.plan.toml"
 RECENT_HEADERS: Final = 256
 
 
-def load_committee(config: NodeConfig, telemetry: Telemetry, now_s: int) -> CommitteeDocument:
-    """Read the committee in force: the newest epoch of the signed chain whose time has come.
-
-    Raises:
-        ConfigError: a file is wrong or unsigned, or the committee is unfit and the network is no demo.
-    """
-    chain = [signed.document for signed in load_committee_chain(config.directory.committee)]
-    begun = [document for document in chain if document.activates_at <= now_s]
-    if not begun:
-        where = str(config.directory.committee)
-        raise ConfigError(where, f"expected an epoch in force, got one from {chain[0].activates_at} on")
-    committee = begun[-1]
-    if config.demo != committee.demo:
-        where = f"{config.directory.node_file}: network.demo"
-        raise ConfigError(
-            where, f"expected {committee.demo}, as in the committee document, got {config.demo}"
-        )
-    for refusal in committee_refusals(committee):
-        if not committee.demo:
-            raise ConfigError(str(config.directory.committee), f"{refusal.kind.value}: {refusal}")
-        telemetry.warning("unfit committee", reason=refusal.kind.value, detail=str(refusal))
-    return committee
-
-
 def load_plans(config: NodeConfig, compilers: Mapping[str, PlanCompiler]) -> tuple[CompiledPlan, ...]:
     """Read every plan under `plans/<protocol>/`, and compile it.
 
     All versions are loaded: the registered one is in force, the others are evaluated and signed for nothing.
 
+    A network without plans runs too: it holds its first ceremony before there is a gateway.
+
     Raises:
-        ConfigError: there is none, or one is wrong; names file and key.
+        ConfigError: one is wrong; names file and key.
     """
     files = sorted(config.plans.glob(f"*/{PLAN_FILES}"))
-    if not files:
-        where = str(config.plans / "<protocol>" / PLAN_FILES)
-        raise ConfigError(
-            where, "expected at least one plan, got none", remedy="copy the protocols' plans there"
-        )
     plans = tuple(compile_plan(parse_plan(_text(file), where=str(file)), compilers) for file in files)
     declared = {chain.chain for chain in config.chains}
     for plan in plans:
@@ -89,20 +60,20 @@ def load_plans(config: NodeConfig, compilers: Mapping[str, PlanCompiler]) -> tup
 
 
 def make_node(
-    config: NodeConfig, committee: CommitteeDocument, plans: tuple[CompiledPlan, ...], me: Identity
+    config: NodeConfig, files: CommitteeFiles, plans: tuple[CompiledPlan, ...], me: Identity
 ) -> Node:
-    """Make a node that has seen nothing yet.
+    """Make a node that has seen nothing yet, and knows the first committee document.
 
     Raises:
-        ConfigError: our identity is not in the committee.
+        ConfigError: our identity is in no committee document.
     """
-    if committee.member(me) is None:
+    if all(signed.document.member(me) is None for signed in files.signed):
         where = str(config.directory.keys)
         raise ConfigError(
-            where, f"expected the keys of a member of {committee.name}, got identity {me.hex()}"
+            where, f"expected the keys of a member of {files.genesis.name}, got identity {me.hex()}"
         )
     block_time_ms = {settings.chain: settings.block_time_ms for settings in config.chains}
-    return Node(NodeSettings(me, committee, plans, block_time_ms, anchors=config.anchor))
+    return Node(NodeSettings(me, files.genesis, plans, block_time_ms, anchors=config.anchor))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +102,9 @@ async def replay_journal(node: Node, journal: Journal, heard: Callable[[Event], 
     return Replayed(count, tuple(entries), tuple(releasable))
 
 
-def lane_config(config: NodeConfig, committee: CommitteeDocument, me: Identity) -> LaneConfig:
+def lane_config(config: NodeConfig, committees: Committees, me: Identity, now_s: int) -> LaneConfig:
     """Say who the peers are and where they listen."""
-    peers = tuple(
-        LanePeer(member.identity, member.addresses) for member in committee.members if member.identity != me
-    )
-    return LaneConfig(listen=config.listen, peers=peers)
+    return LaneConfig(listen=config.listen, peers=lane_peers(committees, me, now_s))
 
 
 def detector_settings(chain: Caip2, node: Node) -> DetectorSettings:

@@ -8,8 +8,8 @@ from typing import Final
 
 from proofs.bundle import (
     Bundle,
-    BundleDocument,
     BundleDecision,
+    BundleDocument,
     BundlePlan,
     BundleReceipt,
     BundleRecord,

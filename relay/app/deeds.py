@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
-from proofs.committee import CommitteeDocument
 from relay.app.anchor import anchor
+from relay.core.committees import Committees
 from relay.core.effects import (
     Anchor,
     Changed,
@@ -48,7 +48,8 @@ class NodeStopped(TocsinError):
 class Tools:
     """The shells that effects are done with."""
 
-    committee: CommitteeDocument
+    committees: Callable[[], Committees]
+    """The committee documents that the node knows now."""
     signer: LocalSigner
     lane: Lane
     audit: AuditLog
@@ -112,8 +113,8 @@ class Deeds:
                 case SignAttestation():
                     if place not in foreseen.begun:
                         self._begin_attestation(effect, foreseen.on_disk)
-                case SignStatement(message, to):
-                    self.group.create_task(self._state(message, to), name="state")
+                case SignStatement():
+                    self.group.create_task(self._state(effect), name="state")
                 case Forward(raw, to):
                     await self.tools.lane.send(to, raw)
                 case Submit():
@@ -148,6 +149,9 @@ class Deeds:
         prepared, signer = effect.prepared, self.tools.signer
         plain = Attestation(decision=prepared.decision, verdict=effect.verdict, trace=effect.trace)
 
+        at_s = prepared.decision.anchor.timestamp
+        epoch = self.tools.committees().in_force(at_s).committee_epoch
+
         def payload(mandate_signature: bytes) -> bytes:
             return self._payload(
                 Attestation(
@@ -156,7 +160,8 @@ class Deeds:
                     trace=effect.trace,
                     digest=prepared.digest,
                     signature=mandate_signature,
-                )
+                ),
+                epoch,
             )
 
         try:
@@ -165,7 +170,7 @@ class Deeds:
                     prepared.id, prepared.decision.key_epoch, prepared.mandate, payload
                 )
             else:
-                signed = self._payload(plain)
+                signed = self._payload(plain, epoch)
                 signature = await signer.sign_envelope(signed)
         except GuardRefusal as refusal:
             await self.put(SigningRefused(prepared.id, prepared.decision.key_epoch, refusal.reason))
@@ -177,15 +182,15 @@ class Deeds:
         await on_disk.wait()
         await self._say(signed, signature, None)
 
-    async def _state(self, message: Message, to: Identity | None) -> None:
-        payload = self._payload(message)
+    async def _state(self, effect: SignStatement) -> None:
+        payload = self._payload(effect.message, effect.committee_epoch)
         try:
             signature = await self.tools.signer.sign_envelope(payload)
         except GuardRefusal as refusal:
             # What we cannot say is no reason to stop: it decides nothing.
             self.tools.telemetry.notice("statement refused", reason=refusal.reason)
             return
-        await self._say(payload, signature, to)
+        await self._say(payload, signature, effect.to)
 
     async def _say(self, payload: bytes, signature: bytes, to: Identity | None) -> None:
         """Send what was signed, and let the node hear it too."""
@@ -197,11 +202,11 @@ class Deeds:
         if isinstance(message, LOGGED):
             await self.put(Signed(envelope, message, self.tools.clock()))
 
-    def _payload(self, message: Message) -> bytes:
-        tools = self.tools
-        return payload_of(
-            message, committee=tools.committee, author=tools.signer.identity, at_ms=tools.clock()
-        )
+    def _payload(self, message: Message, committee_epoch: int | None) -> bytes:
+        tools, at_ms = self.tools, self.tools.clock()
+        me = tools.signer.identity
+        committee = tools.committees().spoken_under(me, at_ms // 1_000, committee_epoch)
+        return payload_of(message, committee=committee, author=me, at_ms=at_ms)
 
     # --- submitting
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from proofs.committee import CommitteeDocument
 from proofs.decision import decision_id
 from proofs.envelope import Envelope
+from relay.core.committees import Committees
 from relay.core.errors import WireError
 from relay.core.events import Event, OwnStatementFound, Received, Signed
 from relay.core.messages import LOGGED, Attestation, Message, Verdict
@@ -25,13 +25,13 @@ class Inbox:
 
     def __init__(
         self,
-        committee: CommitteeDocument,
+        committees: Callable[[], Committees],
         journal: Journal,
         signer: LocalSigner,
         telemetry: Telemetry,
         clock: Callable[[], Millis],
     ) -> None:
-        self._committee = committee
+        self._committees = committees
         self._journal = journal
         self._signer = signer
         self._telemetry = telemetry
@@ -41,7 +41,8 @@ class Inbox:
         """Open what comes, for ever. A peer's nonsense is counted by reason and dropped."""
         async for mail in lane:
             try:
-                envelope, message = open_message(mail.frame, self._committee)
+                at_s = self._clock() // 1_000
+                envelope, message = open_message(mail.frame, self._committees(), at_s=at_s)
             except WireError as error:
                 self._telemetry.dropped(error.reason, peer=mail.peer.hex()[:16], detail=error.detail)
                 continue

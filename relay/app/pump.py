@@ -10,7 +10,7 @@ from relay.app.deeds import Foreseen
 from relay.app.watch import Meter
 from relay.core.effects import Effect, Notice
 from relay.core.effects import LogEntry as Logged
-from relay.core.events import Event, Received, Signed, Started, Ticked
+from relay.core.events import Event, Received, Signed, Ticked
 from relay.core.history import event_to_bytes
 from relay.core.messages import LOGGED
 from relay.core.node import Node, is_journalled
@@ -53,13 +53,13 @@ class Pump:
         """Hand an event to the node; waits while too many are waiting."""
         await self._inputs.put(event)
 
-    async def run(self, started: Started, deeds: Doer) -> None:
-        """Feed the node for ever, beginning with `started`; `deeds` does the effects.
+    async def run(self, first: Sequence[Event], deeds: Doer) -> None:
+        """Feed the node for ever, beginning with `first`; `deeds` does the effects.
 
         Raises:
             JournalError: the disk does not take an event; the process must end.
         """
-        await self._turn([started], deeds)
+        await self._turn(first, deeds)
         while True:
             await self._turn(await self._batch(), deeds)
 

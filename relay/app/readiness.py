@@ -51,7 +51,7 @@ def questions(node: Node, submitter: Address, settings: ReadinessSettings) -> Ma
     plans = plans_to_watch(
         [room.compiled for room in node.rooms.values()], lambda compiled: is_in_force(node, compiled)
     )
-    committee = node.settings.committee
+    committee = node.committee
     asked = [
         question
         for compiled in plans

@@ -13,7 +13,7 @@ from relay.core.incidents import ActState, DecisionState, Incident, incidents
 from relay.core.messages import Verdict
 from relay.core.node import Node
 from relay.core.readiness import Fact
-from relay.core.types import BlockRef, Identity
+from relay.core.types import BlockRef
 from relay.gossip import Lane
 
 __all__ = ["Reports"]
@@ -33,8 +33,14 @@ class Reports:
         self._lane = lane
         self._timeline = timeline
         self._last_mile = last_mile
-        committee = node.settings.committee
-        self._names: dict[Identity, str] = {member.identity: member.name for member in committee.members}
+
+    def _name(self, identity: bytes) -> str:
+        """Give a member's name by the newest document that names it."""
+        for document in reversed(self._node.committees.documents):
+            member = document.member(identity)
+            if member is not None:
+                return member.name
+        return ""
 
     def incidents(self) -> list[Mapping[str, Json]]:
         """Short forms, newest first."""
@@ -51,13 +57,14 @@ class Reports:
 
     def status(self) -> Mapping[str, Json]:
         """What `tocsin status` shows."""
-        node, committee = self._node, self._node.settings.committee
+        node, committee = self._node, self._node.committee
         return {
-            "member": self._names.get(node.settings.me, ""),
+            "member": self._name(node.settings.me),
             "network": committee.network.hex(),
             "name": committee.name,
+            "committee": self._committee(),
             "released": node.is_released,
-            "connected": sorted(self._names.get(Identity(peer), "") for peer in self._lane.connected()),
+            "connected": sorted(self._name(peer) for peer in self._lane.connected()),
             "live_members": node.live_members(),
             "chains": {
                 chain: {
@@ -74,8 +81,9 @@ class Reports:
 
     def readiness(self) -> list[Readiness]:
         """The facts that must hold before this node is of use."""
-        node, committee = self._node, self._node.settings.committee
-        connected = len(self._lane.connected()) + 1
+        node, committee = self._node, self._node.committee
+        present = self._lane.connected() | {node.settings.me}
+        connected = sum(1 for member in committee.members if member.identity in present)
         facts = [
             Readiness(
                 "signer",
@@ -84,7 +92,12 @@ class Reports:
                 "" if node.is_released else "see that peers are reachable",
             ),
             _quorum(connected, committee),
+            self._membership(),
         ]
+        if not node.rooms:
+            reason = "there is no plan: this node watches no chain and attests nothing"
+            remedy = "put the protocols' plans into plans/<protocol>/ and start it again"
+            facts.append(Readiness("plans", False, reason, remedy))
         for chain, view in node.views.items():
             behind = view.head is None or view.tip is None or view.head.number - view.tip.number > _MAX_BEHIND
             reason = "" if not behind else "no block read yet" if view.tip is None else "behind its head"
@@ -93,6 +106,40 @@ class Reports:
             )
         facts += self._plans_in_force()
         return [*facts, *(_readiness(fact) for fact in self._last_mile())]
+
+    def _membership(self) -> Readiness:
+        """We must be in the committee in force: others' words count for nothing."""
+        node = self._node
+        if node.is_member:
+            return Readiness("membership", True, "", "")
+        epoch, joins = node.committee.committee_epoch, node.committees.newest
+        if joins.member(node.settings.me) is not None and joins.committee_epoch > epoch:
+            reason = f"epoch {joins.committee_epoch} names this node, in force from {joins.activates_at} on"
+            return Readiness("membership", False, reason, "wait until it is in force")
+        reason = f"committee epoch {epoch} does not name this node: it attests nothing"
+        return Readiness(
+            "membership", False, reason, "ask the members for a document that names it, or stop it"
+        )
+
+    def _committee(self) -> Mapping[str, Json]:
+        """Which documents are known, and which is in force."""
+        node = self._node
+        announced = [each for each in node.committees.documents if each.activates_at > node.now_ms // 1_000]
+        return {
+            "epoch": node.committee.committee_epoch,
+            "key_epoch": node.committee.key_epoch,
+            "members": len(node.committee.members),
+            "is_member": node.is_member,
+            "announced": [
+                {
+                    "epoch": each.committee_epoch,
+                    "key_epoch": each.key_epoch,
+                    "activates_at": each.activates_at,
+                }
+                for each in announced
+                if each.committee_epoch > node.committee.committee_epoch
+            ],
+        }
 
     def _plans_in_force(self) -> list[Readiness]:
         """One version of each protocol's plan must be in force, as far as this node has read."""
@@ -134,7 +181,7 @@ class Reports:
         }
         return [
             {
-                "member": self._names.get(author, ""),
+                "member": self._name(author),
                 "act": leaves[act_of(word)],
                 "chain": word.chain,
                 "reason": word.reason,
@@ -161,9 +208,7 @@ class Reports:
             "not_after": prepared.mandate.not_after,
             "certified": state.is_certified,
             "void": state.entry.void,
-            "verdicts": {
-                self._names.get(identity, ""): verdict.value for identity, verdict in state.verdicts
-            },
+            "verdicts": {self._name(identity): verdict.value for identity, verdict in state.verdicts},
             "attesters": sum(1 for _, verdict in state.verdicts if verdict is Verdict.ATTEST),
             "acts": [_act(act) for act in state.acts],
             "unlanded": self._unlanded(state),

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import reduce
 
-from proofs.committee import CommitteeDocument
-from relay.app.assembly import Replayed, lane_config, load_committee, load_plans, make_node, replay_journal
+from relay.app.assembly import Replayed, lane_config, load_plans, make_node, replay_journal
 from relay.app.bundles import Bundles
+from relay.app.committees import CommitteeFiles, check_in_force
 from relay.chains import Chain, load_adapters, open_chain
-from relay.config import NodeConfig, load_committee_chain
+from relay.config import NodeConfig
+from relay.core.committees import Committees
+from relay.core.events import CommitteeLearned
 from relay.core.node import Node
 from relay.core.ports import Adapter, Submitter
 from relay.core.readiness import Inspector
@@ -27,7 +30,9 @@ __all__ = ["Shells", "open_shells"]
 class Shells:
     """All that a running node consists of."""
 
-    committee: CommitteeDocument
+    committees: CommitteeFiles
+    learned: tuple[CommitteeLearned, ...]
+    """What the node has to learn first."""
     journal: Journal
     signer: LocalSigner
     node: Node
@@ -54,7 +59,7 @@ async def open_shells(
         TocsinError: a file, a key, the disk, an address or an endpoint is not as it must be.
     """
     directory = config.directory
-    committee = load_committee(config, telemetry, clock() // 1_000)
+    committees = CommitteeFiles(directory.committee, telemetry)
     adapters = load_adapters()
     plans = load_plans(config, adapters)
     limits = DiskLimits(
@@ -66,15 +71,21 @@ async def open_shells(
     signer = await stack.enter_async_context(
         open_signer(directory.keys, guard_path=directory.guard_file, passphrase=passphrase)
     )
-    node = make_node(config, committee, plans, signer.identity)
-    bundles = Bundles(node, load_committee_chain(directory.committee))
+    node = make_node(config, committees, plans, signer.identity)
+    bundles = Bundles(node, lambda: committees.signed)
     replayed = await replay_journal(node, journal, bundles.heard)
-    audit = await _open_log(config, committee, journal, signer)
+    learned = tuple(committees.unknown_to(node.committees))
+    now_s = clock() // 1_000
+    known = reduce(lambda chain, event: chain.with_next(event.document), learned, node.committees)
+    check_in_force(config, known.in_force(now_s), telemetry)
+    audit = await _open_log(config, known, journal, signer)
     boot = await count_boot(journal, directory.instance_file)
     telemetry.notice("journal replayed", events=replayed.events, boot=boot.number)
     seed = open_identity(directory.keys, passphrase).reveal()
     lane = await stack.enter_async_context(
-        Lane.open(identity_seed=seed, config=lane_config(config, committee, signer.identity), store=journal)
+        Lane.open(
+            identity_seed=seed, config=lane_config(config, known, signer.identity, now_s), store=journal
+        )
     )
     chains, submitters = await _open_chains(stack, config, adapters, node, signer)
     inspectors = {
@@ -82,7 +93,8 @@ async def open_shells(
         for chain, opened in chains.items()
     }
     return Shells(
-        committee=committee,
+        committees=committees,
+        learned=learned,
         journal=journal,
         signer=signer,
         node=node,
@@ -98,13 +110,12 @@ async def open_shells(
 
 
 async def _open_log(
-    config: NodeConfig, committee: CommitteeDocument, journal: Journal, signer: LocalSigner
+    config: NodeConfig, committees: Committees, journal: Journal, signer: LocalSigner
 ) -> AuditLog:
-    member = committee.member(signer.identity)
-    assert member is not None, "make_node has checked it"
-    return await AuditLog.open(
-        journal, config.directory.log, origin=f"{committee.name}/{member.name}", log_key=signer.log_key
-    )
+    # The first document that names us: a log keeps its origin for ever.
+    named = ((document, document.member(signer.identity)) for document in committees.documents)
+    origins = (f"{document.name}/{member.name}" for document, member in named if member is not None)
+    return await AuditLog.open(journal, config.directory.log, origin=next(origins), log_key=signer.log_key)
 
 
 async def _open_chains(

@@ -2,10 +2,12 @@
 
 from relay.config.adding import Addition, NewEndpoint, add_chain, plan_addition
 from relay.config.committee_files import (
+    KnownCommittees,
     dump_committee,
     dump_signatures,
     load_committee,
     load_committee_chain,
+    load_known_committees,
     load_signatures,
     load_signed_committee,
     signatures_file,
@@ -30,6 +32,7 @@ __all__ = [
     "EndpointTemplate",
     "Intervals",
     "JournalSettings",
+    "KnownCommittees",
     "NewEndpoint",
     "NodeConfig",
     "NodeDirectory",
@@ -43,6 +46,7 @@ __all__ = [
     "find_directory",
     "load_committee",
     "load_committee_chain",
+    "load_known_committees",
     "load_node",
     "load_signatures",
     "load_signed_committee",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -131,10 +132,45 @@ def load_committee_chain(directory: Path) -> tuple[SignedCommittee, ...]:
     Raises:
         ConfigError: naming the file; also for a gap, a wrong or missing signature.
     """
+    return _load_chain(_committee_files(directory), directory)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCommittees:
+    """The documents in force by their signatures; `problem` says why the one after them is not."""
+
+    chain: tuple[SignedCommittee, ...]
+    problem: ConfigError | None = None
+
+
+def load_known_committees(directory: Path) -> KnownCommittees:
+    """Read `epoch-0001.toml` and those that follow as far as each is in force by the one before.
+
+    A document that still gathers signatures is no reason not to run.
+
+    Raises:
+        ConfigError: as `load_committee_chain`, of the first document.
+    """
+    files = _committee_files(directory)
+    problem: ConfigError | None = None
+    for most in range(len(files), 0, -1):
+        try:
+            return KnownCommittees(_load_chain(files[:most], directory), problem)
+        except ConfigError as error:
+            problem = error
+    assert problem is not None, "there is at least one file"
+    raise problem
+
+
+def _committee_files(directory: Path) -> list[Path]:
     files = sorted(directory.glob("epoch-[0-9][0-9][0-9][0-9].toml"))
     if not files:
         remedy = "put the network's signed committee documents there"
         raise ConfigError(str(directory / "epoch-0001.toml"), "expected a file, got none", remedy=remedy)
+    return files
+
+
+def _load_chain(files: Sequence[Path], directory: Path) -> tuple[SignedCommittee, ...]:
     chain = tuple(load_signed_committee(file) for file in files)
     for file, signed in zip(files, chain, strict=True):
         expected = int(file.stem.removeprefix("epoch-"))
@@ -215,10 +251,12 @@ def _signature(table: Table, key: str) -> bytes:
 
 __all__ = [
     "SIGNATURES_FORMAT",
+    "KnownCommittees",
     "dump_committee",
     "dump_signatures",
     "load_committee",
     "load_committee_chain",
+    "load_known_committees",
     "load_signatures",
     "load_signed_committee",
     "signatures_file",

@@ -118,8 +118,8 @@ def load_node(file: Path) -> NodeConfig:
         file,
         "",
         read_toml(file, remedy="make one with: tocsin init NETWORK"),
-        required=("format", "network", "gossip", "chains"),
-        optional=("plans", "anchor", "api", "keys", "journal", "intervals", "readiness"),
+        required=("format", "network", "gossip"),
+        optional=("chains", "plans", "anchor", "api", "keys", "journal", "intervals", "readiness"),
     )
     if top.text("format") != NODE_FORMAT:
         raise top.error("format", NODE_FORMAT, repr(top.text("format")))

@@ -34,17 +34,25 @@ class Anchoring:
     """Which closed incidents we have anchored; deterministic, fed by the node."""
 
     me: Identity
-    committee: CommitteeDocument
     anchored: dict[DecisionId, int] = field(default_factory=dict)
     """How many certified decisions an incident had when its anchor landed."""
     _tried: dict[DecisionId, _Tried] = field(default_factory=dict)
     _under_way: set[Caip2] = field(default_factory=set)
 
-    def due(self, closed: Iterable[Closed], is_idle: Callable[[Caip2], bool], now_ms: Millis) -> list[Effect]:
-        """Give the anchors to begin now: one a chain, and none where a call waits."""
+    def due(
+        self,
+        closed: Iterable[Closed],
+        committee: CommitteeDocument,
+        is_idle: Callable[[Caip2], bool],
+        now_ms: Millis,
+    ) -> list[Effect]:
+        """Give the anchors to begin now: one a chain, and none where a call waits.
+
+        `committee` is the one in force: who has left it anchors nothing any more.
+        """
         effects: list[Effect] = []
         for each in closed:
-            if not is_idle(each.chain) or each.chain in self._under_way or not self._is_ours(each):
+            if not is_idle(each.chain) or each.chain in self._under_way or not self._is_ours(each, committee):
                 continue
             if self.anchored.get(each.incident_id, 0) >= each.decisions:
                 continue
@@ -76,7 +84,7 @@ class Anchoring:
         self._under_way.clear()
         self._tried.clear()
 
-    def _is_ours(self, closed: Closed) -> bool:
+    def _is_ours(self, closed: Closed, committee: CommitteeDocument) -> bool:
         """Tell whether we are among the first f+1 in the order: one of them is honest."""
-        members = [member.identity for member in self.committee.members]
-        return rank(closed.incident_id, closed.chain, members, self.me) <= self.committee.f
+        members = [member.identity for member in committee.members]
+        return self.me in members and rank(closed.incident_id, closed.chain, members, self.me) <= committee.f

@@ -10,6 +10,7 @@ from proofs.committee import CommitteeDocument
 from proofs.decision import BlockRef, Decision, decision_id
 from proofs.envelope import Envelope
 from relay.core.anchors import Anchors, Series
+from relay.core.committees import Committees
 from relay.core.decisions import Prepared, prepare
 from relay.core.effects import (
     Changed,
@@ -49,13 +50,15 @@ MAX_ATTESTATION_BYTES: Final = 32_000
 class Book:
     """All open decisions; deterministic, fed by the node."""
 
-    def __init__(self, me: Identity, committee: CommitteeDocument, rooms: Mapping[PlanHash, Room]) -> None:
+    def __init__(self, me: Identity, committees: Committees, rooms: Mapping[PlanHash, Room]) -> None:
         self.me = me
-        self.committee = committee
+        self.committees = committees
         self.rooms = rooms
         self.entries: dict[Key, Entry] = {}
         self.certified: list[tuple[Prepared, bytes]] = []
         """Decisions certified since the node last took them."""
+        self.attested: list[tuple[Prepared, Identity]] = []
+        """Who attested to which mandate since the node last took them."""
         self.links = Links(rooms)
         self._by_id: dict[DecisionId, list[Key]] = {}
         self._undecided: dict[Key, None] = {}
@@ -97,13 +100,16 @@ class Book:
     def _propose(self, room: Room, due: Due) -> list[Effect]:
         if not room.is_armed:
             return self._shadows.tell(room.compiled.plan, due)
+        committee = self.committees.in_force(due.step.block.timestamp)
+        if committee.member(self.me) is None:
+            return []
         plan_hash = room.compiled.plan.hash
         track = self._tracks.setdefault((plan_hash, due.track), [])
         standing = [key for key in track if key not in self.entries or not self.entries[key].void]
         if len(standing) >= MAX_PROPOSALS or any(self._is_settled(key) for key in standing):
             return []
-        decision = due.decision(plan_hash, self.committee.key_epoch)
-        key = self._open(prepare(self.committee.network, room.compiled, decision), self.me)
+        decision = due.decision(plan_hash, committee.key_epoch)
+        key = self._open(prepare(committee.network, room.compiled, decision), self.me)
         if key not in track:
             track.append(key)
         return self._judge(key)
@@ -116,14 +122,17 @@ class Book:
         self.links.waiting.remove(waiting)
         if not isinstance(anchor, BlockRef):
             return []
-        decision = waiting.decision(room, anchor, self.committee.key_epoch)
+        committee = self.committees.in_force(anchor.timestamp)
+        decision = waiting.decision(room, anchor, committee.key_epoch)
         about: Facts = {"plan": room.compiled.plan.protocol, "link": waiting.name}
         # We propose only what we find right; a peer that finds otherwise proposes it itself.
         if room.assess(decision, parent) is Assessment.WRONG:
             return [Notice("link not followed", about)]
         if not room.is_armed:
             return [Notice("shadow decision", about)]
-        return self._judge(self._open(prepare(self.committee.network, room.compiled, decision), self.me))
+        if committee.member(self.me) is None:
+            return []
+        return self._judge(self._open(prepare(committee.network, room.compiled, decision), self.me))
 
     # ---- hearing
 
@@ -145,7 +154,7 @@ class Book:
             alone = self._alone.get(envelope.author, {})
             if len(alone) >= MAX_OPEN_ALONE or self._open_count() >= MAX_OPEN:
                 return [_dropped(envelope, "too many open decisions")]
-            if not is_well_signed(prepared, envelope.author, attestation, self.committee):
+            if not is_well_signed(prepared, envelope.author, attestation, self.committee_of(prepared)):
                 return [_dropped(envelope, Taken.BAD_SIGNATURE.value)]
             self._open(prepared, envelope.author)
         return self._count(key, envelope, attestation) + self._judge(key)
@@ -156,26 +165,26 @@ class Book:
         room = self.rooms.get(decision.plan_hash)
         if room is None:
             raise WireError("unknown plan", decision.plan_hash.hex())
-        if decision.key_epoch != self.committee.key_epoch:
-            raise WireError(
-                "other key epoch", f"expected {self.committee.key_epoch}, got {decision.key_epoch}"
-            )
+        committee = self.committees.in_force(decision.anchor.timestamp)
+        if decision.key_epoch != committee.key_epoch:
+            raise WireError("other key epoch", f"expected {committee.key_epoch}, got {decision.key_epoch}")
+        if committee.member(envelope.author) is None:
+            raise WireError("unknown signer", f"expected a member of epoch {committee.committee_epoch}")
         # The id covers all of a decision but its epoch and what else is said of its anchor.
-        key = (decision_id(self.committee.network, decision), decision.key_epoch, decision.anchor)
+        key = (decision_id(committee.network, decision), decision.key_epoch, decision.anchor)
         known = self.entries.get(key)
         prepared = (
-            known.tally.prepared
-            if known is not None
-            else prepare(self.committee.network, room.compiled, decision)
+            known.tally.prepared if known is not None else prepare(committee.network, room.compiled, decision)
         )
         room.check_time(prepared)
         return prepared
 
     def _count(self, key: Key, envelope: Envelope, attestation: Attestation) -> list[Effect]:
         entry = self.entries[key]
-        tally, taken = take(entry.tally, envelope, attestation, self.committee)
+        committee = self.committee_of(entry.tally.prepared)
+        tally, taken = take(entry.tally, envelope, attestation, committee)
         entry.tally = tally
-        if len(tally.attesters()) > self.committee.f:
+        if len(tally.attesters()) > committee.f:
             self._alone.get(entry.opener, {}).pop(key, None)
         if taken is Taken.REPEATED:
             return []
@@ -185,6 +194,8 @@ class Book:
         logged = LogEntry(envelope.digest, envelope.raw)
         if taken is Taken.BAD_DIGEST:
             return [logged, _dropped(envelope, taken.value)]
+        if attestation.verdict is Verdict.ATTEST and not entry.void:
+            self.attested.append((tally.prepared, envelope.author))
         if taken is Taken.CERTIFIED and tally.certificate is not None and not entry.void:
             self.certified.append((tally.prepared, tally.certificate))
         return [logged, Changed(tally.prepared.id)]
@@ -193,7 +204,7 @@ class Book:
 
     def accused(self, envelope: Envelope, first: Attestation, author: Identity) -> list[Effect]:
         """Take evidence that `wire.open_equivocation` has checked; `first` and `author` are what it gave."""
-        about = (decision_id(self.committee.network, first.decision), first.decision.key_epoch)
+        about = (decision_id(self.committees.network, first.decision), first.decision.key_epoch)
         record: list[Effect] = [
             LogEntry(envelope.digest, envelope.raw),
             Releasable((envelope.digest,)),
@@ -239,7 +250,8 @@ class Book:
             return []
         decision = entry.tally.prepared.decision
         room = self.rooms[decision.plan_hash]
-        if not room.is_armed:
+        if not room.is_armed or not self._is_ours(decision):
+            self._undecided.pop(key, None)
             return []
         series = self._series_of(room, key)
         if entry.tally.certificate is None and self._anchors.has_sibling(series, key, self._is_certified):
@@ -270,6 +282,8 @@ class Book:
             prepared = entry.tally.prepared
             over = now_s.get(prepared.decision.anchor.chain, 0) > prepared.mandate.not_after
             if entry.asked is None or entry.void or over or self._said(entry):
+                continue
+            if not self._is_ours(prepared.decision):
                 continue
             effects.append(SignAttestation(entry.tally.prepared, entry.asked, self._trace(entry)))
         return effects
@@ -340,9 +354,37 @@ class Book:
         stated = [self.entries[key] for key in self._by_id.get(decision, ())]
         return max(stated, key=standing, default=None)
 
+    def concerns(self, member: Identity, decision: DecisionId) -> bool:
+        """Tell whether a decision is known, and a member was in the committee of its time."""
+        entry = self.entry_of(decision)
+        return entry is not None and self.committee_of(entry.tally.prepared).member(member) is not None
+
     def stated(self, decision: DecisionId) -> tuple[Prepared, ...]:
         """Give a decision as it was stated: with one anchor and key epoch, or several."""
         return tuple(self.entries[key].tally.prepared for key in self._by_id.get(decision, ()))
+
+    def keep_threshold(self, prepared: Prepared, certificate: bytes) -> None:
+        """Keep the threshold certificate of a mandate, however its anchor was stated."""
+        for key in self._by_id.get(prepared.id, ()):
+            entry = self.entries[key]
+            if entry.tally.prepared.digest == prepared.digest:
+                entry.threshold_certificate = certificate
+
+    def threshold_certificate(self, prepared: Prepared) -> bytes | None:
+        """Give the threshold certificate of a mandate, if it was completed here."""
+        stated = (self.entries[key] for key in self._by_id.get(prepared.id, ()))
+        same = (
+            entry.threshold_certificate for entry in stated if entry.tally.prepared.digest == prepared.digest
+        )
+        return next(same, None)
+
+    def open_mandates(self, now_s: Mapping[str, int]) -> frozenset[Digest]:
+        """Give the digests that are worth a signature: not void, and their time is not over."""
+        return frozenset(
+            prepared.digest
+            for prepared in (entry.tally.prepared for entry in self.entries.values() if not entry.void)
+            if now_s.get(prepared.decision.anchor.chain, 0) <= prepared.mandate.not_after
+        )
 
     def id_of_mandate(self, digest: Digest | None) -> DecisionId | None:
         """Give the decision that an open mandate belongs to."""
@@ -352,8 +394,24 @@ class Book:
     def visible(self) -> Iterator[Entry]:
         """Give what people are to see: what is certified, what we attest, what more than f members attest."""
         for entry in self.entries.values():
-            if standing(entry) > 0 or len(entry.tally.attesters()) > self.committee.f:
+            f = self.committee_of(entry.tally.prepared).f
+            if standing(entry) > 0 or len(entry.tally.attesters()) > f:
                 yield entry
+
+    def committee_of(self, prepared: Prepared) -> CommitteeDocument:
+        """Give the committee of a decision in the book: the newest document of its key epoch (SPEC 2.4)."""
+        document = self.committees.by_key_epoch(prepared.decision.key_epoch)
+        assert document is not None, "a decision enters the book by a document that is known"
+        return document
+
+    def _is_ours(self, decision: Decision) -> bool:
+        """Tell whether our word on a decision counts: we are in the committee of its time.
+
+        A document that became known only after it was active leaves decisions of the key epoch before, which
+        nobody certifies any more.
+        """
+        committee = self.committees.in_force(decision.anchor.timestamp)
+        return committee.key_epoch == decision.key_epoch and committee.member(self.me) is not None
 
     def _open(self, prepared: Prepared, opener: Identity) -> Key:
         key = (prepared.id, prepared.decision.key_epoch, prepared.decision.anchor)

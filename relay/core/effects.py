@@ -33,10 +33,14 @@ class SignAttestation:
 
 @dataclass(frozen=True, slots=True)
 class SignStatement:
-    """Sign any other message and mail it to `to`, or to everybody."""
+    """Sign any other message and mail it to `to`, or to everybody.
+
+    `committee_epoch` names the document to speak under; None is the newest in force by our clock (SPEC 2.4).
+    """
 
     message: Message
     to: Identity | None = None
+    committee_epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from proofs.committee import CommitteeDocument
 from proofs.envelope import Envelope
 from relay.core.messages import Heartbeat, Message, Recall, Recalled
 from relay.core.observations import BlockReads
@@ -18,6 +19,13 @@ class Started:
     at_ms: Millis
     boot: int
     instance: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CommitteeLearned:
+    """The next committee document, in force by its signatures, is known from now on (SPEC 2.4)."""
+
+    document: CommitteeDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +152,7 @@ class Ticked:
 
 Event = (
     Started
+    | CommitteeLearned
     | BlockObserved
     | BlockUnread
     | ChainReorged
@@ -181,6 +190,7 @@ __all__ = [
     "BlockUnread",
     "ChainFinalized",
     "ChainReorged",
+    "CommitteeLearned",
     "EndpointDisagreed",
     "Event",
     "OwnStatementFound",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from proofs.canonical import Value, decode, encode
+from proofs.committee import parse_committee
 from proofs.decision import BlockRef, block_value, parse_block
 from proofs.envelope import Envelope, PayloadFields, UnverifiedEnvelope, parse_envelope
 from proofs.errors import ProofError
@@ -16,6 +17,7 @@ from relay.core.events import (
     BlockObserved,
     ChainFinalized,
     ChainReorged,
+    CommitteeLearned,
     Event,
     OwnStatementFound,
     Received,
@@ -75,6 +77,8 @@ def _packed(event: Event) -> Value:  # noqa: C901  one case per kind, closed
     match event:
         case Started(at_ms, boot, instance):
             return ["started", at_ms, boot, instance]
+        case CommitteeLearned(document):
+            return ["committee", document.raw]
         case BlockObserved(reads, agreeing, asked, head):
             return ["block", _pack_reads(reads), agreeing, asked, block_value(head)]
         case ChainReorged(chain, ancestor):
@@ -103,6 +107,8 @@ def _unpacked(value: Value) -> Event:  # noqa: C901  one case per kind, closed
     match value:
         case ("started", int(at_ms), int(boot), bytes(instance)):
             return Started(Millis(at_ms), boot, instance)
+        case ("committee", bytes(raw)):
+            return CommitteeLearned(parse_committee(raw))
         case ("block", reads, int(agreeing), int(asked), head):
             return BlockObserved(_unpack_reads(reads), agreeing, asked, parse_block(head))
         case ("reorg", str(chain), ancestor):

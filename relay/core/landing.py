@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from proofs.committee import CommitteeDocument
 from proofs.hashes import tagged
 from proofs.mandate import ActLeaf, Op, leaf_proof
 from relay.core.calls import (
@@ -14,10 +15,12 @@ from relay.core.calls import (
     Pending,
     act_of,
     call_key,
+    improved,
     is_hopeless,
     reason_of,
     unlanded_of,
 )
+from relay.core.committees import Committees
 from relay.core.compiled import CompiledPlan
 from relay.core.decisions import Prepared
 from relay.core.effects import Effect, Notice, Page, PageKind, SignStatement, Submit
@@ -48,10 +51,9 @@ _FAILED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class LandingSettings:
-    """Who we are among whom, and how fast each chain makes blocks."""
+    """Who we are, and how fast each chain makes blocks."""
 
     me: Identity
-    members: tuple[Identity, ...]
     block_time_ms: Mapping[Caip2, int]
 
 
@@ -60,6 +62,7 @@ class Landing:
     """Calls to be sent and effects seen; deterministic, fed by the node."""
 
     settings: LandingSettings
+    committees: Committees
     views: Mapping[Caip2, ChainView]
     pending: dict[bytes, Pending] = field(default_factory=dict)
     needs: Needs = field(init=False)
@@ -68,19 +71,34 @@ class Landing:
 
     def __post_init__(self) -> None:
         staggers = {chain: stagger_ms(ms) // 1_000 for chain, ms in self.settings.block_time_ms.items()}
-        self.needs = Needs(self.views, len(self.settings.members), staggers)
+        self.needs = Needs(self.views, len(self.committees.newest.members), staggers)
+
+    def learned(self, committees: Committees) -> None:
+        """Take the documents known from now on."""
+        self.committees = committees
+        self.needs.members = max(self.needs.members, len(committees.newest.members))
 
     # ---- what is to be sent
 
     def certified(
-        self, prepared: Prepared, certificate: bytes, at_ms: Millis, *, opens_next: bool = False
+        self,
+        prepared: Prepared,
+        certificate: bytes,
+        at_ms: Millis,
+        *,
+        opens_next: bool = False,
+        hold_ms: int = 0,
     ) -> list[Effect]:
-        """Queue one call per act leaf of a decision that has its certificate.
+        """Queue one call per act leaf of a decision that has its certificate, if we were in its committee.
 
-        `opens_next`: where the acts are protected already, the gateway is to say so (SPEC 5.4.1).
+        `opens_next`: where the acts are protected already, the gateway is to say so (SPEC 5.4.1). `hold_ms`:
+        for so long a threshold certificate is waited for (threshold SPEC 4.1).
         """
         self.needs.decided(prepared)
         effects: list[Effect] = []
+        document = self.committees.by_key_epoch(prepared.decision.key_epoch)
+        if document is None or document.member(self.settings.me) is None:
+            return effects
         for leaf in prepared.leaves:
             call = Execute(
                 chain=leaf.chain,
@@ -91,16 +109,28 @@ class Landing:
                 proof=tuple(leaf_proof(prepared.leaves, leaf)),
                 certificate=certificate,
             )
-            pending = self._make(prepared.id, call, leaf.duration_s, at_ms)
-            pending = replace(pending, prepared=prepared, opens_next=opens_next)
+            pending = self._make(prepared.id, call, leaf.duration_s, document, at_ms)
+            due_ms = Millis(pending.due_ms + hold_ms)
+            pending = replace(
+                pending, prepared=prepared, opens_next=opens_next, due_ms=due_ms, held_ms=hold_ms
+            )
             effects += [*self._supersede(pending), *self._queue(pending)]
         return effects
+
+    def improved(self, prepared: Prepared, certificate: bytes, at_ms: Millis) -> None:
+        """Send this certificate from now on for the calls of a decision that are not under way."""
+        for key, pending in self.pending.items():
+            if pending.prepared is not None and pending.prepared.digest == prepared.digest:
+                self.pending[key] = improved(pending, certificate, at_ms)
 
     def look_for_expired(self, compiled: CompiledPlan, chain: Caip2, at_ms: Millis) -> list[Effect]:
         """Queue the ending of acts of this plan on `chain` whose time is over."""
         view = self.views[chain]
         effects: list[Effect] = []
         if view.tip is None:
+            return effects
+        document = self.committees.in_force(view.tip.timestamp)
+        if document.member(self.settings.me) is None:
             return effects
         for name, encoded in compiled.acts.items():
             act = compiled.plan.acts[name]
@@ -113,7 +143,7 @@ class Landing:
                 "tocsin/expiry/1", encoded.gateway + encoded.act_id + record.until.to_bytes(8, "big")
             )
             call = Expire(chain=chain, gateway=encoded.gateway, act_id=encoded.act_id)
-            effects += self._queue(self._make(subject, call, act.lasts_s, at_ms))
+            effects += self._queue(self._make(subject, call, act.lasts_s, document, at_ms))
         return effects
 
     def due(self, at_ms: Millis) -> list[Effect]:
@@ -206,8 +236,11 @@ class Landing:
 
     # ---- the queue
 
-    def _make(self, subject: bytes, call: ActCall, lasts_s: int, at_ms: Millis) -> Pending:
-        place = rank(subject, call.chain, self.settings.members, self.settings.me)
+    def _make(
+        self, subject: bytes, call: ActCall, lasts_s: int, document: CommitteeDocument, at_ms: Millis
+    ) -> Pending:
+        members = (member.identity for member in document.members)
+        place = rank(subject, call.chain, members, self.settings.me)
         due_ms = Millis(at_ms + place * self._stagger_ms(call.chain))
         return Pending(call_key(subject, act_of(call)), call, at_ms, due_ms, lasts_s, place, None)
 

@@ -19,6 +19,9 @@ from proofs.decision import BlockRef
 from proofs.envelope import Envelope
 from relay.core.anchoring import Anchoring
 from relay.core.book import Book
+from relay.core.ceremonies import Ceremonies
+from relay.core.ceremony_effects import CeremonyJoined, CeremonyLeft, CeremonyProposed, CeremonyStuck
+from relay.core.committees import LASTING_S, Committees
 from relay.core.compiled import CompiledPlan, merge_queries
 from relay.core.complaints import Complaints
 from relay.core.effects import (
@@ -40,8 +43,10 @@ from relay.core.events import (
     BlockUnread,
     ChainFinalized,
     ChainReorged,
+    CommitteeLearned,
     EndpointDisagreed,
     Event,
+    KeysInForce,
     OwnStatementFound,
     PeersSeen,
     Received,
@@ -50,11 +55,13 @@ from relay.core.events import (
     SigningRefused,
     Started,
     SubmissionEnded,
+    ThresholdSigned,
     Ticked,
     is_journalled,
 )
 from relay.core.incidents import closed_incidents
 from relay.core.landing import Landing, LandingSettings
+from relay.core.membership import Membership
 from relay.core.messages import (
     Attestation,
     Equivocation,
@@ -76,20 +83,31 @@ from relay.core.quota import Quota
 from relay.core.recall import RecallState
 from relay.core.releasing import release
 from relay.core.room import Room
+from relay.core.signing import Signing
 from relay.core.types import Caip2, DecisionId, Identity, Millis, PlanHash
 from relay.core.view import ChainView
 from relay.core.wire import open_equivocation
-from relay.threshold.messages import Complaint, Deal, Join, Proposal, Transcript
+from relay.threshold.messages import (
+    Commitments,
+    Complaint,
+    Deal,
+    Join,
+    Proposal,
+    SignatureShare,
+    SigningRequest,
+    Transcript,
+)
 
 __all__ = ["Node", "NodeSettings", "is_journalled"]
 
 
 @dataclass(frozen=True, slots=True)
 class NodeSettings:
-    """Who this node is, in which committee, with which plans and chains."""
+    """Who this node is, in which network, with which plans and chains; perhaps with none yet."""
 
     me: Identity
     committee: CommitteeDocument
+    """The genesis document; later ones become known by `CommitteeLearned`."""
     plans: tuple[CompiledPlan, ...]
     block_time_ms: Mapping[Caip2, int]
     anchors: bool = True
@@ -106,22 +124,26 @@ class Node:
     def __init__(self, settings: NodeSettings) -> None:
         self.settings = settings
         self.queries = merge_queries(settings.plans)
-        keep_s = max(plan.retention_s for plan in settings.plans)
+        keep_s = max((plan.retention_s for plan in settings.plans), default=0)
         self.views: dict[Caip2, ChainView] = {
             chain: ChainView(asked, keep_s=keep_s) for chain, asked in self.queries.items()
         }
         self.rooms: dict[PlanHash, Room] = {plan.plan.hash: Room(plan, self.views) for plan in settings.plans}
-        self.book = Book(settings.me, settings.committee, self.rooms)
-        members = tuple(member.identity for member in settings.committee.members)
-        self.landing = Landing(LandingSettings(settings.me, members, settings.block_time_ms), self.views)
-        self.presence = Presence(settings.me, settings.committee)
+        committees = Committees((settings.committee,), _lasting_s(settings.plans))
+        self._membership = Membership(settings.me, committees)
+        self.book = Book(settings.me, self.committees, self.rooms)
+        landing = LandingSettings(settings.me, settings.block_time_ms)
+        self.landing = Landing(landing, self.committees, self.views)
+        self.presence = Presence(settings.me, self.committees)
+        self.ceremonies = Ceremonies(settings.me, self.committees)
         self.now_ms = Millis(0)
         self.edges: dict[tuple[PlanHash, str], int] = {}
         """Edges seen per rule, also those that were over when they were seen."""
         self.log_size = 0
         self.complaints = Complaints()
         self._outcomes = Outcomes(self.views)
-        self._anchoring = Anchoring(settings.me, settings.committee)
+        self._anchoring = Anchoring(settings.me)
+        self.signing = Signing(settings.me)
         self._quota = Quota()
         self._unsaid: dict[Outcome | Equivocation | Signal | Void, None] = {}
         """Statements that our signer was asked for and that are not signed: a restart asks again."""
@@ -130,6 +152,21 @@ class Node:
     def is_released(self) -> bool:
         """Tell whether this node may sign attestations."""
         return self.presence.is_released
+
+    @property
+    def committees(self) -> Committees:
+        """The committee documents that are known."""
+        return self._membership.committees
+
+    @property
+    def committee(self) -> CommitteeDocument:
+        """The document in force by our clock."""
+        return self.committees.in_force(self.now_ms // 1_000)
+
+    @property
+    def is_member(self) -> bool:
+        """Tell whether we are in the committee in force; who is not attests nothing."""
+        return self.committee.member(self.settings.me) is not None
 
     @property
     def recall(self) -> RecallState | None:
@@ -149,12 +186,12 @@ class Node:
         """Give the time at which a `Ticked` is wanted."""
         if self.recall is None:
             return None
-        due = self.landing.next_due_ms()
-        return self.presence.due_ms if due is None else min(due, self.presence.due_ms)
+        due = (self.presence.due_ms, self.landing.next_due_ms(), self.signing.next_due_ms())
+        return min(each for each in due if each is not None)
 
     def advance(self, event: Event) -> tuple[Effect, ...]:
         """Apply one event and give what is to be done (SPEC 7.1)."""
-        effects = tuple(self._apply(event))
+        effects = tuple(self._membership.in_our_name(self._apply(event), self._anchored_at))
         for effect in effects:
             if isinstance(effect, SignStatement) and isinstance(effect.message, _KEPT):
                 self._unsaid[effect.message] = None
@@ -164,6 +201,8 @@ class Node:
         match event:
             case Started():
                 return self._started(event)
+            case CommitteeLearned(document):
+                return self._learned(document)
             case BlockObserved():
                 return self._observed(event)
             case ChainReorged(chain, ancestor):
@@ -177,6 +216,12 @@ class Node:
             case Signed(envelope, message, at_ms):
                 self._at(at_ms)
                 return [*self._signed(envelope, message), *self._settle()]
+            case KeysInForce(document, at_ms):
+                self._at(at_ms)
+                return self.signing.in_force(document, self.now_ms)
+            case ThresholdSigned():
+                self._at(event.at_ms)
+                return self._threshold_signed(event)
             case SubmissionEnded(key, submission):
                 alarms = self.landing.ended(key, submission, self.now_ms)
                 return [Notice("submission ended", _facts_of(submission)), *alarms]
@@ -213,29 +258,41 @@ class Node:
         self._at(event.at_ms)
         self.landing.rearm(event.at_ms)
         self._anchoring.started()
+        self.signing.started()
         return [*self.presence.started(event), *(SignStatement(message) for message in self._unsaid)]
+
+    def _learned(self, document: CommitteeDocument) -> list[Effect]:
+        effects = self._membership.learn(document)
+        self.book.committees = self.presence.committees = self.committees
+        self.landing.learned(self.committees)
+        return effects
+
+    def _anchored_at(self, decision_id: DecisionId) -> int | None:
+        entry = self.book.entry_of(decision_id)
+        return None if entry is None else entry.tally.prepared.decision.anchor.timestamp
 
     def _ticked(self) -> list[Effect]:
         was_released = self.is_released
         heads = {chain: view.tip for chain, view in self.views.items() if view.tip is not None}
         said = self.presence.tick(self.now_ms, heads, self.log_size)
-        calls = self.landing.due(self.now_ms)
+        calls = [*self.landing.due(self.now_ms), *self.signing.tick(self.now_ms)]
         # Incidents close slowly: it is enough to look with every heartbeat, and after the calls.
         anchors = self._anchors() if said else []
-        return [*said, *self._unlock(was_released), *calls, *anchors]
+        return [*self._membership.tell(self.now_ms), *said, *self._unlock(was_released), *calls, *anchors]
 
     def _anchors(self) -> list[Effect]:
         """Put our log on a chain for what has closed, where no call needs that chain (SPEC 7.4)."""
         if not self.settings.anchors or not self.is_released:
             return []
         closed = closed_incidents(self.book, self.landing)
-        return self._anchoring.due(closed, self.landing.is_idle, self.now_ms)
+        return self._anchoring.due(closed, self.committee, self.landing.is_idle, self.now_ms)
 
     def _unlock(self, was_released: bool) -> list[Effect]:  # noqa: FBT001  compared with the state after
         """Let the signer sign once we are released, and ask it for what it has not signed before."""
         if was_released or not self.is_released:
             return []
-        return [UnlockSigner(), *self.book.ask_again(self._chain_times())]
+        again = self.book.ask_again(self._chain_times())
+        return [UnlockSigner(), *again, *self.signing.resume(self.now_ms)]
 
     # ---- chains
 
@@ -286,6 +343,7 @@ class Node:
         effects += self.book.abstain_overdue(now_s)
         effects += release(self.book.entries.values(), now_s, self.landing.is_spent)
         self.book.forget(now_s)
+        self.signing.keep(self.book.open_mandates(now_s))
         self.complaints.keep(self.book.stated)
         return effects
 
@@ -336,31 +394,34 @@ class Node:
                 if not self._quota.takes_signal(envelope.author, self.now_ms):
                     return [Notice("statement dropped", {"reason": "too many", "kind": envelope.kind})]
                 return _logged(envelope)
+            case Commitments() | SigningRequest() | SignatureShare():
+                return self.signing.heard(envelope.author, message, self.now_ms)
             case Heartbeat() | Recall() | Recalled():
                 return []
             case Proposal() | Join() | Deal() | Complaint() | Transcript():
-                return []
+                return self.ceremonies.hear(envelope, message, self.now_ms)
             case _:
                 assert_never(message)
 
     def _wants(self, envelope: Envelope, decision_id: DecisionId) -> bool:
         """Tell whether a member's word on a decision is about one we know, and not one too many."""
-        if self.book.entry_of(decision_id) is None:
-            return False
-        return self._quota.takes_word(envelope.author, decision_id)
+        is_theirs = self.book.concerns(envelope.author, decision_id)
+        return is_theirs and self._quota.takes_word(envelope.author, decision_id)
 
     def _complained(self, envelope: Envelope, message: Unlanded) -> list[Effect]:
         if envelope.author == self.settings.me:
             self.landing.stated(message)
-        if not self.complaints.take(envelope.author, message, self.book.stated(message.decision_id)):
+        is_theirs = self.book.concerns(envelope.author, message.decision_id)
+        stated = self.book.stated(message.decision_id) if is_theirs else ()
+        if not self.complaints.take(envelope.author, message, stated):
             return [Notice("statement dropped", {"reason": "not wanted", "kind": envelope.kind})]
         return [*_logged(envelope), Changed(message.decision_id)]
 
     def _accused(self, envelope: Envelope, evidence: Equivocation) -> list[Effect]:
         try:
-            first, _, author = open_equivocation(evidence, self.settings.committee)
+            first, _, author = open_equivocation(evidence, self.committees)
         except WireError:
-            # It was good when it was journalled, under an earlier committee epoch.
+            # It was good when it was journalled, and what was known then is known now.
             return []
         return self.book.accused(envelope, first, author)
 
@@ -369,21 +430,51 @@ class Node:
         effects: list[Effect] = []
         certified, self.book.certified = self.book.certified, []
         for prepared, certificate in certified:
-            opens_next = self.rooms[prepared.decision.plan_hash].opens_next_early(prepared.decision)
-            effects += self.landing.certified(prepared, certificate, self.now_ms, opens_next=opens_next)
+            room = self.rooms[prepared.decision.plan_hash]
+            threshold = self.book.threshold_certificate(prepared)
+            # A certificate of constant size is worth a moment, where it can come (threshold SPEC 4.1).
+            waits = threshold is None and self.signing.can_sign(prepared)
+            effects += self.landing.certified(
+                prepared,
+                certificate if threshold is None else threshold,
+                self.now_ms,
+                opens_next=room.opens_next_early(prepared.decision),
+                hold_ms=room.compiled.plan.clock.frost_patience_ms if waits else 0,
+            )
             self.book.links.follow(prepared)
             what: Facts = {"subject": prepared.decision.subject, "tier": prepared.decision.tier.name.lower()}
             effects += [Notice("certificate complete", what), Changed(prepared.id)]
         if certified:
             effects += self.book.propose_links()
             effects += self.landing.due(self.now_ms)
+        attested, self.book.attested = self.book.attested, []
+        for prepared, author in attested:
+            committee = self.book.committee_of(prepared)
+            effects += self.signing.attested(prepared, author, committee, self.now_ms)
         return effects
+
+    def _threshold_signed(self, event: ThresholdSigned) -> list[Effect]:
+        """Keep a threshold certificate, and send it from now on instead of the list (threshold SPEC 4.1)."""
+        prepared = self.signing.signed(event, self.now_ms)
+        if prepared is None:
+            return []
+        self.book.keep_threshold(prepared, event.certificate)
+        self.landing.improved(prepared, event.certificate, self.now_ms)
+        what: Facts = {"subject": prepared.decision.subject, "tier": prepared.decision.tier.name.lower()}
+        told = Notice("threshold certificate complete", what)
+        return [told, Changed(prepared.id), *self.landing.due(self.now_ms)]
 
     def _chain_times(self) -> dict[str, int]:
         return {chain: view.head.timestamp for chain, view in self.views.items() if view.head is not None}
 
     def _at(self, at_ms: Millis) -> None:
         self.now_ms = max(self.now_ms, at_ms)
+
+
+def _lasting_s(plans: Sequence[CompiledPlan]) -> int:
+    """Give how long a mandate of any of the plans can live, with the slot in which it is still wanted."""
+    clocks = [compiled.plan.clock for compiled in plans]
+    return max((clock.mandate_full_s + clock.rearm_s for clock in clocks), default=LASTING_S)
 
 
 def _logged(envelope: Envelope) -> list[Effect]:

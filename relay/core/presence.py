@@ -6,17 +6,18 @@ decisions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from proofs.committee import CommitteeDocument
 from proofs.decision import BlockRef
 from proofs.envelope import Envelope
+from relay.core.committees import Committees
 from relay.core.effects import Effect, Forward, Page, PageKind, SignStatement, Stop
 from relay.core.events import OwnStatementFound, Started
 from relay.core.messages import Heartbeat, Recall, Recalled
-from relay.core.recall import RecallState, answered, began, disowned, found, overdue
+from relay.core.recall import RecallState, answered, began, circle_of, disowned, found, overdue
 from relay.core.types import Caip2, Digest, Identity, Millis
 
 __all__ = ["Beat", "Presence"]
@@ -43,9 +44,9 @@ class Beat:
 class Presence:
     """Who is there, whether we may sign, and what everybody has said; fed by the node."""
 
-    def __init__(self, me: Identity, committee: CommitteeDocument) -> None:
+    def __init__(self, me: Identity, committees: Committees) -> None:
         self._me = me
-        self._committee = committee
+        self.committees = committees
         self.recall: RecallState | None = None
         self.heartbeats: dict[Identity, Beat] = {}
         self.due_ms = Millis(0)
@@ -62,8 +63,10 @@ class Presence:
         return self.recall is not None and self.recall.is_released
 
     def live_members(self, now_ms: Millis) -> int:
-        """Give how many members, ourselves included, were heard of lately."""
-        return 1 + sum(1 for beat in self.heartbeats.values() if now_ms - beat.at_ms <= STALE_MS)
+        """Give how many members of the committee in force, ourselves included, were heard of lately."""
+        live = {author for author, beat in self.heartbeats.items() if now_ms - beat.at_ms <= STALE_MS}
+        document = self.committees.in_force(now_ms // 1_000)
+        return sum(1 for member in document.members if member.identity in live | {self._me})
 
     # ---- our own process
 
@@ -73,12 +76,21 @@ class Presence:
             boot=event.boot,
             instance=event.instance,
             at_ms=event.at_ms,
-            members=len(self._committee.members),
-            malicious=self._committee.f,
+            circles=tuple(circle_of(document, self._me) for document in self._ours(event.at_ms)),
         )
         self.due_ms = event.at_ms
         self._paged_recall = self._paged_members = False
         return [SignStatement(Recall(event.boot, event.instance, self.recall.nonce))]
+
+    def _ours(self, now_ms: Millis) -> Sequence[CommitteeDocument]:
+        """Give the committees in which we may have signed what still counts; without any, that in force."""
+        now = self.committees.in_force(now_ms // 1_000)
+        begun = [
+            document
+            for document in self.committees.standing(now_ms // 1_000)
+            if document.committee_epoch <= now.committee_epoch and document.member(self._me) is not None
+        ]
+        return begun or [now]
 
     def tick(self, now_ms: Millis, heads: Mapping[Caip2, BlockRef], log_size: int) -> list[Effect]:
         """Say that we live, when it is time to, and page for what has lasted too long."""
@@ -105,10 +117,10 @@ class Presence:
             effects.append(
                 Page(PageKind.CANNOT_SIGN, f"{told}, {len(recall.missing)} statements are missing here")
             )
-        live = self.live_members(now_ms)
-        are_few = live < self._committee.full and now_ms - recall.began_ms > STALE_MS
+        live, full = self.live_members(now_ms), self.committees.in_force(now_ms // 1_000).full
+        are_few = live < full and now_ms - recall.began_ms > STALE_MS
         if are_few and not self._paged_members:
-            text = f"expected {self._committee.full} live members, heard of {live}"
+            text = f"expected {full} live members, heard of {live}"
             effects.append(Page(PageKind.FEW_LIVE_MEMBERS, text))
         self._paged_members = are_few
         return effects

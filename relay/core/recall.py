@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from proofs.committee import CommitteeDocument
 from proofs.hashes import tagged
 from relay.core.messages import Recalled
 from relay.core.types import Digest, Identity, Millis
 
-__all__ = ["RecallState", "answered", "began", "disowned", "found", "overdue"]
+__all__ = ["Circle", "RecallState", "answered", "began", "circle_of", "disowned", "found", "overdue"]
+
+
+@dataclass(frozen=True, slots=True)
+class Circle:
+    """Our peers in one committee: `need` is f+1, `enough` is n−1−f."""
+
+    peers: frozenset[Identity]
+    need: int
+    enough: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +30,16 @@ class RecallState:
     asking --overdue, all but f peers name nothing that is missing--> released
     asking --a statement came back that the guard does not hold--> disowned  (final)
     ```
-    `need` is f+1, `enough` is n−1−f. `missing` are statements of ours that a peer named and our disk does
-    not hold; a name proves nothing, so that f liars delay a start but cannot prevent it.
+    Each committee in which we may have signed something that still counts is a circle; all must be content.
+    `missing` are statements of ours that a peer named and our disk does not hold; a name proves nothing, so
+    that f liars delay a start but cannot prevent it.
     """
 
     boot: int
     instance: bytes
     nonce: bytes
     began_ms: Millis
-    need: int
-    enough: int
+    circles: tuple[Circle, ...]
     answers: frozenset[Identity] = frozenset()
     clean: frozenset[Identity] = frozenset()
     """Those of `answers` that named only what we hold."""
@@ -42,24 +52,32 @@ class RecallState:
         """Tell whether signing may begin."""
         if self.is_disowned:
             return False
-        is_complete = len(self.answers) >= self.need and not self.missing
-        return is_complete or (self.is_overdue and len(self.clean) >= max(self.enough, self.need))
+        return all(self._contents(circle) for circle in self.circles)
+
+    @property
+    def need(self) -> int:
+        """Give how many answers are needed at least."""
+        return max(circle.need for circle in self.circles)
+
+    def _contents(self, circle: Circle) -> bool:
+        is_complete = len(self.answers & circle.peers) >= circle.need and not self.missing
+        clean = len(self.clean & circle.peers)
+        return is_complete or (self.is_overdue and clean >= max(circle.enough, circle.need))
 
 
-def began(*, boot: int, instance: bytes, at_ms: Millis, members: int, malicious: int) -> RecallState:
-    """Give the state of a process that has just started, one of `members`, of whom `malicious` may lie.
+def circle_of(document: CommitteeDocument, me: Identity) -> Circle:
+    """Give our peers in a committee, which we may have left or not joined yet."""
+    peers = frozenset(member.identity for member in document.members) - {me}
+    return Circle(peers, document.f + 1, len(document.members) - 1 - document.f)
+
+
+def began(*, boot: int, instance: bytes, at_ms: Millis, circles: tuple[Circle, ...]) -> RecallState:
+    """Give the state of a process that has just started, with at least one circle.
 
     Its nonce is no secret, it only tells answers apart.
     """
     nonce = tagged("tocsin/recall/1", instance + boot.to_bytes(8, "big") + at_ms.to_bytes(8, "big"))[:16]
-    return RecallState(
-        boot=boot,
-        instance=instance,
-        nonce=nonce,
-        began_ms=at_ms,
-        need=malicious + 1,
-        enough=members - 1 - malicious,
-    )
+    return RecallState(boot=boot, instance=instance, nonce=nonce, began_ms=at_ms, circles=circles)
 
 
 def answered(state: RecallState, peer: Identity, answer: Recalled, *, held: frozenset[Digest]) -> RecallState:

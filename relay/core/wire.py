@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from proofs.committee import CommitteeDocument
 from proofs.envelope import (
     Envelope,
@@ -14,35 +16,46 @@ from proofs.envelope import (
 )
 from proofs.errors import ProofError
 from relay.core.bodies import body_of, read_body
+from relay.core.committees import Committees
 from relay.core.errors import WireError
-from relay.core.messages import KIND, Equivocation, Message, Verdict
+from relay.core.messages import KIND, ON_DECISIONS, Equivocation, Message, Verdict
 from relay.core.messages import Attestation as AttestationMessage
 from relay.core.types import Identity, Millis
 
 __all__ = ["contradict", "open_equivocation", "open_message", "payload_of", "read_message", "seal"]
 
 
-def open_message(raw: bytes, committee: CommitteeDocument) -> tuple[Envelope, Message]:
-    """Open what a peer sent: a verified envelope of a member, and its message.
+_ON_DECISIONS: Final = frozenset(KIND[kind] for kind in ON_DECISIONS)
+
+
+def open_message(raw: bytes, committees: Committees, *, at_s: int) -> tuple[Envelope, Message]:
+    """Open what a peer sent: a verified envelope of a member, and its message (SPEC 1.2, 2.4).
+
+    `at_s` is our clock: it tells which committee documents are still listened to.
 
     Raises:
         WireError: `malformed`, `other network`, `unknown signer`, `other epoch`, `bad signature` or `bad
         evidence`.
     """
+    envelope, message = _open(raw, committees, at_s)
+    if isinstance(message, Equivocation):
+        open_equivocation(message, committees)
+    return envelope, message
+
+
+def _open(raw: bytes, committees: Committees, at_s: int | None) -> tuple[Envelope, Message]:
+    """Open an envelope; without a time that of any epoch: what convicts somebody does not age."""
     try:
         unverified = parse_envelope(raw)
-        _check_sender(unverified, committee)
+        _check_sender(unverified, committees, at_s)
         message = read_body(unverified.fields.kind, unverified.fields.body)
     except ProofError as error:
         raise WireError("malformed", str(error)) from error
     # SECURITY: the signature comes last, so that garbage costs no curve arithmetic.
     try:
-        envelope = verify_envelope(unverified)
+        return verify_envelope(unverified), message
     except ProofError as error:
         raise WireError("bad signature", str(error)) from error
-    if isinstance(message, Equivocation):
-        open_equivocation(message, committee)
-    return envelope, message
 
 
 def read_message(envelope: Envelope) -> Message:
@@ -58,15 +71,15 @@ def read_message(envelope: Envelope) -> Message:
 
 
 def open_equivocation(
-    evidence: Equivocation, committee: CommitteeDocument
+    evidence: Equivocation, committees: Committees
 ) -> tuple[AttestationMessage, AttestationMessage, Identity]:
     """Check that two envelopes contradict each other (SPEC 6.4) and give both statements and their author.
 
     Raises:
         WireError: `bad evidence`, or what `open_message` raises for either half.
     """
-    (first_envelope, first) = open_message(evidence.first, committee)
-    (second_envelope, second) = open_message(evidence.second, committee)
+    (first_envelope, first) = _open(evidence.first, committees, None)
+    (second_envelope, second) = _open(evidence.second, committees, None)
     if not isinstance(first, AttestationMessage) or not isinstance(second, AttestationMessage):
         raise WireError("bad evidence", "expected two attestations")
     if first_envelope.author != second_envelope.author:
@@ -106,17 +119,19 @@ def seal(payload: bytes, signature: bytes) -> tuple[Envelope, Message]:
     return envelope, read_message(envelope)
 
 
-def _check_sender(unverified: UnverifiedEnvelope, committee: CommitteeDocument) -> None:
+def _check_sender(unverified: UnverifiedEnvelope, committees: Committees, at_s: int | None) -> None:
     fields = unverified.fields
-    if fields.network != committee.network:
-        raise WireError("other network", f"expected {committee.network.hex()}, got {fields.network.hex()}")
-    if fields.committee_epoch != committee.committee_epoch:
-        raise WireError(
-            "other epoch",
-            f"expected committee epoch {committee.committee_epoch}, got {fields.committee_epoch}",
-        )
-    if committee.member(fields.author) is None:
-        raise WireError("unknown signer", f"expected a member of {committee.name}, got {fields.author.hex()}")
+    if fields.network != committees.network:
+        raise WireError("other network", f"expected {committees.network.hex()}, got {fields.network.hex()}")
+    document = committees.by_epoch(fields.committee_epoch)
+    if document is None:
+        known = committees.newest.committee_epoch
+        raise WireError("other epoch", f"expected an epoch up to {known}, got {fields.committee_epoch}")
+    on_decisions = fields.kind in _ON_DECISIONS
+    if at_s is not None and not committees.is_heard(document, at_s, on_decisions=on_decisions):
+        raise WireError("other epoch", f"expected an epoch that is not over, got {fields.committee_epoch}")
+    if document.member(fields.author) is None:
+        raise WireError("unknown signer", f"expected a member of {document.name}, got {fields.author.hex()}")
 
 
 def _decision_key(attestation: AttestationMessage) -> tuple[object, ...]:

@@ -14,6 +14,7 @@ from typing import Self
 
 import trio
 
+from relay.gossip.config import LanePeer
 from relay.gossip.errors import LaneError, ListenRefused
 from relay.gossip.host import Host, HostParts
 
@@ -67,6 +68,12 @@ class Bridge:
         """Tell the trio side that outboxes have something; cheap to call for each frame."""
         if self._host is not None:
             self._tell_trio(self._host.wake)
+
+    def set_peers(self, peers: tuple[LanePeer, ...]) -> None:
+        """Tell the trio side who the members are from now on."""
+        host = self._host
+        if host is not None:
+            self._tell_trio(lambda: host.set_peers(peers))
 
     async def watch(self) -> None:
         """Wait for an end of the thread.

@@ -7,7 +7,7 @@ like any other, and a member that lies in its HAVE frames wastes a bounded numbe
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
 from typing import assert_never
@@ -65,6 +65,11 @@ class Healing:
         self._resend: dict[bytes, Bucket] = {
             peer.identity: Bucket(parts.config.resend_bytes, parts.clock) for peer in parts.config.peers
         }
+
+    def admit(self, peers: Iterable[bytes]) -> None:
+        """Give further members what they may make us send; who was one before has what is left of it."""
+        for peer in peers:
+            self._resend.setdefault(peer, Bucket(self._config.resend_bytes, self._parts.clock))
 
     async def apply(self, control: Control) -> None:
         """Take one control event from the inbox."""
@@ -127,8 +132,14 @@ class Healing:
         member.repeat_every_s = every_s if has_news else longer_s
         member.repeat_at_s = now_s + member.repeat_every_s
         member.last_have, member.has_asked = held, False
-        self._parts.outboxes[peer].put_control(encode(FrameKind.HAVE, b"".join(digests)))
-        self._parts.flush()
+        self._put_control(peer, encode(FrameKind.HAVE, b"".join(digests)))
+
+    def _put_control(self, peer: bytes, frame: bytes) -> None:
+        """Put a control frame for a member; one that has left meanwhile has no outbox any more."""
+        outbox = self._parts.outboxes.get(peer)
+        if outbox is not None:
+            outbox.put_control(frame)
+            self._parts.flush()
 
     async def _recent_digests(self) -> tuple[bytes, ...]:
         """What we hold, newest first, at most a second old: the store is not asked for each of 50 members."""
@@ -155,8 +166,7 @@ class Healing:
         if member.asked:
             member.asked_until_s = self._parts.clock() + self._config.want_timeout_s
             self._parts.inbox.expect(peer, member.asked)
-            self._parts.outboxes[peer].put_control(encode(FrameKind.WANT, b"".join(member.asked)))
-            self._parts.flush()
+            self._put_control(peer, encode(FrameKind.WANT, b"".join(member.asked)))
 
     async def _on_want(self, peer: bytes, digests: tuple[bytes, ...]) -> None:
         """Send again, byte for byte, what a member lacks, within the bytes that it may make us send."""
@@ -166,11 +176,14 @@ class Healing:
         member.has_asked = True
         for digest in digests:
             envelope = await self._parts.store.get(digest)
+            outbox = self._parts.outboxes.get(peer)
+            if outbox is None:
+                break  # it has left meanwhile
             if envelope is None:
                 continue
             if not self._resend[peer].take(len(envelope)):
                 self._parts.counters.count(Drop.RESEND_BUDGET)
                 break
-            if not self._parts.outboxes[peer].put_resent(encode(FrameKind.MAIL, envelope)):
+            if not outbox.put_resent(encode(FrameKind.MAIL, envelope)):
                 break
         self._parts.flush()

@@ -62,13 +62,36 @@ class Host:
         self._links: dict[bytes, tuple[Link, trio.Event]] = {}
         self._penalty_until_s: dict[bytes, float] = {}
         self._pending: OrderedDict[trio.CancelScope, None] = OrderedDict()
-        members = {peer_id: identity for identity, peer_id in self._peer_ids.items()}
-        self._upgrader = Upgrader(parts.seed, members, self._reason_against)
+        self._members = {peer_id: identity for identity, peer_id in self._peer_ids.items()}
+        self._upgrader = Upgrader(parts.seed, self._members, self._reason_against)
+        self._dialling: dict[bytes, trio.CancelScope] = {}
+        self._nursery: trio.Nursery | None = None
 
     def wake(self) -> None:
         """Some outboxes have something to send."""
         for link, _ in self._links.values():
             link.wake()
+
+    def set_peers(self, peers: tuple[LanePeer, ...]) -> None:
+        """Take the members from now on: who is none any more is hung up on, who is new or moved is dialled.
+
+        Rates and penalties of who leaves are kept: to leave and come back refills nothing.
+        """
+        wanted = {peer.identity: peer for peer in peers}
+        changed = {identity for identity, peer in self._peers.items() if wanted.get(identity) != peer}
+        for identity in changed & self._dialling.keys():
+            self._dialling.pop(identity).cancel()
+        for identity in changed - wanted.keys():
+            self._members.pop(self._peer_ids.pop(identity), None)
+            if identity in self._links:
+                self._links[identity][0].end(Drop.UNKNOWN_PEER)
+        fresh = [peer for peer in peers if self._peers.get(peer.identity) != peer]
+        self._peers = wanted
+        for peer in fresh:
+            peer_id = self._peer_ids.setdefault(peer.identity, peer_id_of(peer.identity))
+            self._members[peer_id] = peer.identity
+            self._buckets.setdefault(peer.identity, self._new_buckets())
+            self._begin_dialling(peer)
 
     async def run(self, on_listening: Callable[[str], None]) -> None:
         """Listen, dial and talk until cancelled; `on_listening` gets the multiaddr actually bound.
@@ -79,9 +102,9 @@ class Host:
         listeners = await self._listen()
         try:
             async with trio.open_nursery() as nursery:
+                self._nursery = nursery
                 for peer in self._peers.values():
-                    if self._me < peer.identity and peer.addresses:
-                        nursery.start_soon(self._keep_dialling, peer)
+                    self._begin_dialling(peer)
                 on_listening(_address_of(self._config.listen, listeners[0]))
                 await trio.serve_listeners(self._answer, listeners, handler_nursery=nursery)
         finally:
@@ -141,6 +164,16 @@ class Host:
 
     # -- dialling
 
+    def _begin_dialling(self, peer: LanePeer) -> None:
+        """Dial a member for as long as it is one, if it is ours to dial."""
+        if self._nursery is not None and self._me < peer.identity and peer.addresses:
+            scope = self._dialling[peer.identity] = trio.CancelScope()
+            self._nursery.start_soon(self._dial_within, scope, peer)
+
+    async def _dial_within(self, scope: trio.CancelScope, peer: LanePeer) -> None:
+        with scope:
+            await self._keep_dialling(peer)
+
     async def _keep_dialling(self, peer: LanePeer) -> None:
         wait_s = self._config.redial_min_s
         while True:
@@ -195,7 +228,11 @@ class Host:
         if self._penalty_left_s(identity) > 0:
             self._count(Drop.IN_PENALTY)
             return
-        link = Link(identity, muxed, self._parts.outboxes[identity], self._buckets[identity], self._around)
+        outbox = self._parts.outboxes.get(identity)
+        if outbox is None or identity not in self._peers:
+            self._count(Drop.UNKNOWN_PEER)  # it was a member when the handshake began
+            return
+        link = Link(identity, muxed, outbox, self._buckets[identity], self._around)
         ended = trio.Event()
         self._links[identity] = (link, ended)
         is_up = False

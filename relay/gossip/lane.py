@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from random import Random
 from typing import Self
 
 from relay.gossip.bridge import Bridge
-from relay.gossip.config import EnvelopeStore, LaneConfig, Mail
+from relay.gossip.config import EnvelopeStore, LaneConfig, LanePeer, Mail
 from relay.gossip.counters import Counters, Drop
 from relay.gossip.errors import LaneError
 from relay.gossip.frames import FrameKind, encode
 from relay.gossip.healing import Healing, HealingParts
 from relay.gossip.host import HostParts
 from relay.gossip.mailboxes import Control, Inbox, LinkDown, LinkUp, Outbox
-from relay.gossip.secure import identity_of
+from relay.gossip.secure import identity_of, peer_id_of
 
 __all__ = ["Lane"]
 
@@ -34,8 +34,8 @@ class Lane:
         chance: Random,
         clock: Callable[[], float],
     ) -> None:
-        me = identity_of(identity_seed)
-        config = replace(config, peers=tuple(peer for peer in config.peers if peer.identity != me))
+        self._me = identity_of(identity_seed)
+        config = replace(config, peers=self._others(config.peers))
         self._config = config
         self._clock = clock
         self._counters = Counters()
@@ -104,6 +104,31 @@ class Lane:
     def address(self) -> str:
         """The multiaddr that is really bound."""
         return self._bridge.address
+
+    def set_peers(self, peers: Sequence[LanePeer]) -> None:
+        """Change who the members are: new ones are dialled or awaited, others' connections end (SPEC 1).
+
+        Raises:
+            LaneConfigRefused: an identity or address is none; nothing has changed.
+        """
+        others = self._others(peers)
+        if others == self._config.peers:
+            return
+        config = replace(self._config, peers=others)
+        identities = {peer.identity for peer in others}
+        for identity in identities:
+            peer_id_of(identity)
+        self._config = config
+        for left in self._outboxes.keys() - identities:
+            del self._outboxes[left]
+        for joined in identities - self._outboxes.keys():
+            self._outboxes[joined] = Outbox(self._config, self._counters)
+        self._inbox.admit(identities)
+        self._healing.admit(identities)
+        self._bridge.set_peers(others)
+
+    def _others(self, peers: Sequence[LanePeer]) -> tuple[LanePeer, ...]:
+        return tuple(peer for peer in peers if peer.identity != self._me)
 
     def connected(self) -> frozenset[bytes]:
         """Identities of the members to whom mail can be sent now."""

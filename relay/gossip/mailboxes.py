@@ -95,6 +95,12 @@ class Inbox:
         self._controls: OrderedDict[bytes, None] = OrderedDict()
         self._recent: OrderedDict[bytes, float] = OrderedDict()
 
+    def admit(self, peers: Iterable[bytes]) -> None:
+        """Give compartments to further members, from either side; who was one before keeps its own."""
+        with self._lock:
+            for peer in peers:
+                self._compartments.setdefault(peer, _Compartment())
+
     # -- put, in the trio thread
 
     def put_mail(self, delivery: Delivery) -> bool:

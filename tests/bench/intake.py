@@ -197,8 +197,8 @@ async def _intake(home: Path, committee: CommitteeDocument, me: Keys, frames: Se
             asyncio.TaskGroup() as group,
         ):
             pump = Pump(node, journal, on_heard, Meter(Metrics(), clock_us))
-            inbox = Inbox(committee, journal, signer, telemetry, clock)
-            pumping = group.create_task(pump.run(Started(clock(), 1, bytes(16)), Idle()))
+            inbox = Inbox(lambda: node.committees, journal, signer, telemetry, clock)
+            pumping = group.create_task(pump.run([Started(clock(), 1, bytes(16))], Idle()))
             began_s = time.process_time()
             await inbox.run(Given(frames), pump.put)
             await done.wait()

@@ -11,6 +11,7 @@ from proofs.envelope import Envelope, parse_envelope
 from proofs.hashes import sha256
 from proofs.kinds import Digest, Millis
 from proofs.mandate import Op, Tier
+from relay.core.committees import Committees
 from relay.core.compiled import CompiledPlan
 from relay.core.decisions import Prepared, prepare
 from relay.core.effects import (
@@ -131,6 +132,7 @@ class Stage:
         self.plan = self.compiled or solo_plan(hold=self.hold, mode=self.mode)
         self.committee, self.keys = committee_of(self.size)
         self.me = self.keys["alice"].identity
+        self.committees = Committees((self.committee,))
         times = dict.fromkeys(self.plan.queries, BLOCK_S * 1_000)
         self.node = Node(NodeSettings(self.me, self.committee, (self.plan,), times))
         self.names = {each.identity: name for name, each in self.keys.items()}

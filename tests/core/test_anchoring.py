@@ -30,7 +30,7 @@ def closed(number: int = 1, *, decisions: int = 2, chain: Caip2 = HOME) -> Close
 
 
 def everybody() -> list[Anchoring]:
-    return [Anchoring(keys.identity, COMMITTEE) for keys in KEYS.values()]
+    return [Anchoring(keys.identity) for keys in KEYS.values()]
 
 
 def first(incident: Closed) -> Anchoring:
@@ -41,7 +41,7 @@ def first(incident: Closed) -> Anchoring:
 def begun(
     anchoring: Anchoring, *incidents: Closed, now_ms: int = 0, busy: Caip2 | None = None
 ) -> list[Effect]:
-    return anchoring.due(incidents, lambda chain: chain != busy, Millis(now_ms))
+    return anchoring.due(incidents, COMMITTEE, lambda chain: chain != busy, Millis(now_ms))
 
 
 def ended(incident: Closed, submission: Submission | None) -> AnchorEnded:
@@ -86,7 +86,7 @@ def test_what_landed_is_not_begun_again_unless_more_was_decided() -> None:
 def test_what_a_journal_says_has_landed_is_not_begun_after_a_restart() -> None:
     incident = closed()
     me = first(incident).me
-    replayed = Anchoring(me, COMMITTEE)
+    replayed = Anchoring(me)
     replayed.ended(ended(incident, LANDED))
     replayed.started()
 

@@ -19,7 +19,7 @@ from relay.core.decisions import prepare
 from relay.core.errors import WireError
 from relay.core.messages import Equivocation, Heartbeat, Recall
 from relay.core.wire import open_equivocation, open_message
-from tests.core.stage import Stage
+from tests.core.stage import BEGIN_S, Stage
 
 LIMIT = 1 << 17
 
@@ -94,7 +94,7 @@ def test_every_field_that_an_envelope_signs_is_refused_when_altered(stage: Stage
     for path in paths:
         forged = encode([1, encode(changed(fields, path)), signature])
         with pytest.raises(WireError):
-            open_message(forged, stage.committee)
+            open_message(forged, stage.committees, at_s=BEGIN_S)
 
 
 def test_every_bit_of_the_signature_counts(stage: Stage, attested: bytes) -> None:
@@ -104,7 +104,7 @@ def test_every_bit_of_the_signature_counts(stage: Stage, attested: bytes) -> Non
         forged = bytearray(signature)
         forged[bit // 8] ^= 1 << bit % 8
         with pytest.raises(WireError):
-            open_message(encode([1, encode(fields), bytes(forged)]), stage.committee)
+            open_message(encode([1, encode(fields), bytes(forged)]), stage.committees, at_s=BEGIN_S)
 
 
 def test_every_field_of_a_decision_gives_another_mandate_or_is_refused(stage: Stage, attested: bytes) -> None:
@@ -161,7 +161,7 @@ def test_bad_frames_are_refused_by_name(
     stage: Stage, attested: bytes, make: Callable[[bytes, Stage], bytes], reason: str
 ) -> None:
     with pytest.raises(WireError) as refused:
-        open_message(make(attested, stage), stage.committee)
+        open_message(make(attested, stage), stage.committees, at_s=BEGIN_S)
 
     assert refused.value.reason == reason
 
@@ -175,10 +175,10 @@ def altered(raw: bytes, field: str, value: Value) -> bytes:
 @given(data=st.binary(max_size=400))
 def test_any_bytes_are_a_message_or_a_wire_error(data: bytes) -> None:
     with pytest.raises(WireError):
-        open_message(data, COMMITTEE)
+        open_message(data, COMMITTEES, at_s=BEGIN_S)
 
 
-COMMITTEE = Stage().committee
+COMMITTEES = Stage().committees
 
 
 @given(seed=st.integers(0, 2**32 - 1))
@@ -188,7 +188,7 @@ def test_any_altered_byte_of_a_message_is_refused(seed: int) -> None:
     raw[chance.randrange(len(raw))] ^= chance.randrange(1, 256)
 
     with pytest.raises(WireError):
-        open_message(bytes(raw), COMMITTEE)
+        open_message(bytes(raw), COMMITTEES, at_s=BEGIN_S)
 
 
 SAMPLE = Stage().said("bob", Recall(boot=3, instance=b"i" * 16, nonce=b"n" * 16)).envelope.raw
@@ -204,7 +204,7 @@ def test_unknown_and_missing_keys_of_a_body_are_refused(stage: Stage, attested: 
         for wrong in (less, {**less, f"{key}x": body[key]}, {**body, "more": 1}):
             forged = encode([1, encode({**fields, "body": wrong}), bytes(64)])
             with pytest.raises(WireError, match="malformed"):
-                open_message(forged, stage.committee)
+                open_message(forged, stage.committees, at_s=BEGIN_S)
 
 
 def test_evidence_must_be_two_mandates_of_one_member_for_one_decision(stage: Stage) -> None:
@@ -215,8 +215,8 @@ def test_evidence_must_be_two_mandates_of_one_member_for_one_decision(stage: Sta
     of_bob = stage.attests("bob", decision, digest=bytes(32)).envelope.raw
     beat = stage.said("dave", Heartbeat(1, 1, bytes(16), 0, {})).envelope.raw
 
-    open_equivocation(Equivocation(one, two), stage.committee)
+    open_equivocation(Equivocation(one, two), stage.committees)
     for first, second in ((one, one), (one, elsewhere), (one, of_bob), (one, beat), (beat, beat)):
         evidence = stage.keys["bob"].say(Equivocation(first, second), stage.committee, 1)[0].raw
         with pytest.raises(WireError, match="bad evidence"):
-            open_message(evidence, stage.committee)
+            open_message(evidence, stage.committees, at_s=BEGIN_S)

@@ -73,6 +73,15 @@ class World:
     calls: dict[str, CallValue]
 
 
+@dataclass(frozen=True)
+class Rotated:
+    """A verifier takes a committee's key epoch from `from_s` on, and the one before until `until_s`."""
+
+    committee: CommitteeDocument
+    from_s: int
+    until_s: int
+
+
 @dataclass
 class SimChain:
     """One chain, grown by `mine`; `queries` says what its blocks show to nodes."""
@@ -87,6 +96,8 @@ class SimChain:
     """Events of the next block, by the start of their signature."""
     landings: list[Landing] = field(default_factory=list)
     registering: bool = True
+    rotated: list[Rotated] = field(default_factory=list)
+    """Later key epochs of this chain's verifier."""
     anchors: list[tuple[Identity, Anchor]] = field(default_factory=list)
     """Checkpoints that members put here; what they hold does not matter to the simulation."""
     _worlds: list[World] = field(default_factory=list)
@@ -258,7 +269,8 @@ class SimChain:
             ProofError: the leaf is not under the mandate's root, or the certificate is not good.
         """
         mandate = call.mandate
-        if mandate.network != self.committee.network or mandate.key_epoch != self.committee.key_epoch:
+        committee = self._accepted(mandate.key_epoch)
+        if mandate.network != self.committee.network or committee is None:
             raise Refused("WrongNetwork")
         plan = next(plan for plan in self.plans if plan.plan.hash == mandate.plan_hash)
         act_hash = ActHash(plan.acts[name].act_hash)
@@ -267,9 +279,21 @@ class SimChain:
         verify_certificate(
             mandate_digest(mandate),
             call.certificate,
-            set(self.committee.attesters()),
-            self.committee.threshold(mandate.tier),
+            set(committee.attesters()),
+            committee.threshold(mandate.tier),
         )
+
+    def _accepted(self, key_epoch: int) -> CommitteeDocument | None:
+        """Give the committee of a key epoch that the verifier takes in the next block, if it does."""
+        now_s, accepted = self.head.timestamp + self.terms.block_s, self.committee
+        for rotated in self.rotated:
+            is_over = now_s >= rotated.until_s
+            if accepted.key_epoch == key_epoch:
+                return None if is_over else accepted
+            if now_s < rotated.from_s:
+                return None
+            accepted = rotated.committee
+        return accepted if accepted.key_epoch == key_epoch else None
 
 
 def _named(error: Refused | ProofError) -> str:

@@ -34,6 +34,7 @@ from relay.core.events import (
     BlockUnread,
     ChainFinalized,
     ChainReorged,
+    CommitteeLearned,
     Event,
     OwnStatementFound,
     PeersSeen,
@@ -91,6 +92,8 @@ class Setting:
     plans: tuple[CompiledPlan, ...]
     chains: dict[Caip2, SimChain]
     mail: Mail
+    later: list[CommitteeDocument] = field(default_factory=list)
+    """Further committee documents, in every member's directory."""
 
 
 @dataclass
@@ -150,7 +153,14 @@ class Host:
         self.unlocked, self.fault, self.stopped = False, None, ""
         self.inputs.clear()
         instance = sha256(f"{self.keys.name}/{self.disk.boot}/{self.now_ms}".encode())[:16]
+        self.learn()
         self.take(Started(Millis(self.now_ms), self.disk.boot, instance))
+
+    def learn(self) -> None:
+        """Take up the committee documents that the node does not know yet."""
+        for document in self.setting.later:
+            if self.node is not None and self.node.committees.by_epoch(document.committee_epoch) is None:
+                self.take(CommitteeLearned(document))
 
     def stop(self) -> None:
         """End the process: whatever is not on disk is lost."""
@@ -207,7 +217,8 @@ class Host:
                 if self.unlocked:
                     self._attest(effect)
             case SignStatement(message, to):
-                envelope, said = self.keys.say(message, self.setting.committee, self.now_ms)
+                document = self._spoken_under(effect.committee_epoch)
+                envelope, said = self.keys.say(message, document, self.now_ms)
                 self._mail(envelope.raw, to)
                 if isinstance(said, LOGGED):
                     self.inputs.append(Signed(envelope, said, Millis(self.now_ms)))
@@ -231,8 +242,14 @@ class Host:
             case _:
                 pass  # log entries are in the commit; nobody watches
 
+    def _spoken_under(self, committee_epoch: int | None) -> CommitteeDocument:
+        assert self.node is not None, "effects come of a node"
+        return self.node.committees.spoken_under(self.me, self.now_ms // 1_000, committee_epoch)
+
     def _attest(self, effect: SignAttestation) -> None:
-        prepared, committee = effect.prepared, self.setting.committee
+        assert self.node is not None, "effects come of a node"
+        prepared = effect.prepared
+        committee = self.node.committees.in_force(prepared.decision.anchor.timestamp)
         attestation = Attestation(prepared.decision, effect.verdict, effect.trace)
         if effect.verdict is Verdict.ATTEST:
             key = (prepared.id, prepared.decision.key_epoch)
@@ -287,7 +304,7 @@ class Host:
         if self.node is None or sha256(raw) in self.disk.kept:
             return
         try:
-            envelope, message = open_message(raw, self.setting.committee)
+            envelope, message = open_message(raw, self.node.committees, at_s=self.now_ms // 1_000)
         except WireError:
             return
         if envelope.author != self.me or not isinstance(message, LOGGED):

@@ -124,6 +124,7 @@ def fingerprint(node: Node) -> dict[str, object]:
         "edges": node.edges,
         "statements": {
             member.identity: node.presence.statements_of(member.identity)
-            for member in node.settings.committee.members
+            for document in node.committees.documents
+            for member in document.members
         },
     }

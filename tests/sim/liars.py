@@ -44,7 +44,7 @@ class Mallory(Liar):
         """Answer at once what wants an answer, or is worth contradicting."""
         super().receive(raw)
         try:
-            envelope, message = open_message(raw, self.town.committee)
+            envelope, message = open_message(raw, self.town.committees, at_s=self.town.now_s)
         except WireError:
             return  # another liar's garbage
         if isinstance(message, Recall):

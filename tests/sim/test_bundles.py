@@ -53,7 +53,7 @@ def bundles_of(town: Town, host: Host) -> Bundles:
     assert host.node is not None
     message = committee_signing_bytes(town.committee.raw)
     signatures = {keys.identity: keys.identity_key.sign(message).signature for keys in town.keys.values()}
-    bundles = Bundles(host.node, [SignedCommittee(town.committee, signatures)])
+    bundles = Bundles(host.node, lambda: [SignedCommittee(town.committee, signatures)])
     for data in host.disk.journal:
         bundles.heard(event_from_bytes(data))
     return bundles

@@ -71,7 +71,8 @@ def pages(town: Town) -> list[str]:
 def stated(town: Town) -> list[tuple[str, Unlanded]]:
     """Give every `unlanded` in alice's log, with its author."""
     names = {keys.identity: name for name, keys in town.keys.items()}
-    opened = [open_message(raw, town.committee) for raw in town.hosts["alice"].disk.log.values()]
+    raws = town.hosts["alice"].disk.log.values()
+    opened = [open_message(raw, town.committees, at_s=town.now_s) for raw in raws]
     return [
         (names[envelope.author], message) for envelope, message in opened if isinstance(message, Unlanded)
     ]

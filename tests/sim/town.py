@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from proofs.committee import CommitteeDocument
 from proofs.envelope import parse_envelope
 from proofs.hashes import sha256
+from relay.core.committees import Committees
 from relay.core.compiled import CompiledPlan
 from relay.core.types import Caip2, Identity
 from tests.sim.chain import GENESIS_S, ChainTerms, SimChain, make_chains
@@ -77,6 +78,8 @@ class Town:
         self.chance = chance
         self.committee: CommitteeDocument
         self.committee, self.keys = committee_of(size)
+        self.committees = Committees((self.committee,))
+        """All documents that were ever signed."""
         self.plans = sim_plans() if plans is None else plans
         self.chains: dict[Caip2, SimChain] = make_chains(self.plans, self.committee, terms)
         self.now_ms = GENESIS_S * 1_000
@@ -88,7 +91,7 @@ class Town:
         self._sent = 0
         names = list(self.keys)
         makers = list(liars)
-        setting = Setting(self.committee, self.plans, self.chains, self)
+        self.setting = setting = Setting(self.committee, self.plans, self.chains, self)
         honest = names[: len(names) - len(makers)]
         self.hosts: dict[str, Host] = {name: Host(self.keys[name], setting) for name in honest}
         self.liars = [
@@ -113,13 +116,28 @@ class Town:
         """Give the hosts that run."""
         return [host for host in self.hosts.values() if host.is_up]
 
+    def announce(self, document: CommitteeDocument) -> None:
+        """Put the next committee document into everybody's directory; whoever joins by it has a host."""
+        self.committees = self.committees.with_next(document)
+        self.setting.later.append(document)
+        for host in self.up():
+            host.learn()
+
+    def join(self, name: str) -> Host:
+        """Give a further member a machine; it starts with what is known."""
+        host = self.hosts[name] = Host(Keys(name), self.setting)
+        self.keys[name], self._by_identity[host.me] = host.keys, host
+        host.now_ms = self.now_ms
+        host.start()
+        return host
+
     # ---- the network, as hosts see it
 
     def broadcast(self, author: Identity, raw: bytes) -> None:
         """Mail a frame to everybody else."""
-        for member in self.committee.members:
-            if member.identity != author:
-                self.send(author, member.identity, raw)
+        for identity in self._by_identity:
+            if identity != author:
+                self.send(author, identity, raw)
 
     def send(self, author: Identity, to: Identity, raw: bytes) -> None:
         """Mail a frame: late, twice or never."""
