@@ -61,8 +61,8 @@ class Nonces:
 class Package:
     """One signing: the same on every side, in whatever order its commitments come.
 
-    Checked when made: 1 to 50 signers, identifiers in 1 … 50, all points. `group_commitment` is R,
-    `committed` has each signer's part of it (D + ρ·E), `challenge` is c.
+    Checked when made: 1 to 50 signers, identifiers in 1 … 50, all points. `group_commitment` is R, the sum of
+    every D and ρ·E (`bound`), `challenge` is c.
 
     Raises:
         ThresholdError: `identifiers`, `point`, `identity-point`.
@@ -73,7 +73,7 @@ class Package:
     commitments: Mapping[int, Commitment] = field(hash=False)
     message: bytes
     binding_factors: Mapping[int, int] = field(init=False, compare=False)
-    committed: Mapping[int, bytes] = field(init=False, compare=False)
+    bound: Mapping[int, bytes] = field(init=False, compare=False)
     group_commitment: bytes = field(init=False, compare=False)
     challenge: int = field(init=False, compare=False)
 
@@ -82,20 +82,18 @@ class Package:
         ordered = {identifier: commitments[identifier] for identifier in _checked(commitments)}
         group.read_point(self.key)
         for commitment in ordered.values():
+            # The binding one is checked where it is multiplied.
             group.read_point(commitment.hiding)
-            group.read_point(commitment.binding)
         factors = _binding_factors(group, self.key, ordered, self.message)
-        committed = {
-            identifier: group.add(
-                [commitment.hiding, group.multiply(commitment.binding, factors[identifier])]
-            )
+        bound = {
+            identifier: group.multiply(commitment.binding, factors[identifier])
             for identifier, commitment in ordered.items()
         }
-        total = group.add(list(committed.values()))
+        total = group.add([*(commitment.hiding for commitment in ordered.values()), *bound.values()])
         found = {
             "commitments": ordered,
             "binding_factors": factors,
-            "committed": committed,
+            "bound": bound,
             "group_commitment": total,
             "challenge": _SUITES[group.name].challenge(total, self.key, self.message),
         }
@@ -155,7 +153,11 @@ def verify_share(package: Package, identifier: int, verification_share: bytes, s
         raise ThresholdError("identifiers", f"expected a signer of this package, got {identifier}")
     _share_in_range(group, identifier, share)
     factor = package.challenge * lagrange(group, identifier, package.identifiers)
-    expected = [package.committed[identifier], group.multiply(verification_share, factor)]
+    expected = [
+        package.commitments[identifier].hiding,
+        package.bound[identifier],
+        group.multiply(verification_share, factor),
+    ]
     if not _is_sum(group, share, expected):
         raise ThresholdError(
             "signature-share",

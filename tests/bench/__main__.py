@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import appends, certificates, faults, footprint, gas, intake, submissions
+from tests.bench import appends, certificates, faults, footprint, gas, intake, submissions, threshold
 from tests.bench.figure import Figure
 
 SCHEMA = "tocsin/bench/1"
@@ -31,6 +31,7 @@ BENCHES: Mapping[str, Callable[[int], Awaitable[Sequence[Figure]]]] = {
     "gas": gas.measure,
     "submissions": submissions.measure,
     "faults": faults.measure,
+    "threshold": threshold.measure,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 
+import nacl.bindings as sodium
 import nacl.signing
 import pytest
 from hypothesis import given, settings
@@ -208,6 +209,30 @@ def test_a_package_is_of_points_alone(group: Group, chance: random.Random) -> No
                 Package(group, shared.key, {1: commitment, **rest}, MESSAGE)
         with refused("point"):
             Package(group, bad, signing.package.commitments, MESSAGE)
+
+
+def test_a_package_takes_no_torsion_that_cancels_in_the_sum(chance: random.Random) -> None:
+    """Two liars each add the point of order two (0, −1): every sum is in the group, their parts are not."""
+    shared, signing = two_of_three(ED25519, chance)
+    of_order_two = (2**255 - 20).to_bytes(32, "little")
+    twisted = {
+        signer: Commitment(
+            sodium.crypto_core_ed25519_add(commitment.hiding, of_order_two), commitment.binding
+        )
+        for signer, commitment in signing.package.commitments.items()
+    }
+
+    with refused("point"):
+        Package(ED25519, shared.key, twisted, MESSAGE)
+
+
+def test_a_package_takes_no_identity_for_a_commitment(chance: random.Random) -> None:
+    shared, signing = two_of_three(ED25519, chance)
+    good, identity = signing.package.commitments[1], b"\1" + bytes(31)
+
+    for commitment in (Commitment(identity, good.binding), Commitment(good.hiding, identity)):
+        with refused("identity-point"):
+            Package(ED25519, shared.key, {1: commitment, 3: signing.package.commitments[3]}, MESSAGE)
 
 
 @BOTH
