@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from proofs.hashes import tagged
@@ -12,7 +12,17 @@ from relay.core.observations import GatewayEvent
 from relay.core.ports import ActCall, EffectSeen, Execute, Submission, SubmissionStatus
 from relay.core.types import ActId, Caip2, Gateway, Millis
 
-__all__ = ["PATIENCE_MS", "ActAt", "Pending", "act_of", "call_key", "is_hopeless", "reason_of", "unlanded_of"]
+__all__ = [
+    "PATIENCE_MS",
+    "ActAt",
+    "Pending",
+    "act_of",
+    "call_key",
+    "improved",
+    "is_hopeless",
+    "reason_of",
+    "unlanded_of",
+]
 
 PATIENCE_MS: Final = 120_000
 """How long a certified call may be without any effect before somebody is woken."""
@@ -54,6 +64,8 @@ class Pending:
     prepared: Prepared | None
     opens_next: bool = False
     """Its rung may open the next one early: where the state is protected, the gateway is to say so."""
+    held_ms: int = 0
+    """For how long from `since_ms` it waits for a threshold certificate (threshold SPEC 4.1)."""
     in_flight: bool = False
     sent_ms: Millis = Millis(0)
     tries: int = 0
@@ -72,6 +84,15 @@ class Pending:
     def is_needless(self) -> bool:
         """Tell whether its newest submission found that it would change nothing."""
         return self.last is not None and self.last.status is SubmissionStatus.NEEDLESS
+
+
+def improved(pending: Pending, certificate: bytes, at_ms: Millis) -> Pending:
+    """Give a call with another certificate of its mandate, for which it has waited; not one under way."""
+    if not isinstance(pending.call, Execute) or pending.in_flight:
+        return pending
+    left_ms = max(0, pending.since_ms + pending.held_ms - at_ms) if not pending.tries else 0
+    due_ms = Millis(max(at_ms, pending.due_ms - left_ms) if left_ms else pending.due_ms)
+    return replace(pending, call=replace(pending.call, certificate=certificate), due_ms=due_ms, held_ms=0)
 
 
 def act_of(at: ActCall | GatewayEvent | Unlanded, chain: Caip2 | None = None) -> ActAt:

@@ -30,6 +30,8 @@ class Entry:
     tally: Tally
     opener: Identity
     asked: Verdict | None = None
+    threshold_certificate: bytes | None = None
+    """The certificate of kind 2, once it was completed here (threshold SPEC 4.1)."""
     void: bool = False
     logged: set[Digest] = field(default_factory=set)
     """Entries of the audit log about it that are not released yet."""

@@ -1,0 +1,179 @@
+"""Threshold signatures in the node: which mandates are signed, by which keys, and what came of it.
+
+The sessions themselves are `relay.threshold.sessions`; nothing of them is journalled. The keys that came into
+force are, and the certificates that were completed (threshold SPEC 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from proofs.committee import CommitteeDocument
+from proofs.groupkeys import KeysDocument
+from proofs.kinds import Digest, Identity, Millis
+from proofs.mandate import (
+    CertificateError,
+    encode_frost_certificate,
+    key_proof_digest,
+    verify_frost_certificate,
+)
+from relay.core.decisions import Prepared
+from relay.core.effects import (
+    Commit,
+    CommitPossession,
+    Effect,
+    KeepCertificate,
+    Notice,
+    SignShare,
+    SignStatement,
+)
+from relay.core.events import ThresholdSigned
+from relay.threshold.messages import SessionMessage
+from relay.threshold.sessions import Sessions
+from relay.threshold.tasks import GroupKey, Task, mandate_keys
+from relay.threshold.wants import Aggregated, Answer, Ask, BadShare, Open, Refused, Want
+
+__all__ = ["Signing"]
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What a digest stands for: a decision's mandate, or (None) the possession of a key."""
+
+    prepared: Prepared | None
+    committee_epoch: int
+    """The document under which members speak of it."""
+
+
+@dataclass(slots=True)
+class Signing:
+    """Signing sessions, fed by the node."""
+
+    me: Identity
+    keys: dict[Digest, KeysDocument] = field(default_factory=dict)
+    """Documents in force, by digest."""
+    possessions: dict[Digest, bytes] = field(default_factory=dict)
+    """By `key_id`: the certificate of a key over its own possession (threshold SPEC 1.2)."""
+    _sessions: Sessions = field(init=False)
+    _about: dict[Digest, _About] = field(default_factory=dict)
+    _group_keys: dict[Digest, GroupKey] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._sessions = Sessions(self.me)
+
+    # ---- keys
+
+    def in_force(self, document: KeysDocument, now_ms: Millis) -> list[Effect]:
+        """Sign with these keys from now on; signatures under the document were checked by whoever read it."""
+        if document.digest in self.keys:
+            return []
+        self.keys[document.digest] = document
+        self._group_keys.update({key.key_id: key for key in mandate_keys(document)})
+        told = Notice("keys in force", {"key_epoch": document.key_epoch, "generation": document.generation})
+        return [told, *self._done(self._sessions.put_in_force(document, now_ms))]
+
+    def can_sign(self, prepared: Prepared) -> bool:
+        """Tell whether keys for this mandate are in force."""
+        decision = prepared.decision
+        return self._sessions.key_of(decision.key_epoch, decision.tier) is not None
+
+    def prove(self, document: KeysDocument, committee: CommitteeDocument, now_ms: Millis) -> list[Effect]:
+        """Sign the possession of each key of a document in force, with all who do so (threshold SPEC 1.2)."""
+        wants: list[Want] = []
+        for key in mandate_keys(document):
+            if key.key_id in self.possessions:
+                continue
+            digest = key_proof_digest(document.network, key.key_epoch, key.tier, key.key)
+            self._about[digest] = _About(None, committee.committee_epoch)
+            task = _task(digest, key, committee)
+            for holder in key.holders:
+                wants += self._sessions.attested(task, holder, now_ms)
+        return self._done(wants)
+
+    # ---- the process
+
+    def started(self) -> None:
+        """Begin a run: there are no nonces, and no sessions."""
+        self._sessions.started()
+
+    def resume(self, now_ms: Millis) -> list[Effect]:
+        """Commit again to what we attested, once our signer may sign."""
+        return self._done(self._sessions.resume(now_ms))
+
+    def tick(self, now_ms: Millis) -> list[Effect]:
+        """Let time go on."""
+        return self._done(self._sessions.tick(now_ms))
+
+    def next_due_ms(self) -> Millis | None:
+        """Give when `tick` is wanted next."""
+        return self._sessions.next_due_ms()
+
+    def keep(self, mandates: Iterable[Digest]) -> None:
+        """Forget all mandates but these; possessions stay."""
+        kept = {*mandates, *(digest for digest, about in self._about.items() if about.prepared is None)}
+        self._about = {digest: about for digest, about in self._about.items() if digest in kept}
+        self._sessions.keep(kept)
+
+    # ---- sessions
+
+    def attested(
+        self, prepared: Prepared, author: Identity, committee: CommitteeDocument, now_ms: Millis
+    ) -> list[Effect]:
+        """Take note that a member of `committee` attests to a mandate, ours included."""
+        self._about[prepared.digest] = _About(prepared, committee.committee_epoch)
+        decision = prepared.decision
+        members = tuple(member.identity for member in committee.members)
+        task = Task(prepared.digest, decision.tier, decision.key_epoch, members, committee.f)
+        return self._done(self._sessions.attested(task, author, now_ms))
+
+    def heard(self, author: Identity, message: SessionMessage, now_ms: Millis) -> list[Effect]:
+        """Take a member's message, ours included."""
+        return self._done(self._sessions.heard(author, message, now_ms))
+
+    def signed(self, event: ThresholdSigned, now_ms: Millis) -> Prepared | None:
+        """Take a certificate that was completed here; give the decision that it is for, if it is good."""
+        about, key = self._about.get(event.digest), self._group_keys.get(event.key_id)
+        if about is None or key is None:
+            return None
+        try:
+            verify_frost_certificate(event.digest, event.certificate, key.key)
+        except CertificateError:
+            return None
+        self._sessions.signed(event.digest, now_ms)
+        if about.prepared is None:
+            self.possessions[key.key_id] = event.certificate
+        return about.prepared
+
+    # ---- within
+
+    def _done(self, wants: Iterable[Want]) -> list[Effect]:
+        return [effect for want in wants for effect in self._effects(want)]
+
+    def _effects(self, want: Want) -> Iterator[Effect]:
+        match want:
+            case Open(task, key_id, coordinators):
+                about = self._about[task.digest]
+                if about.prepared is None:
+                    yield CommitPossession(key_id, coordinators, about.committee_epoch)
+                else:
+                    yield Commit(about.prepared, key_id, coordinators, about.committee_epoch)
+            case Ask(request):
+                yield SignStatement(request, committee_epoch=self._about[request.digest].committee_epoch)
+            case Answer(task, request, coordinator):
+                yield SignShare(request, coordinator, self._about[task.digest].committee_epoch)
+            case Aggregated(task, key, signature):
+                yield KeepCertificate(task.digest, key.key_id, encode_frost_certificate(signature))
+            case BadShare(digest, member, coordinator):
+                told = {"member": member.hex()[:16], "coordinator": coordinator.hex()[:16]}
+                yield Notice("bad signature share", {**told, "mandate": digest.hex()[:16]})
+            case Refused(author, reason):
+                yield Notice("session message dropped", {"reason": reason, "signer": author.hex()[:16]})
+            case _:
+                assert_never(want)
+
+
+def _task(digest: Digest, key: GroupKey, committee: CommitteeDocument) -> Task:
+    members = tuple(member.identity for member in committee.members)
+    return Task(digest, key.tier, key.key_epoch, members, committee.f)
