@@ -39,6 +39,16 @@ def test_one_who_signs_alone_uses_no_nonce_twice(
 
 
 @BOTH
+def test_where_the_seed_ends_is_part_of_the_nonce(group: Group) -> None:
+    """Seed, secret and message one behind the other are the same bytes here; two nonces they are all the same."""
+    secret = group.scalar_to_bytes(7)
+    one = sign_alone(group, 7, secret + MESSAGE, b"seed")
+    other = sign_alone(group, 7, MESSAGE, b"seed" + secret)
+
+    assert one[: group.point_bytes] != other[: group.point_bytes]
+
+
+@BOTH
 def test_nobody_signs_alone_with_no_secret(group: Group) -> None:
     for secret in (0, -1, group.order):
         with refused("share"):
