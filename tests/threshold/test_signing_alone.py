@@ -40,7 +40,7 @@ def test_one_who_signs_alone_uses_no_nonce_twice(
 
 @BOTH
 def test_where_the_seed_ends_is_part_of_the_nonce(group: Group) -> None:
-    """Seed, secret and message one behind the other are the same bytes here; two nonces they are all the same."""
+    """Seed, secret and message one behind the other are the same bytes here; the nonces are two."""
     secret = group.scalar_to_bytes(7)
     one = sign_alone(group, 7, secret + MESSAGE, b"seed")
     other = sign_alone(group, 7, MESSAGE, b"seed" + secret)
