@@ -399,8 +399,8 @@ class Book:
                 yield entry
 
     def committee_of(self, prepared: Prepared) -> CommitteeDocument:
-        """Give the committee of a decision in the book: the newest document of its key epoch (SPEC 2.4)."""
-        document = self.committees.by_key_epoch(prepared.decision.key_epoch)
+        """Give the committee of a decision in the book (SPEC 2.4)."""
+        document = self.committees.of(prepared.decision)
         assert document is not None, "a decision enters the book by a document that is known"
         return document
 

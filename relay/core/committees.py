@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from proofs.committee import CommitteeDocument
+from proofs.decision import Decision
 from relay.core.types import Identity, NetworkId
 
 __all__ = ["LASTING_S", "WORDS_S", "Committees"]
@@ -63,7 +64,7 @@ class Committees:
         return self.documents[place] if 0 <= place < len(self.documents) else None
 
     def by_key_epoch(self, key_epoch: int) -> CommitteeDocument | None:
-        """Give the newest document of a key epoch: all of them have the same members' attester keys."""
+        """Give the newest document of a key epoch; all of them have the same attesters."""
         found = (document for document in reversed(self.documents) if document.key_epoch == key_epoch)
         return next(found, None)
 
@@ -71,6 +72,15 @@ class Committees:
         """Give the newest document that is active at a time; before the first is, the first."""
         active = (document for document in reversed(self.documents) if document.activates_at <= at_s)
         return next(active, self.documents[0])
+
+    def of(self, decision: Decision) -> CommitteeDocument | None:
+        """Give the document whose members decide: the one in force at the anchor.
+
+        A document that became known too late leaves decisions of the key epoch before it, which that epoch's
+        newest document goes on judging; None where no known document has the decision's key epoch.
+        """
+        document = self.in_force(decision.anchor.timestamp)
+        return document if document.key_epoch == decision.key_epoch else self.by_key_epoch(decision.key_epoch)
 
     def standing(self, at_s: int) -> tuple[CommitteeDocument, ...]:
         """Give the documents that are not over: in force, announced, or just replaced (`lasting_s`)."""

@@ -96,7 +96,7 @@ class Landing:
         """
         self.needs.decided(prepared)
         effects: list[Effect] = []
-        document = self.committees.by_key_epoch(prepared.decision.key_epoch)
+        document = self.committees.of(prepared.decision)
         if document is None or document.member(self.settings.me) is None:
             return effects
         for leaf in prepared.leaves:

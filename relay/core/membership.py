@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from proofs.committee import CommitteeDocument
+from proofs.decision import Decision
 from relay.core.committees import Committees
 from relay.core.effects import Effect, Facts, Notice, Page, PageKind, SignStatement
 from relay.core.messages import Outcome, Unlanded, Void
@@ -53,18 +54,18 @@ class Membership:
         return told
 
     def in_our_name(
-        self, effects: Iterable[Effect], anchored_at: Callable[[DecisionId], int | None]
+        self, effects: Iterable[Effect], decision_of: Callable[[DecisionId], Decision | None]
     ) -> Iterator[Effect]:
         """Put words on decisions under the document of their time; drop what is not ours to say.
 
-        `anchored_at` gives the anchor's time of a decision that is known.
+        `decision_of` gives a decision that is known.
         """
         for effect in effects:
             if not isinstance(effect, SignStatement) or not isinstance(effect.message, _ABOUT):
                 yield effect
                 continue
-            at_s = anchored_at(effect.message.decision_id)
-            document = None if at_s is None else self.committees.in_force(at_s)
+            decision = decision_of(effect.message.decision_id)
+            document = None if decision is None else self.committees.of(decision)
             if document is None:
                 yield effect
             elif document.member(self.me) is not None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
 from proofs.committee import CommitteeDocument
-from proofs.decision import BlockRef
+from proofs.decision import BlockRef, Decision
 from proofs.envelope import Envelope
 from relay.core.anchoring import Anchoring
 from relay.core.book import Book
@@ -191,7 +191,7 @@ class Node:
 
     def advance(self, event: Event) -> tuple[Effect, ...]:
         """Apply one event and give what is to be done (SPEC 7.1)."""
-        effects = tuple(self._membership.in_our_name(self._apply(event), self._anchored_at))
+        effects = tuple(self._membership.in_our_name(self._apply(event), self._decision_of))
         for effect in effects:
             if isinstance(effect, SignStatement) and isinstance(effect.message, _KEPT):
                 self._unsaid[effect.message] = None
@@ -267,9 +267,9 @@ class Node:
         self.landing.learned(self.committees)
         return effects
 
-    def _anchored_at(self, decision_id: DecisionId) -> int | None:
+    def _decision_of(self, decision_id: DecisionId) -> Decision | None:
         entry = self.book.entry_of(decision_id)
-        return None if entry is None else entry.tally.prepared.decision.anchor.timestamp
+        return None if entry is None else entry.tally.prepared.decision
 
     def _ticked(self) -> list[Effect]:
         was_released = self.is_released
