@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from proofs.groupkeys import KeysDocument
@@ -46,11 +46,18 @@ class HeldKeys:
         for key in mandate_keys(document):
             self._keys[key.key_id] = HeldKey(document, key, identifier, shares[key.tier.name.lower()])
 
-    def drop(self, documents: Sequence[Digest]) -> None:
-        """Forget the shares of these documents."""
-        self._keys = {
-            key_id: held for key_id, held in self._keys.items() if held.document.digest not in documents
-        }
+    def supersede(self, document: KeysDocument) -> None:
+        """Forget the shares of earlier generations of the document's key epoch."""
+        self._keep(
+            lambda held: held.key_epoch != document.key_epoch or held.generation >= document.generation
+        )
+
+    def retire(self, key_epoch: int) -> None:
+        """Forget all shares of a key epoch."""
+        self._keep(lambda held: held.key_epoch != key_epoch)
+
+    def _keep(self, stays: Callable[[KeysDocument], bool]) -> None:
+        self._keys = {key_id: held for key_id, held in self._keys.items() if stays(held.document)}
 
 
 def is_share_of(document: KeysDocument, identity: Identity, shares: Mapping[str, int]) -> bool:

@@ -167,15 +167,24 @@ class ShareFiles:
             )
         return shares
 
-    def erase(self, key_epoch: int, before: int) -> None:
-        """Erase all shares of a key epoch of generations before `before`.
+    def settle(self, document: KeysDocument) -> None:
+        """Erase what a document in force leaves over: its ceremony's seed, and generations before it.
+
+        Raises:
+            KeyFileError: the disk refuses.
+        """
+        self.end(document.ceremony)
+        self.erase(document.key_epoch, before=document.generation)
+
+    def erase(self, key_epoch: int, *, before: int | None = None) -> None:
+        """Erase our shares of a key epoch; only those of generations before `before` if it is given.
 
         Raises:
             KeyFileError: the disk refuses.
         """
         for path in sorted(self.directory.glob("*.shares")):
             name = _NAME.fullmatch(path.name)
-            if name is not None and int(name[1]) == key_epoch and int(name[2]) < before:
+            if name is not None and int(name[1]) == key_epoch and (before is None or int(name[2]) < before):
                 self._erase(path)
 
     def _sealed(self) -> list[tuple[Path, KeyKind]]:
@@ -218,20 +227,27 @@ class OpenedShares:
 
 
 def open_shares(files: ShareFiles, identity: Identity, documents: Sequence[KeysDocument]) -> OpenedShares:
-    """Open our shares of every document that names us as a holder.
+    """Open our shares of the newest generation of each key epoch, and finish what activating it began.
+
+    A newest one that does not open is told, and the one before is tried.
 
     Raises:
         KeyFileError: the disk refuses.
     """
     files.begin()
-    keys, problems = HeldKeys(identity), list[KeyFileError]()
-    for document in documents:
-        if document.identifier(identity) is None:
+    keys, problems, settled = HeldKeys(identity), list[KeyFileError](), set[int]()
+    for document in sorted(documents, key=lambda each: (each.key_epoch, each.generation), reverse=True):
+        if document.key_epoch in settled:
             continue
         try:
-            keys.put(document, files.open(document, identity))
+            if document.identifier(identity) is not None:
+                keys.put(document, files.open(document, identity))
+                files.put_in_force(document)
         except KeyFileError as problem:
             problems.append(problem)
+            continue
+        files.settle(document)
+        settled.add(document.key_epoch)
     return OpenedShares(identity, files, keys, tuple(problems))
 
 

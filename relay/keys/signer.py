@@ -17,9 +17,10 @@ from proofs.groupkeys import KeysDocument
 from proofs.mandate import Mandate, mandate_digest
 from relay.core.bodies import read_body
 from relay.core.errors import GuardRefusal
-from relay.core.messages import Attestation
+from relay.core.messages import Attestation, Message
 from relay.core.types import Address, DecisionId, Digest, Identity, Seconds
 from relay.disk import Probe, no_probe
+from relay.keys.ceremonies import CeremonySigner
 from relay.keys.files import KeyDerivation
 from relay.keys.guard import Guard, Statement, require_held
 from relay.keys.keyring import DEFAULT_SUBMITTER, Keyring, address_of, keyring_sealing, open_keyring_with
@@ -27,7 +28,16 @@ from relay.keys.nonces import NonceVault
 from relay.keys.secret import Secret
 from relay.keys.sessions import SessionSigner
 from relay.keys.sharefiles import OpenedShares, ShareFiles, open_shares
-from relay.threshold.messages import Commitments, SignatureShare, SigningRequest
+from relay.threshold.ceremony import Ceremony
+from relay.threshold.messages import (
+    Commitments,
+    Complaint,
+    Deal,
+    Join,
+    SignatureShare,
+    SigningRequest,
+    Transcript,
+)
 
 __all__ = ["LocalSigner", "open_signer"]
 
@@ -48,6 +58,7 @@ class LocalSigner:
         self.share_problems = shares.problems
         """Why shares of a document that names us as holder are not held; the others sign all the same."""
         self._sessions = SessionSigner(guard, shares.identity, shares.keys, NonceVault(boot))
+        self._ceremonies = CeremonySigner(keyring.identity, shares)
         self._shares = shares
         self._keyring = keyring
         self._identity = Identity(bytes(keyring.identity.verify_key))
@@ -89,14 +100,15 @@ class LocalSigner:
         """Ed25519 over an envelope's payload (SPEC 1.2), by its author.
 
         Raises:
-            GuardRefusal: `malformed payload`, `foreign author`, or for an attestation `not yet released`, and
-                for one that attests `unknown digest`, `conflicting digest`: the guard holds no such.
+            GuardRefusal: `malformed payload`, `foreign author`; `not yet released` for an attestation or a
+                message of a signing session; `unknown digest`, `conflicting digest` for an attestation that
+                attests what the guard does not hold.
         """
-        fields, attestation = self._read(payload)
-        if attestation is not None:
+        fields, message = self._read(payload)
+        if isinstance(message, Attestation | Commitments | SigningRequest | SignatureShare):
             self.guard.require_release()
-            if attestation.digest is not None:
-                require_held(await self.guard.holds(*_said(fields, attestation)), attestation.digest)
+        if isinstance(message, Attestation) and message.digest is not None:
+            require_held(await self.guard.holds(*_said(fields, message)), message.digest)
         return self._sign_payload(payload)
 
     async def sign_attestation(
@@ -118,7 +130,7 @@ class LocalSigner:
         signature = await self.sign_mandate(decision_id, key_epoch, mandate)
         payload = make_payload(signature)
         fields, attestation = self._read(payload)
-        if attestation is None or attestation.digest is None:
+        if not isinstance(attestation, Attestation) or attestation.digest is None:
             raise GuardRefusal(
                 "malformed payload", "expected an attestation that attests, got another message"
             )
@@ -148,6 +160,30 @@ class LocalSigner:
         """Answer a coordinator's request with our share; as `SessionSigner.sign_share`."""
         return await self._sessions.sign_share(request, coordinator)
 
+    async def ceremony_join(self, ceremony: Ceremony) -> Join:
+        """Take part in a ceremony; as `CeremonySigner.join`."""
+        return await self._ceremonies.join(ceremony)
+
+    async def ceremony_deal(self, ceremony: Ceremony) -> Deal:
+        """Deal over everybody's joins; as `CeremonySigner.deal`."""
+        return await self._ceremonies.deal(ceremony)
+
+    async def ceremony_check(self, ceremony: Ceremony) -> Transcript | tuple[Complaint, ...]:
+        """Open what was dealt to us, and sign or complain; as `CeremonySigner.check`."""
+        return await self._ceremonies.check(ceremony)
+
+    async def ceremony_activate(self, document: KeysDocument) -> None:
+        """Put our shares of a document in force; as `CeremonySigner.activate`."""
+        await self._ceremonies.activate(document)
+
+    async def ceremony_drop(self, ceremony: Digest) -> None:
+        """Erase what is left of a failed ceremony; as `CeremonySigner.drop`."""
+        await self._ceremonies.drop(ceremony)
+
+    async def retire_shares(self, key_epoch: int) -> None:
+        """Erase our shares of a key epoch that no verifier accepts any more; as `CeremonySigner.retire`."""
+        await self._ceremonies.retire(key_epoch)
+
     async def sign_checkpoint(self, body: bytes) -> bytes:
         """Ed25519 by the log key over a checkpoint body: three lines, origin, size and root."""
         try:
@@ -168,7 +204,7 @@ class LocalSigner:
     def _sign_payload(self, payload: bytes) -> bytes:
         return bytes(self._keyring.identity.sign(signing_bytes(payload)).signature)
 
-    def _read(self, payload: bytes) -> tuple[PayloadFields, Attestation | None]:
+    def _read(self, payload: bytes) -> tuple[PayloadFields, Message]:
         # SECURITY: what receivers would read otherwise than we do must not be signed: the same parser.
         try:
             fields = parse_envelope(assemble_envelope(payload, _NO_SIGNATURE)).fields
@@ -179,7 +215,7 @@ class LocalSigner:
             raise GuardRefusal(
                 "foreign author", f"expected {self._identity.hex()}, got {fields.author.hex()}"
             )
-        return fields, message if isinstance(message, Attestation) else None
+        return fields, message
 
 
 def _statement(decision_id: DecisionId, key_epoch: int, mandate: Mandate) -> Statement:

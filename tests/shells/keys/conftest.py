@@ -18,6 +18,7 @@ from relay.core.bodies import body_of
 from relay.core.messages import KIND, Attestation, Message, Verdict
 from relay.core.types import BlockRef, Caip2, Identity
 from relay.keys import KdfCost, LocalSigner, PublicKeys, Secret, generate, open_signer
+from tests.shells.keys.sharing import BOB, CAROL, DAVE, Others, Sharing, files_of, share_out
 
 CHEAP = KdfCost(passes=1, memory_bytes=8 << 10)
 PASSPHRASE = Secret(b"correct horse")
@@ -57,6 +58,27 @@ def open_node_signer(tmp_path: Path, keys: PublicKeys) -> OpenSigner:
         guard_path=tmp_path / "guard" / "guard.sqlite",
         passphrase=PASSPHRASE,
     )
+
+
+@pytest.fixture
+def sharing(tmp_path: Path, keys: PublicKeys) -> Sharing:
+    """Shares of four, ours on disk and in force."""
+    made = share_out((keys.identity, BOB, CAROL, DAVE), NETWORK, thresholds={"fast": 2, "full": 3})
+    files = files_of(tmp_path / "keys", PASSPHRASE)
+    files.keep_shares(made.document, made.of(keys.identity))
+    files.put_in_force(made.document)
+    return made
+
+
+@pytest.fixture
+def open_holder(open_node_signer: OpenSigner, sharing: Sharing) -> OpenSigner:
+    """The signer with its shares."""
+    return partial(open_node_signer, documents=(sharing.document,))
+
+
+@pytest.fixture
+def others(sharing: Sharing, keys: PublicKeys) -> Others:
+    return Others(sharing, keys.identity)
 
 
 @pytest.fixture

@@ -1,0 +1,164 @@
+"""A member's secret part in ceremonies (threshold SPEC 3): what it says follows from a seed on disk.
+
+The arithmetic is in `relay.threshold.secrets`; here is what must be on disk when, and what is erased when. No
+seed, polynomial or sub-share stays in memory between two steps; shares do, once they are in force.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from typing import TypeVar
+
+from nacl.signing import SigningKey
+
+from proofs.groupkeys import KeysDocument
+from relay.core.errors import GuardRefusal
+from relay.core.types import Digest
+from relay.keys.secret import Secret
+from relay.keys.sharefiles import OpenedShares
+from relay.threshold.ceremony import Ceremony
+from relay.threshold.errors import ThresholdError
+from relay.threshold.messages import Complaint, Deal, Join, Transcript
+from relay.threshold.secrets import SEED_BYTES, Shares, deal_of, join_of, open_deals, transcript_of
+
+__all__ = ["CeremonySigner"]
+
+T = TypeVar("T")
+
+
+class CeremonySigner:
+    """Takes part for one member. Steps are done one after the other, each on a thread: they wait for the disk
+    and compute, for large committees for seconds.
+    """
+
+    def __init__(
+        self,
+        identity: SigningKey,
+        shares: OpenedShares,
+        entropy: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._key = identity
+        self._me = shares.identity
+        self._files = shares.files
+        self._keys = shares.keys
+        self._entropy = entropy
+        self._turn = asyncio.Lock()
+
+    async def join(self, ceremony: Ceremony) -> Join:
+        """Take part, and give our pair keys; their seed is on disk then. Again, the same.
+
+        Raises:
+            GuardRefusal: `no participant`.
+            KeyFileError: a seed is there and does not open, or the disk refuses.
+        """
+        if self._me not in ceremony.terms.participants:
+            raise GuardRefusal("no participant", "expected a ceremony that names us, got another")
+
+        def work() -> Join:
+            seed = self._files.keep_seed(ceremony.id, Secret(self._entropy(SEED_BYTES)))
+            return join_of(seed.reveal(), ceremony.terms, self._me)
+
+        return await self._do(work)
+
+    async def deal(self, ceremony: Ceremony) -> Deal:
+        """Give our deal over everybody's joins. Again, the same.
+
+        Raises:
+            GuardRefusal: `not joined` (no seed), `wrong step` (not all have joined, or our shares are not
+                those of the keys that are reshared).
+            KeyFileError: the seed, or the shares that are dealt anew, do not open.
+        """
+
+        def work() -> Deal:
+            return deal_of(self._seed(ceremony).reveal(), ceremony, self._me, self._old(ceremony))
+
+        return await self._do(work)
+
+    async def check(self, ceremony: Ceremony) -> Transcript | tuple[Complaint, ...]:
+        """Open what was dealt to us: our word on the keys, or a complaint about each dealer that dealt wrong.
+
+        The shares are on disk before the word is given, and no other word of this ceremony is given after it.
+
+        Raises:
+            GuardRefusal: `not joined`, `wrong step` (not all have dealt, or our words are not of our seed).
+            KeyFileError: the seed does not open, other shares of the ceremony are there, the disk refuses.
+        """
+
+        def work() -> Transcript | tuple[Complaint, ...]:
+            seed = self._seed(ceremony).reveal()
+            found = open_deals(seed, ceremony, self._me, self._old(ceremony))
+            if not isinstance(found, Shares):
+                return found
+            self._files.keep_shares(found.document, found.secrets)
+            return transcript_of(seed, ceremony, self._me, found, self._sign)
+
+        return await self._do(work)
+
+    async def activate(self, document: KeysDocument) -> None:
+        """Put our shares of a document in force; it was checked, and every holder signed it.
+
+        The seed of its ceremony and our shares of earlier generations of its key epoch are erased. Again, or
+        where we hold no share of it, only that.
+
+        Raises:
+            KeyFileError: there are no such shares, they do not open, or the disk refuses: the shares in force
+                stay in force.
+        """
+
+        def work() -> dict[str, int] | None:
+            shares = None
+            if document.identifier(self._me) is not None:
+                shares = self._files.open(document, self._me)
+                self._files.put_in_force(document)
+            self._files.settle(document)
+            return shares
+
+        shares = await self._do(work)
+        if shares is not None:
+            self._keys.put(document, shares)
+        self._keys.supersede(document)
+
+    async def drop(self, ceremony: Digest) -> None:
+        """Erase what is left of a ceremony that has failed: its seed, and shares that never were in force.
+
+        Whoever drops what others have finished holds no share until the next reshare.
+
+        Raises:
+            KeyFileError: the disk refuses.
+        """
+        await self._do(lambda: self._files.end(ceremony))
+
+    async def retire(self, key_epoch: int) -> None:
+        """Erase our shares of a key epoch that no verifier accepts any more.
+
+        Raises:
+            KeyFileError: the disk refuses.
+        """
+
+        self._keys.retire(key_epoch)
+        await self._do(lambda: self._files.erase(key_epoch))
+
+    async def _do(self, work: Callable[[], T]) -> T:
+        async with self._turn:
+            try:
+                return await asyncio.to_thread(work)
+            except ThresholdError as error:
+                raise GuardRefusal("wrong step", str(error)) from error
+
+    def _seed(self, ceremony: Ceremony) -> Secret:
+        seed = self._files.seed(ceremony.id)
+        if seed is None:
+            raise GuardRefusal("not joined", "expected a ceremony that we joined, got one without a seed")
+        return seed
+
+    def _old(self, ceremony: Ceremony) -> dict[str, int] | None:
+        """Give our shares of the keys that are reshared, if we deal them."""
+        base = ceremony.terms.base
+        if base is None or self._me not in ceremony.terms.proposal.dealers:
+            return None
+        return self._files.open(base, self._me)
+
+    def _sign(self, content: bytes) -> bytes:
+        return bytes(self._key.sign(content).signature)
