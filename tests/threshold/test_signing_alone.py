@@ -88,6 +88,17 @@ def test_a_signature_has_one_spelling(group: Group) -> None:
 
 
 @BOTH
+def test_no_byte_goes_from_the_signature_to_the_message(group: Group) -> None:
+    """libsodium takes both as one string."""
+    key = group.base(7)
+    longer, plain = sign_alone(group, 7, b"\5" + MESSAGE, b"seed"), sign_alone(group, 7, MESSAGE, b"seed")
+
+    for signature, message in ((longer + b"\5", MESSAGE), (plain[:-1], plain[-1:] + MESSAGE)):
+        with refused("signature"):
+            verify(group, key, message, signature)
+
+
+@BOTH
 def test_a_key_that_is_no_point_verifies_nothing(group: Group) -> None:
     signature = sign_alone(group, 7, MESSAGE, b"seed")
 
