@@ -184,6 +184,7 @@ def test_what_is_no_signature_becomes_no_certificate(signature: bytes, check: st
     [
         (KEY, SIGNATURE[:-1], "schnorr-length"),
         (KEY[1:], SIGNATURE, "schnorr-key"),
+        (coincurve.PublicKey(KEY).format(compressed=False), SIGNATURE, "schnorr-key"),
         (b"\2" + word(5), SIGNATURE, "schnorr-key"),
         (KEY, b"\4" + SIGNATURE[1:], "schnorr-point"),
         (KEY, bytes(33) + SIGNATURE[33:], "schnorr-point"),
