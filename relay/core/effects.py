@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from proofs.canonical import Value
+from relay.core.ceremony_effects import CeremonyEffect
 from relay.core.decisions import Prepared
 from relay.core.messages import Message, Verdict
 from relay.core.ports import ActCall
 from relay.core.types import Caip2, DecisionId, Digest, Gateway, Identity
+from relay.threshold.messages import SigningRequest
 
 
 class PageKind(StrEnum):
@@ -29,6 +31,49 @@ class SignAttestation:
     prepared: Prepared
     verdict: Verdict
     trace: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Open nonces to sign this mandate for each of these coordinators, and say so to all (threshold SPEC 4).
+
+    `committee_epoch` names the document to speak under.
+    """
+
+    prepared: Prepared
+    key_id: Digest
+    coordinators: tuple[Identity, ...]
+    committee_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommitPossession:
+    """The same, to sign the possession of the key `key_id` (threshold SPEC 1.2)."""
+
+    key_id: Digest
+    coordinators: tuple[Identity, ...]
+    committee_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignShare:
+    """Answer this request by `coordinator` with our share, and say it to all."""
+
+    request: SigningRequest
+    coordinator: Identity
+    committee_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeepCertificate:
+    """A threshold signature was completed and verified here: tell it to the node as `ThresholdSigned`.
+
+    Sessions are not journalled, so what comes of them comes in as an event.
+    """
+
+    digest: Digest
+    key_id: Digest
+    certificate: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +173,10 @@ class Stop:
 
 Effect = (
     SignAttestation
+    | Commit
+    | CommitPossession
+    | SignShare
+    | KeepCertificate
     | SignStatement
     | Forward
     | LogEntry
@@ -139,20 +188,25 @@ Effect = (
     | Notice
     | Changed
     | Stop
+    | CeremonyEffect
 )
 
 __all__ = [
     "Anchor",
     "Changed",
+    "Commit",
+    "CommitPossession",
     "Effect",
     "Facts",
     "Forward",
+    "KeepCertificate",
     "LogEntry",
     "Notice",
     "Page",
     "PageKind",
     "Releasable",
     "SignAttestation",
+    "SignShare",
     "SignStatement",
     "Stop",
     "Submit",

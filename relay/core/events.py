@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from proofs.committee import CommitteeDocument
 from proofs.envelope import Envelope
-from relay.core.messages import Heartbeat, Message, Recall, Recalled
+from proofs.groupkeys import KeysDocument
+from relay.core.ceremony_effects import CeremonyEvent, CeremonyStuck
+from relay.core.messages import PASSING, Message
 from relay.core.observations import BlockReads
 from relay.core.ports import Submission
 from relay.core.types import BlockRef, Caip2, DecisionId, Digest, Identity, Millis
@@ -107,6 +109,24 @@ class OwnStatementFound:
 
 
 @dataclass(frozen=True, slots=True)
+class KeysInForce:
+    """A keys document, in force by its holders' signatures, is known from now on (threshold SPEC 2)."""
+
+    document: KeysDocument
+    at_ms: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdSigned:
+    """The certificate of kind 2 (97 bytes) over `digest`, completed here, by the key `key_id`."""
+
+    digest: Digest
+    key_id: Digest
+    certificate: bytes
+    at_ms: Millis
+
+
+@dataclass(frozen=True, slots=True)
 class SubmissionEnded:
     """What became of the call that effect `Submit` with this key asked for."""
 
@@ -153,6 +173,8 @@ class Ticked:
 Event = (
     Started
     | CommitteeLearned
+    | KeysInForce
+    | ThresholdSigned
     | BlockObserved
     | BlockUnread
     | ChainReorged
@@ -167,6 +189,7 @@ Event = (
     | SignalTold
     | PeersSeen
     | Ticked
+    | CeremonyEvent
 )
 
 
@@ -175,11 +198,10 @@ def is_journalled(event: Event) -> bool:
     match event:
         case BlockUnread() | EndpointDisagreed() | PeersSeen() | Ticked() | AnchorEnded(submission=None):
             return False
-        case (
-            Received(message=Heartbeat() | Recall() | Recalled())
-            | Signed(message=Heartbeat() | Recall() | Recalled())
-        ):
+        case CeremonyStuck():
             return False
+        case Received(message=message) | Signed(message=message):
+            return not isinstance(message, PASSING)
         case _:
             return True
 
@@ -193,6 +215,7 @@ __all__ = [
     "CommitteeLearned",
     "EndpointDisagreed",
     "Event",
+    "KeysInForce",
     "OwnStatementFound",
     "PeersSeen",
     "Received",
@@ -201,6 +224,7 @@ __all__ = [
     "SigningRefused",
     "Started",
     "SubmissionEnded",
+    "ThresholdSigned",
     "Ticked",
     "is_journalled",
 ]

@@ -10,7 +10,9 @@ from proofs.committee import parse_committee
 from proofs.decision import BlockRef, block_value, parse_block
 from proofs.envelope import Envelope, PayloadFields, UnverifiedEnvelope, parse_envelope
 from proofs.errors import ProofError
+from proofs.groupkeys import parse_keys
 from proofs.hashes import sha256
+from relay.core.ceremony_effects import CeremonyJoined, CeremonyLeft, CeremonyProposed
 from relay.core.errors import JournalError
 from relay.core.events import (
     AnchorEnded,
@@ -19,6 +21,7 @@ from relay.core.events import (
     ChainReorged,
     CommitteeLearned,
     Event,
+    KeysInForce,
     OwnStatementFound,
     Received,
     SignalTold,
@@ -26,6 +29,7 @@ from relay.core.events import (
     SigningRefused,
     Started,
     SubmissionEnded,
+    ThresholdSigned,
 )
 from relay.core.observations import (
     BlockReads,
@@ -49,6 +53,8 @@ from relay.core.types import (
     PlanHash,
 )
 from relay.core.wire import read_message
+from relay.threshold.bodies import CEREMONY_KIND, ceremony_body, read_ceremony_body
+from relay.threshold.messages import Proposal
 
 __all__ = ["MAX_EVENT_BYTES", "event_from_bytes", "event_to_bytes"]
 
@@ -93,12 +99,22 @@ def _packed(event: Event) -> Value:  # noqa: C901  one case per kind, closed
             return ["refused", decision_id, key_epoch, reason]
         case OwnStatementFound(digest, is_held):
             return ["own", digest, is_held]
+        case KeysInForce(document, at_ms):
+            return ["keys", document.raw, at_ms]
+        case ThresholdSigned(digest, key_id, certificate, at_ms):
+            return ["threshold", digest, key_id, certificate, at_ms]
         case SubmissionEnded(key, submission):
             return ["submission", key, _pack_submission(submission)]
         case AnchorEnded(incident_id, chain, decisions, Submission() as submission):
             return ["anchor", incident_id, chain, decisions, _pack_submission(submission)]
         case SignalTold(plan_hash, subject, reporter, note, at_ms):
             return ["signal", plan_hash, subject, reporter, note, at_ms]
+        case CeremonyProposed(proposal, at_ms):
+            return ["ceremony-proposed", ceremony_body(proposal), at_ms]
+        case CeremonyJoined(ceremony, at_ms):
+            return ["ceremony-joined", ceremony, at_ms]
+        case CeremonyLeft(ceremony, at_ms):
+            return ["ceremony-left", ceremony, at_ms]
         case _:
             raise AssertionError(f"{type(event).__name__} is not journalled")
 
@@ -125,6 +141,10 @@ def _unpacked(value: Value) -> Event:  # noqa: C901  one case per kind, closed
             return SigningRefused(DecisionId(decision_id), key_epoch, reason)
         case ("own", bytes(digest), bool(is_held)):
             return OwnStatementFound(Digest(digest), is_held)
+        case ("keys", bytes(raw), int(at_ms)):
+            return KeysInForce(parse_keys(raw), Millis(at_ms))
+        case ("threshold", bytes(digest), bytes(key_id), bytes(certificate), int(at_ms)):
+            return ThresholdSigned(Digest(digest), Digest(key_id), certificate, Millis(at_ms))
         case ("submission", bytes(key), submission):
             return SubmissionEnded(key, _unpack_submission(submission))
         case ("anchor", bytes(incident_id), str(chain), int(decisions), submission):
@@ -132,8 +152,20 @@ def _unpacked(value: Value) -> Event:  # noqa: C901  one case per kind, closed
             return AnchorEnded(DecisionId(incident_id), Caip2(chain), decisions, ended)
         case ("signal", bytes(plan_hash), str(subject), str(reporter), str(note), int(at_ms)):
             return SignalTold(plan_hash, subject, reporter, note, Millis(at_ms))
+        case ("ceremony-proposed", body, int(at_ms)):
+            return CeremonyProposed(_proposal(body), Millis(at_ms))
+        case ("ceremony-joined", bytes(ceremony), int(at_ms)):
+            return CeremonyJoined(Digest(ceremony), Millis(at_ms))
+        case ("ceremony-left", bytes(ceremony), int(at_ms)):
+            return CeremonyLeft(Digest(ceremony), Millis(at_ms))
         case _:
             raise ValueError("unknown form")
+
+
+def _proposal(body: Value) -> Proposal:
+    message = read_ceremony_body(CEREMONY_KIND[Proposal], body)
+    assert isinstance(message, Proposal), "a reader gives its own kind"
+    return message
 
 
 def _own_copy(unverified: UnverifiedEnvelope) -> Envelope:

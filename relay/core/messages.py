@@ -25,9 +25,14 @@ from relay.threshold.bodies import CEREMONY_KIND
 from relay.threshold.messages import (
     CeremonyMessage,
     Commitments,
+    Complaint,
+    Deal,
+    Join,
+    Proposal,
     SessionMessage,
     SignatureShare,
     SigningRequest,
+    Transcript,
 )
 
 MAX_TIME: Final = 1 << 40
@@ -169,12 +174,18 @@ KIND: Final[Mapping[type[Message], str]] = {
     Commitments: "commitments",
     SigningRequest: "signing_request",
     SignatureShare: "signature_share",
-    **CEREMONY_KIND,
+    **{kind: name for kind, name in CEREMONY_KIND.items()},  # noqa: C416 - under the wider type of key
 }
 LOGGED: Final = (Attestation, Outcome, Equivocation, Signal, Void, Unlanded)
 """What enters the audit log (SPEC 3)."""
 ON_DECISIONS: Final = (Attestation, Outcome, Equivocation, Void, Unlanded)
 """What is said of one decision, under the committee document of that decision's time (SPEC 2.4)."""
+CEREMONY: Final = (Proposal, Join, Deal, Complaint, Transcript)
+"""What is journalled and offered by anti-entropy, and not logged (threshold SPEC 3)."""
+SESSION: Final = (Commitments, SigningRequest, SignatureShare)
+"""What signing sessions are made of; whoever says it hears it too (threshold SPEC 4)."""
+PASSING: Final = (Heartbeat, Recall, Recalled, *SESSION)
+"""What concerns the running process only: neither logged nor journalled (SPEC 7.1)."""
 EFFECTS: Final = frozenset(
     {"started", "extended", "noop", "release", "expire", "adopt", "dismiss", "close", "forced"}
 )

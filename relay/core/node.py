@@ -114,7 +114,7 @@ class NodeSettings:
     """Whether this member puts checkpoints of its log on chains (SPEC 7.4)."""
 
 
-_KEPT: Final = (Outcome, Equivocation, Signal, Void)
+_KEPT: Final = (Outcome, Equivocation, Signal, Void, Proposal)
 """What we say beside attestations and that must not be lost; an `unlanded` is said again by its call."""
 
 
@@ -145,7 +145,7 @@ class Node:
         self._anchoring = Anchoring(settings.me)
         self.signing = Signing(settings.me)
         self._quota = Quota()
-        self._unsaid: dict[Outcome | Equivocation | Signal | Void, None] = {}
+        self._unsaid: dict[Outcome | Equivocation | Signal | Void | Proposal, None] = {}
         """Statements that our signer was asked for and that are not signed: a restart asks again."""
 
     @property
@@ -233,6 +233,11 @@ class Node:
             case SignalTold():
                 self._at(event.at_ms)
                 return [_told(event)]
+            case CeremonyProposed() | CeremonyJoined() | CeremonyLeft():
+                self._at(event.at_ms)
+                return self.ceremonies.apply(event, self.now_ms)
+            case CeremonyStuck():
+                return self.ceremonies.apply(event, self.now_ms)
             case Ticked(at_ms):
                 self._at(at_ms)
                 return self._ticked()
@@ -259,13 +264,14 @@ class Node:
         self.landing.rearm(event.at_ms)
         self._anchoring.started()
         self.signing.started()
-        return [*self.presence.started(event), *(SignStatement(message) for message in self._unsaid)]
+        unsaid = (SignStatement(message) for message in self._unsaid)
+        return [*self.presence.started(event), *unsaid, *self.ceremonies.started(self.now_ms)]
 
     def _learned(self, document: CommitteeDocument) -> list[Effect]:
         effects = self._membership.learn(document)
         self.book.committees = self.presence.committees = self.committees
         self.landing.learned(self.committees)
-        return effects
+        return [*effects, *self.ceremonies.learned(self.committees, self.now_ms)]
 
     def _decision_of(self, decision_id: DecisionId) -> Decision | None:
         entry = self.book.entry_of(decision_id)
@@ -278,7 +284,8 @@ class Node:
         calls = [*self.landing.due(self.now_ms), *self.signing.tick(self.now_ms)]
         # Incidents close slowly: it is enough to look with every heartbeat, and after the calls.
         anchors = self._anchors() if said else []
-        return [*self._membership.tell(self.now_ms), *said, *self._unlock(was_released), *calls, *anchors]
+        told = [*self._membership.tell(self.now_ms), *self.ceremonies.tick(self.now_ms)]
+        return [*told, *said, *self._unlock(was_released), *calls, *anchors]
 
     def _anchors(self) -> list[Effect]:
         """Put our log on a chain for what has closed, where no call needs that chain (SPEC 7.4)."""

@@ -1,0 +1,108 @@
+"""What ceremonies ask of the shells, and what they are told: part of the unions of `effects` and `events`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from proofs.groupkeys import SignedKeys
+from relay.core.types import Digest, Millis
+from relay.threshold.messages import Proposal
+from relay.threshold.record import Ceremony, Duty
+
+__all__ = [
+    "CeremonyEffect",
+    "CeremonyEnded",
+    "CeremonyEvent",
+    "CeremonyJoined",
+    "CeremonyLeft",
+    "CeremonyMoved",
+    "CeremonyProposed",
+    "CeremonyStep",
+    "CeremonyStuck",
+    "KeepEvidence",
+    "PutInForce",
+]
+
+# ---- effects
+
+
+@dataclass(frozen=True, slots=True)
+class CeremonyStep:
+    """Let the signer do our secret part of a ceremony as it stands; what comes of it is said to all.
+
+    Told by `Signed`, or by `CeremonyStuck`.
+    """
+
+    duty: Duty
+    ceremony: Ceremony
+
+
+@dataclass(frozen=True, slots=True)
+class PutInForce:
+    """A ceremony is done: put our shares of these keys in force, if we have any, and keep the document.
+
+    Told by `KeysInForce`.
+    """
+
+    keys: SignedKeys
+
+
+@dataclass(frozen=True, slots=True)
+class CeremonyEnded:
+    """Nothing more can come of a ceremony: erase what we kept secret of it."""
+
+    ceremony: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class KeepEvidence:
+    """Keep what convicts somebody as a file; the same again changes nothing."""
+
+    name: str
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CeremonyMoved:
+    """The view of this ceremony has changed; for those who watch."""
+
+    ceremony: Digest
+
+
+# ---- events
+
+
+@dataclass(frozen=True, slots=True)
+class CeremonyProposed:
+    """Our operator wants this proposed, with a valid token."""
+
+    proposal: Proposal
+    at_ms: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class CeremonyJoined:
+    """Our operator has read the proposal and takes part, with a valid token."""
+
+    ceremony: Digest
+    at_ms: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class CeremonyLeft:
+    """Our operator takes no part any more, with a valid token."""
+
+    ceremony: Digest
+    at_ms: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class CeremonyStuck:
+    """The signer could not do its part; it is asked again after a restart."""
+
+    ceremony: Digest
+    reason: str
+
+
+CeremonyEvent = CeremonyProposed | CeremonyJoined | CeremonyLeft | CeremonyStuck
+CeremonyEffect = CeremonyStep | PutInForce | CeremonyEnded | KeepEvidence | CeremonyMoved
