@@ -17,6 +17,8 @@ from proofs.bundle import (
 )
 from proofs.committee import SignedCommittee
 from proofs.errors import ProofError
+from proofs.groupkeys import SignedKeys, group_name
+from proofs.mandate import CERTIFICATE_FROST, certificate_kind
 from proofs.receipts import ReceiptProof
 from proofs.statements import OutcomeStatement, read_outcome
 from relay.app.receipts import Claim, Receipts
@@ -53,10 +55,17 @@ class _Said:
 class Bundles:
     """Makes bundles from the node's book and its published log."""
 
-    def __init__(self, node: Node, committees: Callable[[], Sequence[SignedCommittee]]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        committees: Callable[[], Sequence[SignedCommittee]],
+        keys: Callable[[], Sequence[SignedKeys]] = tuple,
+    ) -> None:
+        """`committees` and `keys` give the documents in force that this member knows."""
         self._node = node
         self._outcomes: dict[DecisionId, dict[Digest, _Said]] = {}
         self._committees = committees
+        self._keys = keys
 
     def heard(self, event: Event) -> None:
         """Keep what members say they saw of a decision; called after the node took it, also in a replay."""
@@ -98,7 +107,7 @@ class Bundles:
         proved = await receipts.prove(self._claims(entries, numbers))
         # Receipts can be as long as whoever sent the transaction made them: they must not cost the rest.
         for shown in (proved, {}) if proved else ({},):
-            decisions = tuple(self._decision(entry, numbers, shown) for entry in entries)
+            decisions = [self._decision(entry, numbers, shown) for entry in entries]
             try:
                 return encode_bundle(self._bundle(decisions, records, audit.vkey))
             except ProofError:
@@ -106,23 +115,36 @@ class Bundles:
         return None
 
     def _bundle(
-        self, decisions: tuple[BundleDecision, ...], records: Sequence[BundleRecord], log: str
+        self, decisions: Sequence[BundleDecision], records: Sequence[BundleRecord], log: str
     ) -> Bundle:
+        keys = self._keys_by_epoch()
+        signed = {
+            entry.decision.key_epoch
+            for entry in decisions
+            if certificate_kind(entry.certificate) == CERTIFICATE_FROST
+        }
         plans = {entry.decision.plan_hash for entry in decisions}
         return Bundle(
             network=self._node.committees.network,
             committees=tuple(
                 BundleDocument(signed.document.raw, signed.signatures) for signed in self._committees()
             ),
-            keys=(),
+            keys=tuple(
+                BundleDocument(keys[epoch].document.raw, keys[epoch].signatures) for epoch in sorted(signed)
+            ),
             plans=tuple(
                 BundlePlan(plan_hash, self._node.rooms[plan_hash].compiled.plan.canonical)
                 for plan_hash in sorted(plans)
             ),
-            decisions=decisions,
+            decisions=tuple(decisions),
             records=tuple(records),
             log=log,
         )
+
+    def _keys_by_epoch(self) -> dict[int, SignedKeys]:
+        """Give the newest generation of the keys of each key epoch."""
+        ordered = sorted(self._keys(), key=lambda signed: signed.document.generation)
+        return {signed.document.key_epoch: signed for signed in ordered}
 
     async def _published(self, audit: AuditLog, entry: Entry) -> dict[Digest, BundleRecord]:
         """Give those records of a decision that the log has published, with their proofs."""
@@ -183,8 +205,7 @@ class Bundles:
         numbers: Mapping[Digest, int],
         proved: Mapping[OutcomeStatement, ReceiptProof],
     ) -> BundleDecision:
-        prepared, certificate = entry.tally.prepared, entry.tally.certificate
-        assert certificate is not None, "only certified decisions enter a bundle"
+        prepared = entry.tally.prepared
         slots = [slot for _, slot in sorted(entry.tally.slots.items())]
         told = self._told(entry, numbers)
         first: dict[OutcomeStatement, int] = {}
@@ -194,7 +215,7 @@ class Bundles:
             decision=prepared.decision,
             mandate=prepared.mandate,
             leaves=prepared.leaves,
-            certificate=certificate,
+            certificate=self._certificate(entry),
             attestations=tuple(numbers[slot.digest] for slot in slots if slot.digest in numbers),
             outcomes=tuple(number for number, _ in told),
             receipts=tuple(
@@ -203,6 +224,14 @@ class Bundles:
                 if outcome in proved
             ),
         )
+
+    def _certificate(self, entry: Entry) -> bytes:
+        """Give the group's signature where there is one and its keys can be shown, else the list."""
+        listed, signed = entry.tally.certificate, entry.threshold_certificate
+        assert listed is not None, "only certified decisions enter a bundle"
+        keys = self._keys_by_epoch().get(entry.tally.prepared.decision.key_epoch)
+        group = None if keys is None else keys.document.group(group_name(entry.tally.prepared.decision.tier))
+        return listed if signed is None or group is None else signed
 
 
 def _is_about(outcome: Outcome, entry: Entry) -> bool:

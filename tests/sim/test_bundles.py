@@ -9,9 +9,27 @@ from pathlib import Path
 import pytest
 from nacl.signing import SigningKey
 
-from proofs.bundle import Bundle, decode_bundle
+from proofs.bundle import Bundle, BundleDecision, decode_bundle
 from proofs.committee import SignedCommittee, committee_signing_bytes
 from proofs.envelope import open_envelope
+from proofs.groupkeys import (
+    KeysDocument,
+    KeysStatement,
+    SignedKeys,
+    build_keys,
+    group_name,
+    keys_signing_bytes,
+    parse_keys,
+)
+from proofs.mandate import (
+    CERTIFICATE_ECDSA,
+    Tier,
+    certificate_kind,
+    encode_frost_certificate,
+    mandate_digest,
+    verify_frost_certificate,
+)
+from proofs.points import Suite
 from proofs.receipts import MAX_NODE_BYTES, ReceiptProof
 from proofs.statements import OutcomeStatement, read_outcome
 from proofs.trie import MAX_TRIE_NODES
@@ -19,8 +37,11 @@ from relay.app.bundles import Bundles
 from relay.app.receipts import Claim, Receipts
 from relay.core.errors import NoAgreement
 from relay.core.history import event_from_bytes
-from relay.core.types import BlockRef, Millis
+from relay.core.types import BlockRef, Digest, Millis
 from relay.journal import AuditLog, DiskLimits, Journal, LogEntry, StoredEnvelope
+from relay.threshold.frost import sign_alone
+from relay.threshold.groups import SECP256K1
+from tests.proofs.group_points import group_of, polynomial
 from tests.sim.host import Host
 from tests.sim.town import Town
 
@@ -49,11 +70,50 @@ def an_incident() -> Town:
     return town
 
 
-def bundles_of(town: Town, host: Host) -> Bundles:
+def silent_receipts() -> Receipts:
+    return Receipts({}, lambda _outcome, _reason: None)
+
+
+def group_keys(town: Town, generation: int = 1, tiers: Sequence[Tier] = tuple(Tier)) -> SignedKeys:
+    """Give keys of the town's committee, whose secrets these tests know."""
+    committee = town.committee
+    count = len(committee.members)
+    document = build_keys(
+        KeysStatement(
+            network=committee.network,
+            ceremony=Digest(bytes(32)),
+            transcript=Digest(bytes(32)),
+            committee_epoch=committee.committee_epoch,
+            key_epoch=committee.key_epoch,
+            generation=generation,
+            holders=tuple(sorted(member.identity for member in committee.members)),
+            groups=tuple(group_of(group_name(tier), committee.threshold(tier), count) for tier in tiers),
+        )
+    )
+    message = keys_signing_bytes(document.raw)
+    return SignedKeys(
+        document,
+        {keys.identity: keys.identity_key.sign(message).signature for keys in town.keys.values()},
+    )
+
+
+def sign_as_groups(town: Town, host: Host) -> None:
+    """Let the groups sign every decision of the town."""
+    assert host.node is not None
+    for entry in host.node.book.entries.values():
+        prepared = entry.tally.prepared
+        tier = prepared.decision.tier
+        seed = b"group of " + group_name(tier).encode()
+        secret, *_ = polynomial(Suite.SECP256K1, town.committee.threshold(tier), seed)
+        signature = sign_alone(SECP256K1, secret, prepared.digest, bytes(32))
+        entry.threshold_certificate = encode_frost_certificate(signature)
+
+
+def bundles_of(town: Town, host: Host, keys: Sequence[SignedKeys] = ()) -> Bundles:
     assert host.node is not None
     message = committee_signing_bytes(town.committee.raw)
     signatures = {keys.identity: keys.identity_key.sign(message).signature for keys in town.keys.values()}
-    bundles = Bundles(host.node, lambda: [SignedCommittee(town.committee, signatures)])
+    bundles = Bundles(host.node, lambda: [SignedCommittee(town.committee, signatures)], lambda: keys)
     for data in host.disk.journal:
         bundles.heard(event_from_bytes(data))
     return bundles
@@ -63,7 +123,7 @@ async def sign(body: bytes) -> bytes:
     return bytes(LOG.sign(body).signature)
 
 
-async def bundle_of(folder: Path, town: Town, receipts: Receipts) -> Bundle:
+async def bundle_of(folder: Path, town: Town, receipts: Receipts, keys: Sequence[SignedKeys] = ()) -> Bundle:
     """Give the bundle of the bridge's first decision, by alice."""
     host = town.hosts["alice"]
     entries = [StoredEnvelope(raw, key, NOW, LogEntry.RELEASED) for key, raw in host.disk.log.items()]
@@ -72,7 +132,7 @@ async def bundle_of(folder: Path, town: Town, receipts: Receipts) -> Bundle:
         audit = await AuditLog.open(journal, folder / "log", origin=ORIGIN, log_key=PUBLIC)
         await audit.publish(sign, NOW)
 
-        data = await bundles_of(town, host).make(audit, receipts, town.certified(host, "unbacked")[0])
+        data = await bundles_of(town, host, keys).make(audit, receipts, town.certified(host, "unbacked")[0])
 
     assert data is not None
     return decode_bundle(data)
@@ -138,3 +198,60 @@ async def test_receipts_that_would_burst_a_bundle_are_left_out_of_it(
 
     assert all(not decision.receipts for decision in bundle.decisions)
     assert any(decision.outcomes for decision in bundle.decisions)
+
+
+def is_by_group(decision: BundleDecision, keys: KeysDocument) -> bool:
+    """Tell whether a decision is certified by its group's signature, which must then be good."""
+    if certificate_kind(decision.certificate) == CERTIFICATE_ECDSA:
+        return False
+    group = keys.group(group_name(decision.decision.tier))
+    assert group is not None
+    verify_frost_certificate(mandate_digest(decision.mandate), decision.certificate, group.key)
+    return True
+
+
+@pytest.mark.asyncio
+async def test_a_group_s_signatures_stand_in_the_bundle_with_the_newest_keys_that_show_them(
+    tmp_path: Path,
+) -> None:
+    town = an_incident()
+    sign_as_groups(town, town.hosts["alice"])
+    keys = [group_keys(town, generation) for generation in (1, 3, 2)]
+
+    bundle = await bundle_of(tmp_path, town, silent_receipts(), keys)
+
+    (shown,) = bundle.keys
+    assert SignedKeys(parse_keys(shown.document), shown.signatures) == keys[1]
+    assert len(bundle.decisions) > 1
+    assert all(is_by_group(decision, keys[1].document) for decision in bundle.decisions)
+
+
+@pytest.mark.asyncio
+async def test_a_signature_whose_keys_cannot_be_shown_gives_way_to_the_list(tmp_path: Path) -> None:
+    town = an_incident()
+    sign_as_groups(town, town.hosts["alice"])
+    keys = group_keys(town, tiers=[Tier.FULL])
+
+    bundle = await bundle_of(tmp_path, town, silent_receipts(), [keys])
+
+    assert {decision.decision.tier for decision in bundle.decisions} == set(Tier)
+    for decision in bundle.decisions:
+        assert is_by_group(decision, keys.document) == (decision.decision.tier is Tier.FULL)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("has_keys", [True, False])
+async def test_a_bundle_of_lists_alone_has_no_keys(tmp_path: Path, *, has_keys: bool) -> None:
+    town = an_incident()
+    host = town.hosts["alice"]
+    sign_as_groups(town, host)
+    keys = [group_keys(town)] if has_keys else []
+    if has_keys:
+        assert host.node is not None
+        for entry in host.node.book.entries.values():
+            entry.threshold_certificate = None
+
+    bundle = await bundle_of(tmp_path, town, silent_receipts(), keys)
+
+    assert bundle.keys == ()
+    assert {certificate_kind(decision.certificate) for decision in bundle.decisions} == {CERTIFICATE_ECDSA}
