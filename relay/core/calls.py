@@ -21,6 +21,7 @@ __all__ = [
     "improved",
     "is_hopeless",
     "reason_of",
+    "refused",
     "unlanded_of",
 ]
 
@@ -64,6 +65,8 @@ class Pending:
     prepared: Prepared | None
     opens_next: bool = False
     """Its rung may open the next one early: where the state is protected, the gateway is to say so."""
+    spare: bytes = b""
+    """The certificate of the other kind: for a verifier that refuses the one in the call."""
     held_ms: int = 0
     """For how long from `since_ms` it waits for a threshold certificate (threshold SPEC 4.1)."""
     in_flight: bool = False
@@ -90,9 +93,23 @@ def improved(pending: Pending, certificate: bytes, at_ms: Millis) -> Pending:
     """Give a call with another certificate of its mandate, for which it has waited; not one under way."""
     if not isinstance(pending.call, Execute) or pending.in_flight:
         return pending
+    spare = pending.call.certificate
     left_ms = max(0, pending.since_ms + pending.held_ms - at_ms) if not pending.tries else 0
     due_ms = Millis(max(at_ms, pending.due_ms - left_ms) if left_ms else pending.due_ms)
-    return replace(pending, call=replace(pending.call, certificate=certificate), due_ms=due_ms, held_ms=0)
+    call = replace(pending.call, certificate=certificate)
+    return replace(pending, call=call, spare=spare, due_ms=due_ms, held_ms=0)
+
+
+def refused(pending: Pending, submission: Submission, at_ms: Millis) -> Pending | None:
+    """Give a call with its other certificate, to be sent at once, where a verifier may have refused this one.
+
+    A verifier may know no group key, or not yet [its owner adds them when he likes].
+    """
+    is_refusal = submission.status is SubmissionStatus.REFUSED and is_hopeless(submission)
+    if not is_refusal or not pending.spare or not isinstance(pending.call, Execute):
+        return None
+    call = replace(pending.call, certificate=pending.spare)
+    return replace(pending, call=call, spare=b"", in_flight=False, due_ms=at_ms)
 
 
 def act_of(at: ActCall | GatewayEvent | Unlanded, chain: Caip2 | None = None) -> ActAt:

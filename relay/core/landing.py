@@ -18,6 +18,7 @@ from relay.core.calls import (
     improved,
     is_hopeless,
     reason_of,
+    refused,
     unlanded_of,
 )
 from relay.core.committees import Committees
@@ -172,6 +173,10 @@ class Landing:
         """Take a submission's end: a call that did not land is tried again after the stagger."""
         pending = self.pending.get(key)
         if pending is None:
+            return []
+        again = refused(pending, submission, at_ms)
+        if again is not None:
+            self.pending[key] = again
             return []
         failures = pending.failures + (submission.status in _FAILED)
         wait_ms = self._wait_ms(pending, submission)

@@ -218,7 +218,8 @@ class Node:
                 return [*self._signed(envelope, message), *self._settle()]
             case KeysInForce(document, at_ms):
                 self._at(at_ms)
-                return self.signing.in_force(document, self.now_ms)
+                known = self.ceremonies.keys_in_force(document, self.now_ms)
+                return [*known, *self.signing.in_force(document, self.now_ms)]
             case ThresholdSigned():
                 self._at(event.at_ms)
                 return self._threshold_signed(event)
@@ -443,11 +444,13 @@ class Node:
             waits = threshold is None and self.signing.can_sign(prepared)
             effects += self.landing.certified(
                 prepared,
-                certificate if threshold is None else threshold,
+                certificate,
                 self.now_ms,
                 opens_next=room.opens_next_early(prepared.decision),
                 hold_ms=room.compiled.plan.clock.frost_patience_ms if waits else 0,
             )
+            if threshold is not None:
+                self.landing.improved(prepared, threshold, self.now_ms)
             self.book.links.follow(prepared)
             what: Facts = {"subject": prepared.decision.subject, "tier": prepared.decision.tier.name.lower()}
             effects += [Notice("certificate complete", what), Changed(prepared.id)]

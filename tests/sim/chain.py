@@ -8,8 +8,17 @@ from dataclasses import dataclass, field, replace
 
 from proofs.committee import CommitteeDocument
 from proofs.errors import ProofError
+from proofs.groupkeys import group_name
 from proofs.hashes import sha256
-from proofs.mandate import ActLeaf, mandate_digest, verify_certificate, verify_leaf
+from proofs.mandate import (
+    CERTIFICATE_FROST,
+    ActLeaf,
+    Mandate,
+    mandate_digest,
+    verify_certificate,
+    verify_frost_certificate,
+    verify_leaf,
+)
 from relay.core.compiled import CompiledPlan, merge_queries
 from relay.core.effects import Anchor
 from relay.core.gateways import NO_PLAN
@@ -27,6 +36,7 @@ from relay.core.observations import (
 from relay.core.ports import ActCall, Execute, Expire, Submission, SubmissionStatus
 from relay.core.types import ActHash, BlockRef, Caip2, Digest, Header, Identity
 from relay.core.types import Gateway as GatewayAddress
+from tests.sim.dealer import Dealt
 from tests.sim.gateway import Budget, Gateway, Order, Refused, Result
 from tests.sim.plans import ACTS
 
@@ -98,6 +108,8 @@ class SimChain:
     registering: bool = True
     rotated: list[Rotated] = field(default_factory=list)
     """Later key epochs of this chain's verifier."""
+    group_keys: list[Dealt] = field(default_factory=list)
+    """Group keys that the verifier takes signatures by."""
     anchors: list[tuple[Identity, Anchor]] = field(default_factory=list)
     """Checkpoints that members put here; what they hold does not matter to the simulation."""
     _worlds: list[World] = field(default_factory=list)
@@ -276,12 +288,22 @@ class SimChain:
         act_hash = ActHash(plan.acts[name].act_hash)
         leaf = ActLeaf(self.terms.name, call.gateway, call.act_id, act_hash, call.duration_s)
         verify_leaf(leaf, call.proof, mandate.acts_root)
+        if call.certificate[:1] == bytes([CERTIFICATE_FROST]):
+            verify_frost_certificate(mandate_digest(mandate), call.certificate, self._group_key(mandate))
+            return
         verify_certificate(
             mandate_digest(mandate),
             call.certificate,
             set(committee.attesters()),
             committee.threshold(mandate.tier),
         )
+
+    def _group_key(self, mandate: Mandate) -> bytes:
+        for dealt in self.group_keys:
+            group = dealt.document.group(group_name(mandate.tier))
+            if dealt.document.key_epoch == mandate.key_epoch and group is not None:
+                return group.key
+        raise Refused("NoGroupKey")
 
     def _accepted(self, key_epoch: int) -> CommitteeDocument | None:
         """Give the committee of a key epoch that the verifier takes in the next block, if it does."""

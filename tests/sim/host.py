@@ -15,13 +15,17 @@ from proofs.hashes import sha256
 from relay.core.compiled import CompiledPlan
 from relay.core.effects import (
     Anchor,
+    Commit,
+    CommitPossession,
     Effect,
     Forward,
+    KeepCertificate,
     LogEntry,
     Notice,
     Page,
     Releasable,
     SignAttestation,
+    SignShare,
     SignStatement,
     Stop,
     Submit,
@@ -36,6 +40,7 @@ from relay.core.events import (
     ChainReorged,
     CommitteeLearned,
     Event,
+    KeysInForce,
     OwnStatementFound,
     PeersSeen,
     Received,
@@ -43,17 +48,20 @@ from relay.core.events import (
     SigningRefused,
     Started,
     SubmissionEnded,
+    ThresholdSigned,
     Ticked,
 )
 from relay.core.history import event_from_bytes, event_to_bytes
-from relay.core.messages import LOGGED, Attestation, Verdict
+from relay.core.messages import LOGGED, SESSION, Attestation, Verdict
 from relay.core.node import Node, NodeSettings, is_journalled
 from relay.core.observations import BlockReads
 from relay.core.ports import Submission, SubmissionStatus
 from relay.core.types import BlockRef, Caip2, Identity, Millis
 from relay.core.wire import open_message
 from tests.sim.chain import Sent, SimChain
+from tests.sim.dealer import Dealt
 from tests.sim.keys import Crashed, Guard, Keys
+from tests.sim.signing import Desk, Release
 
 
 class WriteFault(StrEnum):
@@ -94,6 +102,9 @@ class Setting:
     mail: Mail
     later: list[CommitteeDocument] = field(default_factory=list)
     """Further committee documents, in every member's directory."""
+    keys: list[Dealt] = field(default_factory=list)
+    """Group keys in force, with everybody's shares."""
+    entropy: Callable[[int], bytes] = bytes
 
 
 @dataclass
@@ -123,6 +134,10 @@ class Host:
     notices: list[Notice] = field(default_factory=list)
     signed: list[Attestation] = field(default_factory=list)
     """Every attestation that ever left this machine."""
+    released: list[Release] = field(default_factory=list)
+    """Every signature share that ever did."""
+    desk: Desk | None = None
+    """This process' session signer, while it runs."""
 
     @property
     def me(self) -> Identity:
@@ -153,6 +168,8 @@ class Host:
         self.unlocked, self.fault, self.stopped = False, None, ""
         self.inputs.clear()
         instance = sha256(f"{self.keys.name}/{self.disk.boot}/{self.now_ms}".encode())[:16]
+        disk, setting = self.disk, self.setting
+        self.desk = Desk(self.me, disk.guard, setting.keys, self._write, setting.entropy, self.released)
         self.learn()
         self.take(Started(Millis(self.now_ms), self.disk.boot, instance))
 
@@ -161,6 +178,11 @@ class Host:
         for document in self.setting.later:
             if self.node is not None and self.node.committees.by_epoch(document.committee_epoch) is None:
                 self.take(CommitteeLearned(document))
+        for dealt in self.setting.keys:
+            if self.node is not None and dealt.document.digest not in self.node.signing.keys:
+                if self.desk is not None:
+                    self.desk.put(dealt)
+                self.take(KeysInForce(dealt.document, Millis(self.now_ms)))
 
     def stop(self) -> None:
         """End the process: whatever is not on disk is lost."""
@@ -220,8 +242,12 @@ class Host:
                 document = self._spoken_under(effect.committee_epoch)
                 envelope, said = self.keys.say(message, document, self.now_ms)
                 self._mail(envelope.raw, to)
-                if isinstance(said, LOGGED):
+                if isinstance(said, (*LOGGED, *SESSION)):
                     self.inputs.append(Signed(envelope, said, Millis(self.now_ms)))
+            case Commit() | CommitPossession() | SignShare():
+                self._sign_together(effect)
+            case KeepCertificate(digest, key_id, certificate):
+                self.inputs.append(ThresholdSigned(digest, key_id, certificate, Millis(self.now_ms)))
             case Forward(raw, to):
                 self.setting.mail.send(self.me, to, raw)
             case Submit():
@@ -230,6 +256,8 @@ class Host:
                 self._anchor(effect)
             case UnlockSigner():
                 self.unlocked = True
+                if self.desk is not None:
+                    self.desk.unlocked = True
             case Releasable(digests):
                 self.disk.released.update(digests)
             case Stop(reason):
@@ -267,6 +295,14 @@ class Host:
             )
         envelope, said = self.keys.say(attestation, committee, self.now_ms)
         self.signed.append(attestation)
+        self._mail(envelope.raw, None)
+        self.inputs.append(Signed(envelope, said, Millis(self.now_ms)))
+
+    def _sign_together(self, effect: Commit | CommitPossession | SignShare) -> None:
+        message = self.desk.answer(effect) if self.desk is not None else None
+        if message is None:
+            return
+        envelope, said = self.keys.say(message, self._spoken_under(effect.committee_epoch), self.now_ms)
         self._mail(envelope.raw, None)
         self.inputs.append(Signed(envelope, said, Millis(self.now_ms)))
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -21,7 +21,10 @@ from relay.core.errors import GuardRefusal
 from relay.core.messages import Attestation, Message, Verdict
 from relay.core.wire import payload_of, seal
 
-NAMES = ("alice", "bob", "carol", "dave", "erin", "frank", "grace")
+NAMES = (
+    *("alice", "bob", "carol", "dave", "erin", "frank", "grace"),
+    *("heidi", "ivan", "judy", "ken", "lea", "max"),
+)
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,36 @@ EMPTY_TRACE: dict[str, Value] = {
 def committee_of(size: int) -> tuple[CommitteeDocument, dict[str, Keys]]:
     """Make a committee of the first `size` names."""
     keys = {name: Keys(name) for name in NAMES[:size]}
-    members = tuple(
+    statement = CommitteeStatement(
+        name="sim",
+        committee_epoch=1,
+        key_epoch=1,
+        activates_at=0,
+        demo=False,
+        genesis=None,
+        members=_members(keys),
+    )
+    return build_committee(statement), keys
+
+
+def committee_after(
+    before: CommitteeDocument, names: Sequence[str], *, activates_at: int, rotates: bool = True
+) -> CommitteeDocument:
+    """Make the next document; with `rotates` it has a key epoch of its own."""
+    statement = CommitteeStatement(
+        name=before.name,
+        committee_epoch=before.committee_epoch + 1,
+        key_epoch=before.key_epoch + rotates,
+        activates_at=activates_at,
+        demo=before.demo,
+        genesis=before.network,
+        members=_members({name: Keys(name) for name in names}),
+    )
+    return build_committee(statement)
+
+
+def _members(keys: Mapping[str, Keys]) -> tuple[CommitteeMember, ...]:
+    return tuple(
         CommitteeMember(
             identity=each.identity,
             attester=each.attester,
@@ -98,16 +130,6 @@ def committee_of(size: int) -> tuple[CommitteeDocument, dict[str, Keys]]:
         )
         for name, each in keys.items()
     )
-    statement = CommitteeStatement(
-        name="sim",
-        committee_epoch=1,
-        key_epoch=1,
-        activates_at=0,
-        demo=False,
-        genesis=None,
-        members=members,
-    )
-    return build_committee(statement), keys
 
 
 class Crashed(Exception):
@@ -119,6 +141,10 @@ class Guard:
     """The durable map of SPEC 6.3; `write` is called around each write, and may end the process."""
 
     held: dict[tuple[bytes, int], bytes] = field(default_factory=dict)
+    spent: dict[bytes, bytes] = field(default_factory=dict)
+    """Digests by the nonces that signed shares of them (threshold SPEC 4)."""
+    boot: int = 0
+    """How often a signer was opened with it."""
 
     def admit(
         self, key: tuple[bytes, int], digest: bytes, write: Callable[[Callable[[], None]], None]

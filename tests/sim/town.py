@@ -15,6 +15,7 @@ from relay.core.committees import Committees
 from relay.core.compiled import CompiledPlan
 from relay.core.types import Caip2, Identity
 from tests.sim.chain import GENESIS_S, ChainTerms, SimChain, make_chains
+from tests.sim.dealer import deal
 from tests.sim.host import Host, Setting
 from tests.sim.keys import Keys, committee_of
 from tests.sim.plans import AWAY, HOME, sim_plans
@@ -74,6 +75,7 @@ class Town:
         late: int = 0,
         plans: tuple[CompiledPlan, ...] | None = None,
         terms: tuple[ChainTerms, ...] = TERMS,
+        has_keys: bool = True,
     ) -> None:
         self.chance = chance
         self.committee: CommitteeDocument
@@ -91,7 +93,14 @@ class Town:
         self._sent = 0
         names = list(self.keys)
         makers = list(liars)
-        self.setting = setting = Setting(self.committee, self.plans, self.chains, self)
+        secrets = random.Random(chance.random())
+        identities = [member.identity for member in self.committee.members]
+        self.group_keys = [deal(identities, self.committee.network, secrets)] if has_keys else []
+        for chain in self.chains.values():
+            chain.group_keys = self.group_keys
+        self.setting = setting = Setting(
+            self.committee, self.plans, self.chains, self, keys=self.group_keys, entropy=secrets.randbytes
+        )
         honest = names[: len(names) - len(makers)]
         self.hosts: dict[str, Host] = {name: Host(self.keys[name], setting) for name in honest}
         self.liars = [
