@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from pathlib import Path
 
 import coincurve
 import pytest
@@ -27,6 +29,7 @@ from proofs.kinds import Address, NetworkId
 from proofs.mandate import MandateError, Tier, key_proof_digest
 from proofs.points import PointError, Suite
 from proofs.schnorr import SchnorrError, challenge, verify_frost
+from tests.vectors.make_frost import document
 
 # RFC 9591, Appendix E.5.
 KEY = bytes.fromhex("02f37c34b66ced1fb51c34a90bdae006901f10625cc06c4f64663b0eae87d87b4f")
@@ -39,9 +42,20 @@ ORDER = Suite.SECP256K1.order
 FIELD = 2**256 - 2**32 - 977
 DIGEST = bytes(range(32))
 
+VECTORS = Path(__file__).parent.parent / "vectors" / "frost.json"
+TIERS = [
+    pytest.param(case, tier, id=f"{case['holders']}-{tier.name.lower()}")
+    for case in json.loads(VECTORS.read_text())["cases"]
+    for tier in Tier
+]
+
 
 def word(number: int) -> bytes:
     return number.to_bytes(32, "big")
+
+
+def unhex(text: str) -> bytes:
+    return bytes.fromhex(text.removeprefix("0x"))
 
 
 def point(scalar: int) -> bytes:
@@ -257,3 +271,26 @@ def test_possession_is_of_a_point_in_a_key_epoch_of_its_range() -> None:
         key_proof_digest(network, 1 << 32, Tier.FAST, point(1))
     with pytest.raises(MandateError):
         key_proof_digest(NetworkId(b""), 1, Tier.FAST, point(1))
+
+
+def test_the_committed_vectors_are_what_the_script_makes() -> None:
+    assert document() == VECTORS.read_text()
+
+
+@pytest.mark.parametrize(("case", "tier"), TIERS)
+def test_keys_possessions_and_certificates_are_those_of_the_vectors(case: dict, tier: Tier) -> None:
+    network, digest = NetworkId(unhex(case["network"])), unhex(case["digest"])
+    entry, other = (case[name.name.lower()] for name in (tier, Tier(3 - tier)))
+    key, certificate = unhex(entry["key"]), unhex(entry["certificate"])
+
+    proved = key_proof_digest(network, case["keyEpoch"], tier, key)
+
+    assert key == bytes([entry["parity"]]) + unhex(entry["x"])
+    assert proved == unhex(entry["proofDigest"])
+    verify_frost_certificate(proved, unhex(entry["possession"]), key)
+    verify_frost_certificate(digest, certificate, key)
+    wrong = [unhex(negative["bytes"]) for negative in entry["negatives"]]
+    assert len(wrong) == 14
+    for data in [*wrong, unhex(entry["possession"]), unhex(other["certificate"])]:
+        with pytest.raises(CertificateError):
+            verify_frost_certificate(digest, data, key)
