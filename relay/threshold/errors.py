@@ -11,5 +11,5 @@ class ThresholdError(ProofError):
     """Bytes, a share or a step is not what the SPEC asks for.
 
     `check` is one of `scalar`, `point`, `identity-point`, `identifiers`, `commitments`, `signature-share`,
-    `signature`, `nonces`, `share`, `deal`, `complaint`, `ceremony`, `session`.
+    `signature`, `nonces`, `share`, `deal`, `complaint`, `ceremony`, `evidence`, `session`.
     """
