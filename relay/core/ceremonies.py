@@ -29,18 +29,29 @@ from relay.core.ceremony_effects import (
     CeremonyProposed,
     CeremonyStep,
     CeremonyStuck,
+    KeepEvidence,
     PutInForce,
 )
 from relay.core.committees import Committees
 from relay.core.effects import Effect, Notice, SignStatement
 from relay.core.types import Digest, Identity, Millis
+from relay.threshold.blame import Fault, faults, write_evidence
 from relay.threshold.bodies import ceremony_id
 from relay.threshold.ceremony import adopt, begin, take
 from relay.threshold.errors import ThresholdError
 from relay.threshold.messages import CeremonyMessage, Proposal, Transcript
 from relay.threshold.record import Ceremony, Duty, Slot, Step, Taken
 
-__all__ = ["AFTERLIFE_MS", "MAX_DEADLINE_MS", "MAX_ENDED", "MAX_OPEN", "Ceremonies", "Ended", "Running"]
+__all__ = [
+    "AFTERLIFE_MS",
+    "MAX_DEADLINE_MS",
+    "MAX_ENDED",
+    "MAX_OPEN",
+    "Ceremonies",
+    "Ended",
+    "Running",
+    "evidence_name",
+]
 
 MAX_OPEN: Final = 4
 MAX_ENDED: Final = 8
@@ -75,8 +86,8 @@ class Running:
     in_force: bool = False
     erased: bool = False
     trouble: str = ""
-    evident: set[str] = field(default_factory=set)
-    """Names of the evidence that was kept."""
+    evident: dict[str, Fault] = field(default_factory=dict)
+    """The faults of which evidence was kept, by the names of the files."""
 
     @property
     def is_open(self) -> bool:
@@ -310,8 +321,18 @@ class Ceremonies:
         return [PutInForce(keys)]
 
     def _evidence(self, running: Running, ceremony: Ceremony) -> list[Effect]:
-        del running, ceremony
-        return []
+        """Keep what convicts somebody, once."""
+        effects: list[Effect] = []
+        for fault in faults(ceremony):
+            name = evidence_name(fault)
+            if name not in running.evident:
+                running.evident[name] = fault
+                told = {**_facts(running, fault.verdict.reason), "party": fault.verdict.culprit.hex()[:16]}
+                effects += [
+                    KeepEvidence(name, write_evidence(fault.evidence)),
+                    Notice("ceremony fault", told),
+                ]
+        return effects
 
     def _erase_if_over(self, running: Running, now_ms: Millis) -> list[Effect]:
         """Erase our secrets of what ended without keys, unless our signature may still put them in force."""
@@ -327,6 +348,13 @@ class Ceremonies:
             return []
         running.erased = True
         return [CeremonyEnded(running.id)]
+
+
+def evidence_name(fault: Fault) -> str:
+    """Give the file that holds the evidence of a fault: one by ceremony, culprit and reason."""
+    verdict = fault.verdict
+    reason = sha256(verdict.reason.encode()).hex()[:8]
+    return f"ceremony-{verdict.ceremony.hex()[:16]}-{verdict.culprit.hex()[:16]}-{reason}.blame"
 
 
 def _dropped(reason: str) -> Notice:

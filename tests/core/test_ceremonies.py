@@ -11,6 +11,7 @@ from relay.core.ceremonies import AFTERLIFE_MS, MAX_DEADLINE_MS, MAX_ENDED, MAX_
 from relay.core.ceremony_effects import CeremonyJoined, CeremonyLeft, CeremonyStuck
 from relay.core.ceremony_terms import WishRefused, propose_dkg
 from relay.core.types import Millis
+from relay.threshold.blame import judge, read_evidence
 from relay.threshold.messages import CeremonyMessage, Deal, Join, Proposal, RotationTerms, Transcript
 from tests.core.parish import DEADLINE_MS, Parish
 from tests.sim.keys import Keys
@@ -164,6 +165,12 @@ def test_a_bad_deal_fails_the_ceremony_for_everybody() -> None:
         assert priest.running(ceremony).ended is Ended.FAILED
         assert priest.erased == [ceremony]
         assert priest.in_force == []
+        (evidence,) = priest.evidence.values()
+        verdict = judge(read_evidence(evidence), [parish.committee])
+        assert (verdict.culprit, verdict.reason) == (
+            parish["carol"].identity,
+            "fast: a wrong proof of the constant term",
+        )
 
 
 def test_leaving_ends_our_part_and_erases_its_secrets() -> None:
