@@ -35,7 +35,8 @@ LANE_DROPS: Final = Metric(
 
 @dataclass(slots=True)
 class Timeline:
-    """When a decision was `judged` and `certified`, its call `submitted` and `landed`, its effect `seen`.
+    """When a decision was `judged`, `certified` and `threshold_signed`, its call `submitted` and `landed`, its
+    effect `seen`.
 
     Each the first time, in microseconds of our clock.
     """
@@ -86,8 +87,8 @@ class Watch:
         self._timeline.note(decision_id, "judged")
 
     def counted(self, decision_id: bytes) -> None:
-        """Take note of the certificate, if the word just counted was the last that it needed, and of the
-        first effect that was read by quorum.
+        """Take note of the certificates: of the list, if the word just counted was the last that it needed,
+        and of the group's signature; and of the first effect that was read by quorum.
         """
         entry = self._node.book.entry_of(DecisionId(decision_id))
         times = self._timeline.at_us.get(decision_id, {})
@@ -96,6 +97,9 @@ class Watch:
         if entry.tally.certificate is not None and "certified" not in times:
             self._timeline.note(decision_id, "certified")
             self._took(decision_id, "judged", "certified", "edge_to_certificate_seconds")
+        if entry.threshold_certificate is not None and "threshold_signed" not in times:
+            self._timeline.note(decision_id, "threshold_signed")
+            self._took(decision_id, "judged", "threshold_signed", "edge_to_threshold_signature_seconds")
         if "seen" not in times and self._node.landing.has_any_effect(entry.tally.prepared):
             self._timeline.note(decision_id, "seen")
             self._took(decision_id, "certified", "seen", "certificate_to_effect_seconds")

@@ -60,7 +60,12 @@ CATALOGUE = (
     Metric("open_incidents", Kind.GAUGE, "Incidents not yet closed."),
     Metric("journal_free_bytes", Kind.GAUGE, "Free space where the journal lives."),
     Metric("log_size", Kind.GAUGE, "Entries of the audit log."),
-    Metric("edge_to_certificate_seconds", Kind.HISTOGRAM, "From our own verdict to the certificate."),
+    Metric("edge_to_certificate_seconds", Kind.HISTOGRAM, "From our own verdict to the list of signatures."),
+    Metric(
+        "edge_to_threshold_signature_seconds",
+        Kind.HISTOGRAM,
+        "From our own verdict to the one signature by the group's key.",
+    ),
     Metric("certificate_to_effect_seconds", Kind.HISTOGRAM, "From the certificate to the first effect read."),
     Metric("journal_commit_seconds", Kind.HISTOGRAM, "One group commit."),
 )
