@@ -41,7 +41,8 @@ class Witness:
         name = host.keys.name
         for attestation in host.signed[self._counted.get(name, 0) :]:
             if attestation.verdict is Verdict.ATTEST and attestation.digest is not None:
-                key = (name, decision_id(town.committee.network, attestation.decision), 1)
+                decision = attestation.decision
+                key = (name, decision_id(town.committee.network, decision), decision.key_epoch)
                 first = self.signed.setdefault(key, attestation.digest)
                 assert first == attestation.digest, f"INV-A: {name} signed two mandates for {key[1].hex()}"
                 self.attested.setdefault(attestation.digest, set()).add(name)
