@@ -62,7 +62,7 @@ def take(ceremony: Ceremony, envelope: Envelope, message: CeremonyMessage) -> tu
     kept = (*words, said) if ceremony.is_done else tuple(sorted((*words, said), key=lambda word: word.digest))
     changed = replace(ceremony, said={**ceremony.said, slot: kept[:2]})
     taken = Taken.CONTRADICTION if words else Taken.NEW
-    return (changed if ceremony.is_done else _settled(changed)), taken
+    return _settled(changed), taken
 
 
 def adopt(ceremony: Ceremony, document: KeysDocument) -> Ceremony:
@@ -112,11 +112,11 @@ def _settled(ceremony: Ceremony) -> Ceremony:
     if document is None:
         return ceremony
     signed = [ceremony.signed(receiver) for receiver in ceremony.terms.proposal.receivers]
-    return replace(ceremony, is_done=all(found is not None for found in signed))
+    return replace(ceremony, is_done=ceremony.is_done or None not in signed)
 
 
 def _derived(ceremony: Ceremony) -> Ceremony:
-    if ceremony.adopted:
+    if ceremony.adopted or ceremony.is_done:
         return ceremony
     transcript, deals = ceremony.transcript(), ceremony.deals()
     if transcript is None or deals is None:
@@ -141,7 +141,7 @@ def _judged(ceremony: Ceremony, *steps: Step) -> Ceremony:
 
 def _judge(ceremony: Ceremony, slot: Slot, said: Said, joins: Digest | None) -> Said:
     basis = _basis(ceremony, said, joins)
-    if basis == said.basis:
+    if basis == said.basis or (basis is None and ceremony.is_done):
         return said
     judgement = None if basis is None else _judgement(ceremony, slot, said.message)
     return replace(said, basis=basis, judgement=judgement)

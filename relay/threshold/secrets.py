@@ -25,7 +25,7 @@ from relay.threshold.messages import Complaint, Deal, GroupDeal, Join, Transcrip
 from relay.threshold.record import Ceremony, Step
 from relay.threshold.terms import Terms, group_of
 
-__all__ = ["SEED_BYTES", "Shares", "deal_of", "join_of", "open_deals", "transcript_of"]
+__all__ = ["SEED_BYTES", "Shares", "deal_of", "join_of", "open_deals", "pair_secret", "transcript_of"]
 
 SEED_BYTES: Final = 32
 _TAG: Final = b"tocsin/ceremony-secret/1\n"
@@ -43,7 +43,7 @@ def join_of(seed: bytes, terms: Terms, me: Identity) -> Join:
     """Give the pair keys of `me`: one for each dealer but itself, none for who receives nothing."""
     receives = me in terms.proposal.receivers
     dealers = terms.others(terms.proposal.dealers, me) if receives else ()
-    return Join(terms.id, {dealer: pair_key(_pair_secret(seed, terms.id, dealer)) for dealer in dealers})
+    return Join(terms.id, {dealer: pair_key(pair_secret(seed, terms.id, dealer)) for dealer in dealers})
 
 
 def deal_of(seed: bytes, ceremony: Ceremony, me: Identity, old_shares: Mapping[str, int] | None) -> Deal:
@@ -136,7 +136,8 @@ def _derive(seed: bytes, ceremony: Digest, role: str, *index: str | bytes | int)
     return hmac.digest(seed, _TAG + encode([ceremony, role, *index]), hashlib.sha512)
 
 
-def _pair_secret(seed: bytes, ceremony: Digest, dealer: Identity) -> bytes:
+def pair_secret(seed: bytes, ceremony: Digest, dealer: Identity) -> bytes:
+    """Give the X25519 secret (32 bytes) of the pair with this dealer."""
     return _derive(seed, ceremony, "pair", dealer)[:32]
 
 
@@ -189,7 +190,7 @@ def _opened(
     """Give the sub-shares of one dealer; None if its box does not open or holds none."""
     if dealer == me:
         return opened_shares(terms, _sub_shares(terms, me, _polynomials(seed, terms, me, old_shares)))
-    secret = _pair_secret(seed, terms.id, dealer)
+    secret = pair_secret(seed, terms.id, dealer)
     opening = open_box(deal.sealed[me], pair_key(secret), secret)
     if opening is None or opening.content is None:
         return None
@@ -199,7 +200,7 @@ def _opened(
 def _complaint(seed: bytes, ceremony: Ceremony, dealer: Identity) -> Complaint:
     deal = ceremony.word(Step.DEAL, dealer)
     assert deal is not None
-    return Complaint(ceremony.id, dealer, deal.digest, _pair_secret(seed, ceremony.id, dealer))
+    return Complaint(ceremony.id, dealer, deal.digest, pair_secret(seed, ceremony.id, dealer))
 
 
 def _summed(terms: Terms, dealt: Mapping[Identity, Mapping[str, int]]) -> dict[str, int]:

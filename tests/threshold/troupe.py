@@ -17,10 +17,10 @@ from proofs.groupkeys import KeysDocument
 from proofs.hashes import sha256
 from proofs.kinds import Address, Digest, Identity, Millis, NetworkId
 from relay.threshold.bodies import CEREMONY_KIND, ceremony_body
-from relay.threshold.ceremony import Ceremony, Duty, Taken, begin, take
+from relay.threshold.ceremony import Ceremony, Duty, Step, Taken, begin, take
 from relay.threshold.frost import Package, aggregate, commit, sign_share, verify
-from relay.threshold.messages import CeremonyMessage, Proposal
-from relay.threshold.secrets import Shares, deal_of, join_of, open_deals, transcript_of
+from relay.threshold.messages import CeremonyMessage, Complaint, Proposal
+from relay.threshold.secrets import Shares, deal_of, join_of, open_deals, pair_secret, transcript_of
 from relay.threshold.terms import group_of
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Troupe",
     "Twist",
     "combinations",
+    "complaint_of",
     "honest",
     "seven",
     "sign_with",
@@ -233,6 +234,14 @@ class _Stage:
             return opened
         self.shares[me] = opened
         return (transcript_of(seed, ceremony, me, opened, player.sign),)
+
+
+def complaint_of(performance: Performance, player: Player, dealer: Identity) -> Complaint:
+    """Give the complaint of a receiver about this dealer's deal, whether there is reason for it or not."""
+    ceremony = performance.ceremony
+    deal = ceremony.word(Step.DEAL, dealer)
+    assert deal is not None
+    return Complaint(ceremony.id, dealer, deal.digest, pair_secret(player.seed, ceremony.id, dealer))
 
 
 @functools.cache
