@@ -67,15 +67,19 @@ class Ground:
             )
         self.name_of(envelope)
 
-    def name_of(self, envelope: Envelope) -> str:
-        """Give the name of an envelope's author."""
+    def member_of(self, envelope: Envelope) -> CommitteeMember:
+        """Give an envelope's author as the document of its epoch has it."""
         member = self.documents[envelope.committee_epoch - 1].member(envelope.author)
         if member is None:
             raise DecidingError(
                 "record-author",
                 f"expected a member of epoch {envelope.committee_epoch}, got {envelope.author.hex()}",
             )
-        return member.name
+        return member
+
+    def name_of(self, envelope: Envelope) -> str:
+        """Give the name of an envelope's author."""
+        return self.member_of(envelope).name
 
     def of_key_epoch(self, key_epoch: int) -> CommitteeDocument:
         """Give the newest document of a key epoch: all of them have the same attesters."""
@@ -234,7 +238,10 @@ def _voices(entry: BundleDecision, digest: Digest, ground: Ground, envelopes: Se
             raise DecidingError("attestation-twice", f"expected one verdict of {name}, got two")
         said[envelope.author] = (name, statement.stance)
         if statement.signature is not None and statement.digest == digest:
-            signer = _signer(statement.signature, envelope.author, digest, attesters)
+            signer = _signer(statement.signature, ground.member_of(envelope), digest)
+            if signer not in attesters:
+                problem = f"expected an attester of the key epoch, got 0x{signer.hex()}"
+                raise DecidingError("attestation-signer", problem)
             signatures[signer] = statement.signature
         elif statement.stance is Stance.ATTEST:
             astray.add(envelope.author)
@@ -246,13 +253,10 @@ def _voices(entry: BundleDecision, digest: Digest, ground: Ground, envelopes: Se
     return _Voices(names, tuple(final[author][0] for author in final if author in astray), signatures)
 
 
-def _signer(
-    signature: bytes, author: Identity, digest: Digest, attesters: Mapping[Address, CommitteeMember]
-) -> Address:
+def _signer(signature: bytes, author: CommitteeMember, digest: Digest) -> Address:
     """Give the address of an attestation's ECDSA signature, which must be its author's."""
     signer = recover_address(digest, signature)
-    member = attesters.get(signer)
-    if member is None or member.identity != author:
+    if signer != author.attester:
         raise DecidingError("attestation-signer", f"expected the author's attester key, got 0x{signer.hex()}")
     return signer
 
