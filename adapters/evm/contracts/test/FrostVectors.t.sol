@@ -97,8 +97,7 @@ contract FrostVectorsTest is Test {
 
     function _groups(uint256 i) private view returns (GroupKeys memory) {
         return GroupKeys({
-            fast: _key(string.concat(_case(i), ".fast")),
-            full: _key(string.concat(_case(i), ".full"))
+            fast: _key(string.concat(_case(i), ".fast")), full: _key(string.concat(_case(i), ".full"))
         });
     }
 
