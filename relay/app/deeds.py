@@ -8,17 +8,22 @@ from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 from relay.app.anchor import anchor
+from relay.app.sessions import SessionDeeds
 from relay.core.committees import Committees
 from relay.core.effects import (
     Anchor,
     Changed,
+    Commit,
+    CommitPossession,
     Effect,
     Forward,
+    KeepCertificate,
     LogEntry,
     Notice,
     Page,
     Releasable,
     SignAttestation,
+    SignShare,
     SignStatement,
     Stop,
     Submit,
@@ -26,7 +31,7 @@ from relay.core.effects import (
 )
 from relay.core.errors import GuardRefusal, TocsinError
 from relay.core.events import Event, Signed, SigningRefused, SubmissionEnded
-from relay.core.messages import LOGGED, Attestation, Message, Verdict
+from relay.core.messages import LOGGED, SESSION, Attestation, Message, Verdict
 from relay.core.ports import Execute, GatewayCall, Submission, SubmissionStatus, Submitter
 from relay.core.types import Caip2, Digest, Identity, Millis
 from relay.core.wire import payload_of, seal
@@ -34,6 +39,7 @@ from relay.gossip import Lane
 from relay.journal import AuditLog
 from relay.keys import LocalSigner
 from relay.telemetry import Telemetry
+from relay.threshold.messages import SigningRequest
 
 __all__ = ["Deeds", "NodeStopped", "Tools"]
 
@@ -97,6 +103,8 @@ class Deeds:
                 self.tools.judged(effect.prepared.id)
                 if self._begin_attestation(effect, on_disk):
                     begun.add(place)
+            elif self._begin_session(effect):
+                begun.add(place)
             elif isinstance(effect, Changed):
                 self.tools.counted(effect.decision_id)
         return Foreseen(on_disk, frozenset(begun))
@@ -113,8 +121,12 @@ class Deeds:
                 case SignAttestation():
                     if place not in foreseen.begun:
                         self._begin_attestation(effect, foreseen.on_disk)
+                case Commit() | CommitPossession() | SignShare() | KeepCertificate():
+                    if place not in foreseen.begun:
+                        self._begin_session(effect)
                 case SignStatement():
-                    self.group.create_task(self._state(effect), name="state")
+                    if place not in foreseen.begun:
+                        self.group.create_task(self._state(effect), name="state")
                 case Forward(raw, to):
                     await self.tools.lane.send(to, raw)
                 case Submit():
@@ -182,6 +194,20 @@ class Deeds:
         await on_disk.wait()
         await self._say(signed, signature, None)
 
+    def _begin_session(self, effect: Effect) -> bool:
+        """Begin what belongs to a signing session, which waits for no commit; tell whether it is under way."""
+        tools = self.tools
+        if not self.unlocked:
+            return False
+        if isinstance(effect, Commit | CommitPossession | SignShare | KeepCertificate):
+            deeds = SessionDeeds(tools.signer, tools.telemetry, tools.clock, self._state, self.put)
+            self.group.create_task(deeds.do(effect), name="session")
+            return True
+        if isinstance(effect, SignStatement) and isinstance(effect.message, SigningRequest):
+            self.group.create_task(self._state(effect), name="session")
+            return True
+        return False
+
     async def _state(self, effect: SignStatement) -> None:
         payload = self._payload(effect.message, effect.committee_epoch)
         try:
@@ -199,7 +225,7 @@ class Deeds:
             await self.tools.lane.broadcast(envelope.raw)
         else:
             await self.tools.lane.send(to, envelope.raw)
-        if isinstance(message, LOGGED):
+        if isinstance(message, LOGGED + SESSION):
             await self.put(Signed(envelope, message, self.tools.clock()))
 
     def _payload(self, message: Message, committee_epoch: int | None) -> bytes:

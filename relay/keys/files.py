@@ -256,7 +256,11 @@ def _unseal(path: Path, sealed: _Sealed, derivation: KeyDerivation) -> bytes:
 
 
 def _foreign(path: Path, kind: KeyKind) -> KeyFileError:
-    return KeyFileError(str(path), f"expected a sealed key of kind {kind}, got another kind under that name")
+    return KeyFileError(
+        str(path),
+        f"expected a sealed key of kind {kind}, got another kind under that name",
+        remedy="restore it from the backup",
+    )
 
 
 @dataclass(frozen=True, slots=True)
