@@ -24,7 +24,7 @@ __all__ = [
     "words",
 ]
 
-OPEN: Final = frozenset({"proposed", "joined", "dealt"})
+OPEN: Final = frozenset({"waiting", "proposed", "joined", "dealt", "signed"})
 DONE: Final = "done"
 BAR: Final = 20
 _STEP_WORDS: Final = {

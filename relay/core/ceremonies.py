@@ -122,6 +122,12 @@ class Ceremonies:
         """Give one of them."""
         return self._running.get(ceremony)
 
+    def documents(self) -> tuple[KeysDocument, ...]:
+        """Give the newest keys of each key epoch that are in force here, oldest epoch first."""
+        epochs = sorted({each.key_epoch for each in self._documents.values()})
+        newest = (self.base_of(epoch) for epoch in epochs)
+        return tuple(each for each in newest if each is not None)
+
     def base_of(self, key_epoch: int) -> KeysDocument | None:
         """Give the newest keys of a key epoch that are in force here."""
         known = [each for each in self._documents.values() if each.key_epoch == key_epoch]

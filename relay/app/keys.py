@@ -1,0 +1,81 @@
+"""The keys files of a node: what is in force, and what its members have added to it (threshold SPEC 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from proofs.committee import CommitteeDocument
+from proofs.groupkeys import KeysDocument, SignedKeys
+from relay.config import KeptKeys, dump_keys, keys_file, load_keys, load_known_keys
+from relay.core.errors import ConfigError, JournalError
+from relay.disk import replace_file
+from relay.telemetry import Telemetry
+
+__all__ = ["KeysFiles"]
+
+
+class KeysFiles:
+    """Reads and writes `committee/keys-*.keys`; the methods wait for the disk."""
+
+    def __init__(
+        self,
+        directory: Path,
+        committees: Callable[[], Sequence[CommitteeDocument]],
+        telemetry: Telemetry,
+    ) -> None:
+        self._directory = directory
+        self._committees = committees
+        self._telemetry = telemetry
+
+    def path(self, document: KeysDocument) -> Path:
+        """Give where the keys of a document lie."""
+        return keys_file(self._directory, document)
+
+    def in_force(self) -> tuple[KeptKeys, ...]:
+        """Give the keys that are in force, oldest first; what is not is told, and changes nothing."""
+        known = load_known_keys(self._directory, self._committees())
+        for problem in known.problems:
+            self._telemetry.warning("keys file not in force", detail=str(problem))
+        return known.keys
+
+    def keep(self, signed: SignedKeys) -> None:
+        """Write the keys of a ceremony that is done; the same again changes nothing.
+
+        Raises:
+            JournalError: the disk refuses, or other keys have that name.
+        """
+        kept = self._kept(signed.document)
+        if kept is None:
+            self._write(KeptKeys(signed))
+
+    def add_possession(self, document: KeysDocument, possession: Mapping[str, bytes]) -> None:
+        """Add proofs that keys can sign to their file.
+
+        Raises:
+            JournalError: the disk refuses.
+        """
+        kept = self._kept(document)
+        if kept is not None and not possession.items() <= kept.possession.items():
+            self._write(KeptKeys(kept.signed, {**kept.possession, **possession}))
+
+    def _kept(self, document: KeysDocument) -> KeptKeys | None:
+        path = self.path(document)
+        if not path.exists():
+            return None
+        try:
+            kept = load_keys(path)
+        except ConfigError as error:
+            # What a crash or a hand has spoilt is written again.
+            self._telemetry.warning("keys file not in force", detail=str(error))
+            return None
+        if kept.document.raw != document.raw:
+            raise JournalError(f"{path}: expected keys {document.digest.hex()}, got others")
+        return kept
+
+    def _write(self, keys: KeptKeys) -> None:
+        path = self.path(keys.document)
+        try:
+            replace_file(path, dump_keys(keys).encode())
+        except OSError as error:
+            raise JournalError(f"{path}: expected to write it, got: {error.strerror}") from error
