@@ -15,6 +15,7 @@ MODULES = (
     "relay/__init__.py",
     "relay/core/__init__.py",
     "relay/journal/__init__.py",
+    "relay/threshold/__init__.py",
     "relay/keys/__init__.py",
     "relay/app.py",
     "relay/cli/__init__.py",
@@ -53,7 +54,8 @@ def ruff(source: str, filename: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_an_orderly_house_passes(house: Path) -> None:
-    (house / "relay/core/__init__.py").write_text("import proofs\n")
+    (house / "relay/threshold/__init__.py").write_text("import proofs\n")
+    (house / "relay/core/__init__.py").write_text("import proofs\nimport relay.threshold\n")
     (house / "relay/journal/__init__.py").write_text("import asyncio\nimport relay.core\n")
     (house / "relay/app.py").write_text("import relay.journal\nimport relay.keys\n")
     (house / "relay/cli/__init__.py").write_text("import relay.app\n")
@@ -69,6 +71,9 @@ def test_an_orderly_house_passes(house: Path) -> None:
     [
         ("proofs/__init__.py", "import relay.core"),
         ("proofs/__init__.py", "import aiohttp"),
+        ("proofs/__init__.py", "import relay.threshold"),
+        ("relay/threshold/__init__.py", "import relay.core"),
+        ("relay/threshold/__init__.py", "import secrets"),
         ("relay/core/__init__.py", "import asyncio"),
         ("relay/core/__init__.py", "import time"),
         ("relay/core/__init__.py", "import random"),
