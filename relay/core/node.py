@@ -219,7 +219,8 @@ class Node:
             case KeysInForce(document, at_ms):
                 self._at(at_ms)
                 known = self.ceremonies.keys_in_force(document, self.now_ms)
-                return [*known, *self.signing.in_force(document, self.now_ms)]
+                effects = [*known, *self.signing.in_force(document, self.now_ms)]
+                return [*effects, *self._prove_keys()]
             case ThresholdSigned():
                 self._at(event.at_ms)
                 return self._threshold_signed(event)
@@ -300,7 +301,11 @@ class Node:
         if was_released or not self.is_released:
             return []
         again = self.book.ask_again(self._chain_times())
-        return [UnlockSigner(), *again, *self.signing.resume(self.now_ms)]
+        return [UnlockSigner(), *again, *self.signing.resume(self.now_ms), *self._prove_keys()]
+
+    def _prove_keys(self) -> list[Effect]:
+        """Show that new group keys can sign, as soon as our signer may (threshold SPEC 1.2)."""
+        return self.signing.prove(self.committees, self.now_ms) if self.is_released else []
 
     # ---- chains
 

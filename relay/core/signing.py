@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import Final, assert_never
 
 from proofs.committee import CommitteeDocument
 from proofs.groupkeys import KeysDocument
@@ -19,6 +19,7 @@ from proofs.mandate import (
     key_proof_digest,
     verify_frost_certificate,
 )
+from relay.core.committees import Committees
 from relay.core.decisions import Prepared
 from relay.core.effects import (
     Commit,
@@ -37,6 +38,9 @@ from relay.threshold.wants import Aggregated, Answer, Ask, BadShare, Open, Refus
 
 __all__ = ["Signing"]
 
+FIRST_GENERATION: Final = 1
+"""Of a key epoch's keys: those that come of a ceremony that makes new ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class _About:
@@ -54,8 +58,8 @@ class Signing:
     me: Identity
     keys: dict[Digest, KeysDocument] = field(default_factory=dict)
     """Documents in force, by digest."""
-    possessions: dict[Digest, bytes] = field(default_factory=dict)
-    """By `key_id`: the certificate of a key over its own possession (threshold SPEC 1.2)."""
+    possessions: dict[bytes, bytes] = field(default_factory=dict)
+    """By group key: its certificate over its own possession (threshold SPEC 1.2)."""
     _sessions: Sessions = field(init=False)
     _about: dict[Digest, _About] = field(default_factory=dict)
     _group_keys: dict[Digest, GroupKey] = field(default_factory=dict)
@@ -71,6 +75,8 @@ class Signing:
             return []
         self.keys[document.digest] = document
         self._group_keys.update({key.key_id: key for key in mandate_keys(document)})
+        for key in mandate_keys(document):
+            self._about[_proof_of(document, key)] = _About(None, document.committee_epoch)
         told = Notice("keys in force", {"key_epoch": document.key_epoch, "generation": document.generation})
         return [told, *self._done(self._sessions.put_in_force(document, now_ms))]
 
@@ -79,18 +85,27 @@ class Signing:
         decision = prepared.decision
         return self._sessions.key_of(decision.key_epoch, decision.tier) is not None
 
-    def prove(self, document: KeysDocument, committee: CommitteeDocument, now_ms: Millis) -> list[Effect]:
-        """Sign the possession of each key of a document in force, with all who do so (threshold SPEC 1.2)."""
+    def prove(self, committees: Committees, now_ms: Millis) -> list[Effect]:
+        """Sign, with all holders, the possession of every new key in force (threshold SPEC 1.2).
+
+        No verifier takes a key without it. A reshare leaves the keys as they were, and proved. Only once our
+        signer may sign; what was proved before is not proved again.
+        """
         wants: list[Want] = []
-        for key in mandate_keys(document):
-            if key.key_id in self.possessions:
+        for document in self.keys.values():
+            committee = committees.by_epoch(document.committee_epoch)
+            if document.generation != FIRST_GENERATION or committee is None:
                 continue
-            digest = key_proof_digest(document.network, key.key_epoch, key.tier, key.key)
-            self._about[digest] = _About(None, committee.committee_epoch)
-            task = _task(digest, key, committee)
-            for holder in key.holders:
-                wants += self._sessions.attested(task, holder, now_ms)
+            for key in mandate_keys(document):
+                if self.possession_of(key.key) is None:
+                    task = _task(_proof_of(document, key), key, committee)
+                    for holder in key.holders:
+                        wants += self._sessions.attested(task, holder, now_ms)
         return self._done(wants)
+
+    def possession_of(self, key: bytes) -> bytes | None:
+        """Give a group key's certificate over its own possession, once it is complete here."""
+        return self.possessions.get(key)
 
     # ---- the process
 
@@ -143,7 +158,7 @@ class Signing:
             return None
         self._sessions.signed(event.digest, now_ms)
         if about.prepared is None:
-            self.possessions[key.key_id] = event.certificate
+            self.possessions[key.key] = event.certificate
         return about.prepared
 
     # ---- within
@@ -172,6 +187,10 @@ class Signing:
                 yield Notice("session message dropped", {"reason": reason, "signer": author.hex()[:16]})
             case _:
                 assert_never(want)
+
+
+def _proof_of(document: KeysDocument, key: GroupKey) -> Digest:
+    return key_proof_digest(document.network, key.key_epoch, key.tier, key.key)
 
 
 def _task(digest: Digest, key: GroupKey, committee: CommitteeDocument) -> Task:
