@@ -14,6 +14,7 @@ from typing import Final
 from proofs.statements import OutcomeStatement
 from relay.api import Api, ApiOptions, ApiPorts, SignalRefused, SignalRequest
 from relay.app.assembly import detector_settings
+from relay.app.ceremony_desk import CeremonyDesk
 from relay.app.committees import lane_peers
 from relay.app.deeds import Deeds, NodeStopped, Tools
 from relay.app.inbox import Inbox
@@ -33,7 +34,7 @@ from relay.app.watch import (
 )
 from relay.config import NodeConfig
 from relay.core.errors import TocsinError
-from relay.core.events import Event, PeersSeen, SignalTold, Started
+from relay.core.events import CommitteeLearned, Event, PeersSeen, SignalTold, Started
 from relay.core.readiness import Fact
 from relay.core.types import Identity, Millis, PlanHash
 from relay.detectors import Detector
@@ -88,11 +89,14 @@ async def _serve(
         inputs = Pump(node, shells.journal, heard, meter)
         reports = Reports(node, shells.lane, timeline.at_us, lookout.facts)
         expose_readiness(telemetry.metrics, lambda: [(fact.name, fact.ready) for fact in reports.readiness()])
-        api = await stack.enter_async_context(_api(config, shells, telemetry, reports, inputs))
+        desk = _desk(config, shells, inputs)
+        api = await stack.enter_async_context(_api(config, shells, telemetry, (reports, desk), inputs))
         watch = Watch(node, timeline, telemetry.metrics, lambda name: api.publish("incident", {"id": name}))
         tools = Tools(
             committees=lambda: node.committees,
             signer=shells.signer,
+            keys=shells.keys,
+            evidence=config.directory.evidence,
             lane=shells.lane,
             audit=shells.audit,
             submitters=shells.submitters,
@@ -102,6 +106,7 @@ async def _serve(
             counted=watch.counted,
             changed=watch.changed,
             reached=watch.reached,
+            moved=lambda ceremony: api.publish("ceremony", {"id": ceremony.hex()}),
         )
         await inputs.restore(shells.replayed.entries)
         await shells.audit.release(shells.replayed.releasable)
@@ -140,7 +145,27 @@ def _lookout(config: NodeConfig, shells: Shells, telemetry: Telemetry) -> Lookou
     )
 
 
-def _api(config: NodeConfig, shells: Shells, telemetry: Telemetry, reports: Reports, inputs: Pump) -> Api:
+def _desk(config: NodeConfig, shells: Shells, inputs: Pump) -> CeremonyDesk:
+    """What operators see of ceremonies, and what they ask for."""
+    return CeremonyDesk(
+        node=shells.node,
+        put=inputs.put,
+        clock=_wall_clock_ms,
+        holds=lambda: [document.digest for document in shells.signer.held_keys()],
+        keys_file=shells.keys.path,
+        evidence=config.directory.evidence,
+        committee_directory=config.directory.committee,
+    )
+
+
+def _api(
+    config: NodeConfig,
+    shells: Shells,
+    telemetry: Telemetry,
+    views: tuple[Reports, CeremonyDesk],
+    inputs: Pump,
+) -> Api:
+    reports, desk = views
     ports = ApiPorts(
         status=reports.status,
         incidents=reports.incidents,
@@ -157,7 +182,7 @@ def _api(config: NodeConfig, shells: Shells, telemetry: Telemetry, reports: Repo
         port=config.api.port,
         token=config.api.token(),
     )
-    return Api(options, ports)
+    return Api(options, ports, desk.ports())
 
 
 def _receipts(shells: Shells, telemetry: Telemetry) -> Receipts:
@@ -183,7 +208,8 @@ async def _watch_peers(shells: Shells, inputs: Pump) -> None:
 
 async def _watch_committees(shells: Shells, inputs: Pump) -> None:
     """Learn documents that are put into the directory; the lane is for the members of those known."""
-    asked = shells.node.committees.newest.committee_epoch + len(shells.learned)
+    learned = sum(isinstance(event, CommitteeLearned) for event in shells.learned)
+    asked = shells.node.committees.newest.committee_epoch + learned
     while True:
         shells.committees.look()
         for event in shells.committees.unknown_to(shells.node.committees):

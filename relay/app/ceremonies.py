@@ -17,6 +17,7 @@ from relay.core.ceremony_effects import (
     CeremonyStep,
     CeremonyStuck,
     KeepEvidence,
+    KeepPossession,
     PutInForce,
 )
 from relay.core.effects import SignStatement
@@ -61,6 +62,8 @@ class CeremonyDeeds:
                 await self._end(ceremony)
             case KeepEvidence(name, raw):
                 await asyncio.to_thread(self._keep, name, raw)
+            case KeepPossession(document, name, certificate):
+                await asyncio.to_thread(self.keys.add_possession, document, {name: certificate})
             case CeremonyMoved(ceremony):
                 self.moved(ceremony)
             case _:
@@ -106,6 +109,7 @@ class CeremonyDeeds:
 
     def _keep(self, name: str, raw: bytes) -> None:
         try:
+            self.evidence.mkdir(mode=0o700, exist_ok=True)
             create_file(self.evidence / name, raw, mode=0o644)
         except FileExistsError:
             pass

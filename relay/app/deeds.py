@@ -5,10 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, assert_never
 
 from relay.app.anchor import anchor
+from relay.app.ceremonies import CeremonyDeeds
+from relay.app.keys import KeysFiles
 from relay.app.sessions import SessionDeeds
+from relay.core.ceremony_effects import (
+    CeremonyEffect,
+    CeremonyEnded,
+    CeremonyMoved,
+    CeremonyStep,
+    KeepEvidence,
+    KeepPossession,
+    PutInForce,
+)
 from relay.core.committees import Committees
 from relay.core.effects import (
     Anchor,
@@ -31,7 +43,7 @@ from relay.core.effects import (
 )
 from relay.core.errors import GuardRefusal, TocsinError
 from relay.core.events import Event, Signed, SigningRefused, SubmissionEnded
-from relay.core.messages import LOGGED, SESSION, Attestation, Message, Verdict
+from relay.core.messages import CEREMONY, LOGGED, SESSION, Attestation, Message, Verdict
 from relay.core.ports import Execute, GatewayCall, Submission, SubmissionStatus, Submitter
 from relay.core.types import Caip2, Digest, Identity, Millis
 from relay.core.wire import payload_of, seal
@@ -57,6 +69,9 @@ class Tools:
     committees: Callable[[], Committees]
     """The committee documents that the node knows now."""
     signer: LocalSigner
+    keys: KeysFiles
+    evidence: Path
+    """Where evidence of faults is kept."""
     lane: Lane
     audit: AuditLog
     submitters: Mapping[Caip2, Submitter]
@@ -70,6 +85,8 @@ class Tools:
     """Told the same once it is on disk."""
     reached: Callable[[bytes, str], None]
     """Told when a decision's call was first `submitted`, and when it first `landed`."""
+    moved: Callable[[bytes], None]
+    """Told when the view of a ceremony has changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +154,36 @@ class Deeds:
                     releasable += digests
                 case LogEntry():
                     pass  # the pump has put it into the commit
+                case (
+                    CeremonyStep()
+                    | PutInForce()
+                    | CeremonyEnded()
+                    | KeepEvidence()
+                    | KeepPossession()
+                    | CeremonyMoved()
+                ):
+                    self._begin_ceremony(effect)
                 case Page() | Notice() | Changed() | Stop():
                     self._tell(effect)
                 case _:
                     assert_never(effect)
         if releasable:
             self.group.create_task(self.tools.audit.release(releasable), name="release")
+
+    def _begin_ceremony(self, effect: CeremonyEffect) -> None:
+        """Begin our part in a ceremony; what caused it is on disk."""
+        tools = self.tools
+        deeds = CeremonyDeeds(
+            signer=tools.signer,
+            keys=tools.keys,
+            evidence=tools.evidence,
+            telemetry=tools.telemetry,
+            clock=tools.clock,
+            say=self._state,
+            put=self.put,
+            moved=tools.moved,
+        )
+        self.group.create_task(deeds.do(effect), name="ceremony")
 
     # --- signing
 
@@ -195,7 +236,7 @@ class Deeds:
         await self._say(signed, signature, None)
 
     def _begin_session(self, effect: Effect) -> bool:
-        """Begin what belongs to a signing session, which waits for no commit; tell whether it is under way."""
+        """Begin what belongs to a signing session, which waits for no commit; tell if it is under way."""
         tools = self.tools
         if not self.unlocked:
             return False
@@ -225,7 +266,7 @@ class Deeds:
             await self.tools.lane.broadcast(envelope.raw)
         else:
             await self.tools.lane.send(to, envelope.raw)
-        if isinstance(message, LOGGED + SESSION):
+        if isinstance(message, LOGGED + SESSION + CEREMONY):
             await self.put(Signed(envelope, message, self.tools.clock()))
 
     def _payload(self, message: Message, committee_epoch: int | None) -> bytes:

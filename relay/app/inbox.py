@@ -9,7 +9,7 @@ from proofs.envelope import Envelope
 from relay.core.committees import Committees
 from relay.core.errors import WireError
 from relay.core.events import Event, OwnStatementFound, Received, Signed
-from relay.core.messages import LOGGED, Attestation, Message, Verdict
+from relay.core.messages import CEREMONY, LOGGED, Attestation, Message, Verdict
 from relay.core.types import Millis
 from relay.core.wire import open_message
 from relay.gossip import Lane
@@ -46,7 +46,7 @@ class Inbox:
             except WireError as error:
                 self._telemetry.dropped(error.reason, peer=mail.peer.hex()[:16], detail=error.detail)
                 continue
-            if envelope.author == self._signer.identity and isinstance(message, LOGGED):
+            if envelope.author == self._signer.identity and isinstance(message, LOGGED + CEREMONY):
                 await self._own(envelope, message, put)
             else:
                 await put(Received(envelope, message, self._clock()))

@@ -8,11 +8,12 @@ from typing import Final, Protocol
 
 from relay.app.deeds import Foreseen
 from relay.app.watch import Meter
+from relay.core.ceremonies import AFTERLIFE_MS, MAX_DEADLINE_MS
 from relay.core.effects import Effect, Notice
 from relay.core.effects import LogEntry as Logged
 from relay.core.events import Event, Received, Signed, Ticked
 from relay.core.history import event_to_bytes
-from relay.core.messages import LOGGED
+from relay.core.messages import CEREMONY, LOGGED
 from relay.core.node import Node, is_journalled
 from relay.core.types import Digest, Millis
 from relay.journal import Journal, LogEntry, StoredEnvelope
@@ -23,6 +24,8 @@ MAX_WAITING: Final = 4_096
 MAX_BATCH: Final = 256
 KEEP_MS: Final = 24 * 3_600 * 1_000
 """For how long anti-entropy offers an envelope; the longest mandate lives a quarter of that."""
+KEEP_CEREMONY_MS: Final = MAX_DEADLINE_MS + AFTERLIFE_MS
+"""So long, a ceremony's words: until its deadline, and while its last signature may still come."""
 
 
 class Doer(Protocol):
@@ -105,14 +108,15 @@ class Pump:
         entries = {effect.digest: effect.raw for effect in effects if isinstance(effect, Logged)}
         stored = [self._stored(raw, digest, LogEntry.HELD) for digest, raw in entries.items()]
         for event in kept:
-            if isinstance(event, Received | Signed) and isinstance(event.message, LOGGED):
+            if isinstance(event, Received | Signed) and isinstance(event.message, LOGGED + CEREMONY):
                 envelope = event.envelope
+                keep_ms = KEEP_CEREMONY_MS if isinstance(event.message, CEREMONY) else KEEP_MS
                 if envelope.digest not in entries:
-                    stored.append(self._stored(envelope.raw, envelope.digest, LogEntry.NONE))
+                    stored.append(self._stored(envelope.raw, envelope.digest, LogEntry.NONE, keep_ms))
         return stored
 
-    def _stored(self, raw: bytes, digest: Digest, entry: LogEntry) -> StoredEnvelope:
-        return StoredEnvelope(raw, digest, Millis(self._clock() + KEEP_MS), entry)
+    def _stored(self, raw: bytes, digest: Digest, entry: LogEntry, keep_ms: int = KEEP_MS) -> StoredEnvelope:
+        return StoredEnvelope(raw, digest, Millis(self._clock() + keep_ms), entry)
 
     async def restore(self, effects: Sequence[Effect]) -> None:
         """Make sure of the log entries that a replay has named again; those on disk stay as they are."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import reduce
 
+from proofs.groupkeys import KeysDocument
 from relay.app.assembly import Replayed, lane_config, load_plans, make_node, replay_journal
 from relay.app.bundles import Bundles
 from relay.app.committees import CommitteeFiles, check_in_force
+from relay.app.keys import KeysFiles
 from relay.chains import Chain, load_adapters, open_chain
-from relay.config import NodeConfig
+from relay.config import KeptKeys, NodeConfig
 from relay.core.committees import Committees
-from relay.core.events import CommitteeLearned
+from relay.core.events import CommitteeLearned, KeysInForce
 from relay.core.node import Node
 from relay.core.ports import Adapter, Submitter
 from relay.core.readiness import Inspector
@@ -31,8 +34,9 @@ class Shells:
     """All that a running node consists of."""
 
     committees: CommitteeFiles
-    learned: tuple[CommitteeLearned, ...]
+    learned: tuple[CommitteeLearned | KeysInForce, ...]
     """What the node has to learn first."""
+    keys: KeysFiles
     journal: Journal
     signer: LocalSigner
     node: Node
@@ -68,13 +72,23 @@ async def open_shells(
     journal = await stack.enter_async_context(
         Journal.open(directory.journal_file, clock=clock, limits=limits)
     )
+    keys = KeysFiles(directory.committee, lambda: [each.document for each in committees.signed], telemetry)
+    known_keys = await asyncio.to_thread(keys.in_force)
     signer = await stack.enter_async_context(
-        open_signer(directory.keys, guard_path=directory.guard_file, passphrase=passphrase)
+        open_signer(
+            directory.keys,
+            guard_path=directory.guard_file,
+            passphrase=passphrase,
+            documents=_still_used(known_keys, committees, clock() // 1_000),
+        )
     )
+    for problem in signer.share_problems:
+        telemetry.warning("no share of the keys in force", detail=str(problem))
     node = make_node(config, committees, plans, signer.identity)
     bundles = Bundles(node, lambda: committees.signed)
     replayed = await replay_journal(node, journal, bundles.heard)
     learned = tuple(committees.unknown_to(node.committees))
+    new_keys = [each.document for each in known_keys if not node.ceremonies.knows(each.document)]
     now_s = clock() // 1_000
     known = reduce(lambda chain, event: chain.with_next(event.document), learned, node.committees)
     check_in_force(config, known.in_force(now_s), telemetry)
@@ -94,7 +108,8 @@ async def open_shells(
     }
     return Shells(
         committees=committees,
-        learned=learned,
+        learned=(*learned, *(KeysInForce(document, clock()) for document in new_keys)),
+        keys=keys,
         journal=journal,
         signer=signer,
         node=node,
@@ -107,6 +122,12 @@ async def open_shells(
         submitters=submitters,
         inspectors=inspectors,
     )
+
+
+def _still_used(known: Sequence[KeptKeys], committees: CommitteeFiles, now_s: int) -> list[KeysDocument]:
+    """Give the documents of the key epoch in force and of later ones: of earlier ones shares are erased."""
+    begun = [each.document.key_epoch for each in committees.signed if each.document.activates_at <= now_s]
+    return [each.document for each in known if each.document.key_epoch >= max(begun, default=1)]
 
 
 async def _open_log(

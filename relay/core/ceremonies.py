@@ -128,6 +128,10 @@ class Ceremonies:
         newest = (self.base_of(epoch) for epoch in epochs)
         return tuple(each for each in newest if each is not None)
 
+    def knows(self, document: KeysDocument) -> bool:
+        """Tell whether these keys are known to be in force."""
+        return document.digest in self._documents
+
     def base_of(self, key_epoch: int) -> KeysDocument | None:
         """Give the newest keys of a key epoch that are in force here."""
         known = [each for each in self._documents.values() if each.key_epoch == key_epoch]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from proofs.groupkeys import SignedKeys
+from proofs.groupkeys import KeysDocument, SignedKeys
 from relay.core.types import Digest, Millis
 from relay.threshold.messages import Proposal
 from relay.threshold.record import Ceremony, Duty
@@ -20,6 +20,7 @@ __all__ = [
     "CeremonyStep",
     "CeremonyStuck",
     "KeepEvidence",
+    "KeepPossession",
     "PutInForce",
 ]
 
@@ -60,6 +61,15 @@ class KeepEvidence:
 
     name: str
     raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeepPossession:
+    """Keep with a keys document that its group of this name can sign: certificate of kind 2 over 1.2."""
+
+    document: KeysDocument
+    name: str
+    certificate: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,4 +115,4 @@ class CeremonyStuck:
 
 
 CeremonyEvent = CeremonyProposed | CeremonyJoined | CeremonyLeft | CeremonyStuck
-CeremonyEffect = CeremonyStep | PutInForce | CeremonyEnded | KeepEvidence | CeremonyMoved
+CeremonyEffect = CeremonyStep | PutInForce | CeremonyEnded | KeepEvidence | KeepPossession | CeremonyMoved

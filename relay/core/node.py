@@ -220,7 +220,7 @@ class Node:
                 self._at(at_ms)
                 known = self.ceremonies.keys_in_force(document, self.now_ms)
                 effects = [*known, *self.signing.in_force(document, self.now_ms)]
-                return [*effects, *self._prove_keys()]
+                return [*effects, *self.signing.shown(), *self._prove_keys()]
             case ThresholdSigned():
                 self._at(event.at_ms)
                 return self._threshold_signed(event)
@@ -267,7 +267,8 @@ class Node:
         self._anchoring.started()
         self.signing.started()
         unsaid = (SignStatement(message) for message in self._unsaid)
-        return [*self.presence.started(event), *unsaid, *self.ceremonies.started(self.now_ms)]
+        ceremonies = [*self.ceremonies.started(self.now_ms), *self.signing.shown()]
+        return [*self.presence.started(event), *unsaid, *ceremonies]
 
     def _learned(self, document: CommitteeDocument) -> list[Effect]:
         effects = self._membership.learn(document)
@@ -472,7 +473,7 @@ class Node:
         """Keep a threshold certificate, and send it from now on instead of the list (threshold SPEC 4.1)."""
         prepared = self.signing.signed(event, self.now_ms)
         if prepared is None:
-            return []
+            return self.signing.shown()
         self.book.keep_threshold(prepared, event.certificate)
         self.landing.improved(prepared, event.certificate, self.now_ms)
         what: Facts = {"subject": prepared.decision.subject, "tier": prepared.decision.tier.name.lower()}
