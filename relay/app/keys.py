@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -27,6 +28,8 @@ class KeysFiles:
         self._directory = directory
         self._committees = committees
         self._telemetry = telemetry
+        self._writing = threading.Lock()
+        """Two proofs may come at once, and each is added to what is there."""
 
     def path(self, document: KeysDocument) -> Path:
         """Give where the keys of a document lie."""
@@ -45,9 +48,10 @@ class KeysFiles:
         Raises:
             JournalError: the disk refuses, or other keys have that name.
         """
-        kept = self._kept(signed.document)
-        if kept is None:
-            self._write(KeptKeys(signed))
+        with self._writing:
+            kept = self._kept(signed.document)
+            if kept is None:
+                self._write(KeptKeys(signed))
 
     def add_possession(self, document: KeysDocument, possession: Mapping[str, bytes]) -> None:
         """Add proofs that keys can sign to their file.
@@ -55,9 +59,10 @@ class KeysFiles:
         Raises:
             JournalError: the disk refuses.
         """
-        kept = self._kept(document)
-        if kept is not None and not possession.items() <= kept.possession.items():
-            self._write(KeptKeys(kept.signed, {**kept.possession, **possession}))
+        with self._writing:
+            kept = self._kept(document)
+            if kept is not None and not possession.items() <= kept.possession.items():
+                self._write(KeptKeys(kept.signed, {**kept.possession, **possession}))
 
     def _kept(self, document: KeysDocument) -> KeptKeys | None:
         path = self.path(document)

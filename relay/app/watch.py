@@ -35,8 +35,8 @@ LANE_DROPS: Final = Metric(
 
 @dataclass(slots=True)
 class Timeline:
-    """When a decision was `judged`, `certified` and `threshold_signed`, its call `submitted` and `landed`, its
-    effect `seen`.
+    """When a decision was `judged`, `certified` and `threshold_signed`, its call `submitted` and `landed`,
+    and its effect `seen`.
 
     Each the first time, in microseconds of our clock.
     """

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 from proofs.committee import CommitteeDocument
-from proofs.groupkeys import KeysDocument
+from proofs.groupkeys import KeysDocument, group_name
 from proofs.kinds import Digest, Identity, Millis
 from proofs.mandate import (
     CertificateError,
@@ -19,6 +19,7 @@ from proofs.mandate import (
     key_proof_digest,
     verify_frost_certificate,
 )
+from relay.core.ceremony_effects import KeepPossession
 from relay.core.committees import Committees
 from relay.core.decisions import Prepared
 from relay.core.effects import (
@@ -106,6 +107,15 @@ class Signing:
     def possession_of(self, key: bytes) -> bytes | None:
         """Give a group key's certificate over its own possession, once it is complete here."""
         return self.possessions.get(key)
+
+    def shown(self) -> list[Effect]:
+        """Give what is proved of the keys in force, to be kept with them; the same again changes nothing."""
+        return [
+            KeepPossession(document, group_name(key.tier), self.possessions[key.key])
+            for document in self.keys.values()
+            for key in mandate_keys(document)
+            if key.key in self.possessions
+        ]
 
     # ---- the process
 
