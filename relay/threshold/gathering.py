@@ -41,7 +41,6 @@ class Gathering:
     sessions: dict[Digest, Session] = field(default_factory=dict)
     bad: dict[Identity, None] = field(default_factory=dict)
     """Who gave a bad share; nobody asks it again for this mandate."""
-    signature: bytes | None = None
     _requests: dict[Identity, int] = field(default_factory=dict)
     _early: dict[Identity, dict[Digest, SignatureShare]] = field(default_factory=dict)
 
@@ -89,17 +88,17 @@ class Gathering:
         session.shares[author] = share.share
         return session
 
-    def finish(self, session: Session) -> tuple[Identity, ...]:
-        """Aggregate a session that has all its shares; give whose share is bad, if that fails.
+    def finish(self, session: Session) -> tuple[bytes | None, tuple[Identity, ...]]:
+        """Aggregate a session that has all its shares: give the signature, or whose shares are bad.
 
         The aggregate is checked first: single shares only when it is wrong.
         """
-        if self.signature is not None or session.shares.keys() != session.signers:
-            return ()
+        if session.shares.keys() != session.signers:
+            return None, ()
         try:
             package = self.key.package(session.request)
         except ThresholdError:
-            return ()  # whoever listed such commitments: no honest signer has answered
+            return None, ()  # whoever listed such commitments: no honest signer has answered
         try:
             shares = {
                 self.key.identifiers[signer]: SECP256K1.read_scalar(share)
@@ -108,9 +107,8 @@ class Gathering:
             signature = aggregate(package, shares)
             verify(SECP256K1, self.key.key, session.request.digest, signature)
         except ThresholdError:
-            return self._blame(session, package)
-        self.signature = signature
-        return ()
+            return None, self._blame(session, package)
+        return signature, ()
 
     def _blame(self, session: Session, package: Package) -> tuple[Identity, ...]:
         found = tuple(

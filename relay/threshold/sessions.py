@@ -33,8 +33,8 @@ class _Mandate:
     task: Task
     attesters: dict[Identity, None] = field(default_factory=dict)
     signing: Signing | None = None
-    signature: bytes | None = None
     signed_ms: Millis | None = None
+    """Since when there is a signature."""
 
 
 @dataclass(slots=True)
@@ -93,7 +93,7 @@ class Sessions:
         mandate = self._mandates.get(message.digest)
         signing = mandate.signing if mandate is not None else None
         if mandate is None or signing is None or signing.key.key_id != message.key_id:
-            is_over = mandate is not None and mandate.signature is not None
+            is_over = mandate is not None and mandate.signed_ms is not None
             return [] if is_over else self._keep(author, message)
         if isinstance(message, Commitments | SignatureShare):
             if message.boot < self._boots.get(author, 0):
@@ -134,14 +134,14 @@ class Sessions:
                 wants += self._begin(mandate, now_ms)
         return wants
 
-    def signed(self, digest: Digest, signature: bytes, now_ms: Millis) -> None:
-        """Take note that a mandate has its signature, R ‖ z, which was verified."""
+    def signed(self, digest: Digest, now_ms: Millis) -> None:
+        """Take note that a mandate has its signature, which was verified."""
         mandate = self._mandates.get(digest)
-        if mandate is None or mandate.signature is not None:
+        if mandate is None or mandate.signed_ms is not None:
             return
-        mandate.signature, mandate.signed_ms = signature, now_ms
+        mandate.signed_ms = now_ms
         if mandate.signing is not None:
-            mandate.signing.signed(signature)
+            mandate.signing.is_signed = True
 
     def keep(self, digests: Container[Digest]) -> None:
         """Forget all mandates but these."""
@@ -153,7 +153,7 @@ class Sessions:
     def _begin(self, mandate: _Mandate, now_ms: Millis) -> list[Want]:
         """Begin with the key in force, and with what was said before we could."""
         key = self._keys.get((mandate.task.key_epoch, mandate.task.tier))
-        if key is None or mandate.signature is not None:
+        if key is None or mandate.signed_ms is not None:
             return []
         signing = Signing(self.me, mandate.task, key, mandate.attesters, self._boots)
         mandate.signing = signing
@@ -172,7 +172,7 @@ class Sessions:
         given = list(wants)
         for want in given:
             if isinstance(want, Aggregated):
-                mandate.signature, mandate.signed_ms = want.signature, now_ms
+                mandate.signed_ms = now_ms
         if mandate.signing is not None:
             given += mandate.signing.coordinate(now_ms)
         return given
@@ -193,7 +193,7 @@ class Sessions:
             mandate
             for mandate in self._mandates.values()
             if mandate.signing is not None
-            and mandate.signature is None
+            and mandate.signed_ms is None
             and mandate.task.digest != digest
             and author in mandate.signing.batches
         ]

@@ -39,6 +39,8 @@ class Signing:
     batches: dict[Identity, int] = field(default_factory=dict)
     """By member: the boot of its commitments."""
     has_opened: bool = False
+    is_signed: bool = False
+    """There is a signature: we go on answering, and ask for nothing."""
     _gathering: Gathering = field(init=False)
     _coordinator: Coordinator | None = field(init=False)
     _open: dict[Identity, SignerCommitment] = field(default_factory=dict)
@@ -51,15 +53,6 @@ class Signing:
         is_coordinator = self.me in self.coordinators
         self._coordinator = Coordinator(self.me, self.task.digest, self.key) if is_coordinator else None
 
-    @property
-    def signature(self) -> bytes | None:
-        """The verified signature, once it is complete."""
-        return self._gathering.signature
-
-    def signed(self, signature: bytes) -> None:
-        """Take a signature that was verified before."""
-        self._gathering.signature = signature
-
     def open(self) -> list[Want]:
         """Commit to all coordinators at once; when we have attested, and hold a share."""
         if self.has_opened or self.me not in self.attesters or self.me not in self.key.identifiers:
@@ -69,13 +62,13 @@ class Signing:
 
     def due_ms(self) -> Millis | None:
         """Give when `coordinate` is to be called though nothing has come."""
-        if self._coordinator is None or self.signature is not None:
+        if self._coordinator is None or self.is_signed:
             return None
         return self._coordinator.due_ms(self._before())
 
     def coordinate(self, now_ms: Millis) -> list[Want]:
         """Ask whoever is ready, if we coordinate and it is our turn."""
-        if self._coordinator is None or self.signature is not None:
+        if self._coordinator is None or self.is_signed:
             return []
         wants: list[Want] = []
         asked = dict.fromkeys(each for each in self.attesters if each not in self._gathering.bad)
@@ -171,11 +164,14 @@ class Signing:
         return list(self._finish(session))
 
     def _finish(self, session: Session) -> Iterator[Want]:
-        was_complete = self.signature is not None
-        for member in self._gathering.finish(session):
+        if self.is_signed:
+            return
+        signature, bad = self._gathering.finish(session)
+        for member in bad:
             yield BadShare(self.task.digest, member, session.coordinator)
-        if self.signature is not None and not was_complete:
-            yield Aggregated(self.task, self.key, self.signature)
+        if signature is not None:
+            self.is_signed = True
+            yield Aggregated(self.task, self.key, signature)
 
     def _before(self) -> int:
         """Give how many coordinators before us have attested: theirs is the first turn."""

@@ -114,6 +114,7 @@ def fingerprint(node: Node) -> dict[str, object]:
             key: (
                 {who: (slot.verdict, slot.digest) for who, slot in entry.tally.slots.items()},
                 entry.tally.certificate,
+                entry.threshold_certificate,
                 entry.opener,
                 entry.asked,
                 entry.void,

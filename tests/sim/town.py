@@ -87,6 +87,8 @@ class Town:
         self.now_ms = GENESIS_S * 1_000
         self.weather = Weather()
         self.is_lying = True
+        self.loses: Callable[[Identity, bytes], bool] = lambda _author, _raw: False
+        """Which frames of whom never arrive."""
         self.stalled: set[Caip2] = set()
         """Chains that make no blocks."""
         self._frames: list[Frame] = []
@@ -150,6 +152,8 @@ class Town:
 
     def send(self, author: Identity, to: Identity, raw: bytes) -> None:
         """Mail a frame: late, twice or never."""
+        if self.loses(author, raw):
+            return
         copies = 2 if self.chance.random() < self.weather.duplicate else 1
         for _ in range(copies):
             if self.chance.random() >= self.weather.drop:
