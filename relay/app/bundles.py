@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -61,7 +62,7 @@ class Bundles:
         committees: Callable[[], Sequence[SignedCommittee]],
         keys: Callable[[], Sequence[SignedKeys]] = tuple,
     ) -> None:
-        """`committees` and `keys` give the documents in force that this member knows."""
+        """`committees` and `keys` give the documents in force that this member knows; `keys` reads the disk."""
         self._node = node
         self._outcomes: dict[DecisionId, dict[Digest, _Said]] = {}
         self._committees = committees
@@ -106,18 +107,24 @@ class Bundles:
             return None
         proved = await receipts.prove(self._claims(entries, numbers))
         # Receipts can be as long as whoever sent the transaction made them: they must not cost the rest.
+        keys = _by_epoch(await asyncio.to_thread(self._keys))
         for shown in (proved, {}) if proved else ({},):
-            decisions = [self._decision(entry, numbers, shown) for entry in entries]
+            decisions = [
+                self._decision(entry, _certificate(entry, keys), numbers, shown) for entry in entries
+            ]
             try:
-                return encode_bundle(self._bundle(decisions, records, audit.vkey))
+                return encode_bundle(self._bundle(decisions, keys, records, audit.vkey))
             except ProofError:
                 continue
         return None
 
     def _bundle(
-        self, decisions: Sequence[BundleDecision], records: Sequence[BundleRecord], log: str
+        self,
+        decisions: Sequence[BundleDecision],
+        keys: Mapping[int, SignedKeys],
+        records: Sequence[BundleRecord],
+        log: str,
     ) -> Bundle:
-        keys = self._keys_by_epoch()
         signed = {
             entry.decision.key_epoch
             for entry in decisions
@@ -140,11 +147,6 @@ class Bundles:
             records=tuple(records),
             log=log,
         )
-
-    def _keys_by_epoch(self) -> dict[int, SignedKeys]:
-        """Give the newest generation of the keys of each key epoch."""
-        ordered = sorted(self._keys(), key=lambda signed: signed.document.generation)
-        return {signed.document.key_epoch: signed for signed in ordered}
 
     async def _published(self, audit: AuditLog, entry: Entry) -> dict[Digest, BundleRecord]:
         """Give those records of a decision that the log has published, with their proofs."""
@@ -202,6 +204,7 @@ class Bundles:
     def _decision(
         self,
         entry: Entry,
+        certificate: bytes,
         numbers: Mapping[Digest, int],
         proved: Mapping[OutcomeStatement, ReceiptProof],
     ) -> BundleDecision:
@@ -215,7 +218,7 @@ class Bundles:
             decision=prepared.decision,
             mandate=prepared.mandate,
             leaves=prepared.leaves,
-            certificate=self._certificate(entry),
+            certificate=certificate,
             attestations=tuple(numbers[slot.digest] for slot in slots if slot.digest in numbers),
             outcomes=tuple(number for number, _ in told),
             receipts=tuple(
@@ -225,13 +228,21 @@ class Bundles:
             ),
         )
 
-    def _certificate(self, entry: Entry) -> bytes:
-        """Give the group's signature where there is one and its keys can be shown, else the list."""
-        listed, signed = entry.tally.certificate, entry.threshold_certificate
-        assert listed is not None, "only certified decisions enter a bundle"
-        keys = self._keys_by_epoch().get(entry.tally.prepared.decision.key_epoch)
-        group = None if keys is None else keys.document.group(group_name(entry.tally.prepared.decision.tier))
-        return listed if signed is None or group is None else signed
+
+def _by_epoch(keys: Sequence[SignedKeys]) -> dict[int, SignedKeys]:
+    """Give the newest generation of the keys of each key epoch."""
+    ordered = sorted(keys, key=lambda signed: signed.document.generation)
+    return {signed.document.key_epoch: signed for signed in ordered}
+
+
+def _certificate(entry: Entry, keys: Mapping[int, SignedKeys]) -> bytes:
+    """Give the group's signature where there is one and its keys can be shown, else the list."""
+    listed, signed = entry.tally.certificate, entry.threshold_certificate
+    assert listed is not None, "only certified decisions enter a bundle"
+    decision = entry.tally.prepared.decision
+    shown = keys.get(decision.key_epoch)
+    group = None if shown is None else shown.document.group(group_name(decision.tier))
+    return listed if signed is None or group is None else signed
 
 
 def _is_about(outcome: Outcome, entry: Entry) -> bool:

@@ -85,7 +85,7 @@ async def open_shells(
     for problem in signer.share_problems:
         telemetry.warning("no share of the keys in force", detail=str(problem))
     node = make_node(config, committees, plans, signer.identity)
-    bundles = Bundles(node, lambda: committees.signed)
+    bundles = Bundles(node, lambda: committees.signed, lambda: [kept.signed for kept in keys.in_force()])
     replayed = await replay_journal(node, journal, bundles.heard)
     learned = tuple(committees.unknown_to(node.committees))
     new_keys = [each.document for each in known_keys if not node.ceremonies.knows(each.document)]
