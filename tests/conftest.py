@@ -30,6 +30,10 @@ def chance(seed: int) -> random.Random:
     return random.Random(seed)
 
 
+_OWN_NETWORK = ("test_fault_table.py", "test_ceremony.py")
+"""Tests that start a network of their own."""
+
+
 class ByNetwork(LoadScopeScheduling):
     """Tests on one running network stay on one worker: it is started once, and the machine carries no second.
 
@@ -40,7 +44,7 @@ class ByNetwork(LoadScopeScheduling):
         file = nodeid.partition("::")[0]
         if not file.startswith("tests/e2e/"):
             return nodeid
-        return file if file.endswith("test_fault_table.py") else "tests/e2e"
+        return file if file.endswith(_OWN_NETWORK) else "tests/e2e"
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByNetwork:

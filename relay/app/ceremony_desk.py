@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from proofs.committee import CommitteeDocument
-from proofs.groupkeys import GROUP_NAMES, KeysDocument, group_tier
+from proofs.groupkeys import GROUP_NAMES, KeyGroup, KeysDocument, group_tier
 from proofs.hashes import sha256
 from relay.api import (
     CeremonyDeed,
@@ -79,7 +79,17 @@ class CeremonyDesk:
             "file": str(self.keys_file(document)),
             "holders": self._names(document.holders),
             "share": "held by this node" if document.digest in held else "none on this node",
-            "groups": {group.name: group.key.hex() for group in document.groups},
+            "groups": [self._group(group) for group in document.groups],
+        }
+
+    def _group(self, group: KeyGroup) -> Mapping[str, Json]:
+        possession = self.node.signing.possession_of(group.key)
+        return {
+            "name": group.name,
+            "suite": group.suite.value,
+            "threshold": group.threshold,
+            "key": group.key.hex(),
+            "possession": None if possession is None else possession.hex(),
         }
 
     def _ceremony(self, running: Running) -> Mapping[str, Json]:
@@ -115,13 +125,12 @@ class CeremonyDesk:
         """How far it is. Done is one whose keys are in force here."""
         if running.in_force:
             return Ended.DONE.value
-        if running.ended is Ended.DONE:
-            return Stage.SIGNED.value
-        if running.ended is not None:
+        if running.ended not in (None, Ended.DONE):
             return running.ended.value
         if running.ceremony is None:
             return "waiting"
-        return running.ceremony.stage(running.proposal.deadline_ms).value
+        stage = running.ceremony.stage(running.proposal.deadline_ms)
+        return (Stage.DEALT if stage in (Stage.SIGNED, Stage.DONE) else stage).value
 
     def _reason(self, running: Running) -> str:
         ceremony = running.ceremony

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -123,12 +124,20 @@ def _list(settings: Settings, answer: dict[str, object] | object) -> Answer:
             console.print("no ceremony is known here")
         for each in keys:
             console.print()
-            shown.facts(console, each)
+            shown.facts(console, {name: value for name, value in each.items() if name != "groups"})
+            rows = [
+                [g.get("name"), g.get("threshold"), g.get("key"), _proved(g)] for g in objects(each["groups"])
+            ]
+            shown.table(console, ("group", "threshold", "key", "can sign"), rows)
         if not keys:
             console.print("no threshold keys are in force: certificates are lists of signatures")
 
     settings.give("ceremonies", {"keys": keys, "ceremonies": known}, show)
     return Answer.YES
+
+
+def _proved(group: Mapping[str, object]) -> str:
+    return "shown" if group.get("possession") else "not shown yet"
 
 
 def _refuse(settings: Settings, said: str) -> Answer:

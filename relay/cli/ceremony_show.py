@@ -24,7 +24,7 @@ __all__ = [
     "words",
 ]
 
-OPEN: Final = frozenset({"waiting", "proposed", "joined", "dealt", "signed"})
+OPEN: Final = frozenset({"waiting", "proposed", "joined", "dealt"})
 DONE: Final = "done"
 BAR: Final = 20
 _STEP_WORDS: Final = {
