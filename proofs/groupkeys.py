@@ -229,7 +229,7 @@ def verify_keys(signed: SignedKeys, committee: CommitteeDocument) -> None:
 
 
 def verify_reshared(document: KeysDocument, base: KeysDocument) -> None:
-    """Check that `document` shares anew the very keys of `base`, one generation later.
+    """Check that `document` shares anew the very keys of `base`, in a later generation.
 
     Raises:
         KeysError: `keys-network`, `keys-epoch`, `keys-generation`, `keys-changed`.
@@ -242,9 +242,11 @@ def verify_reshared(document: KeysDocument, base: KeysDocument) -> None:
             f"expected key epoch {base.key_epoch} of committee epoch {base.committee_epoch} or later, "
             f"got {document.key_epoch} of {document.committee_epoch}",
         )
-    if document.generation != base.generation + 1:
+    # Generations that were signed for and never came into force are left out.
+    if document.generation <= base.generation:
         raise KeysError(
-            "keys-generation", f"expected generation {base.generation + 1}, got {document.generation}"
+            "keys-generation",
+            f"expected a generation above {base.generation}, got {document.generation}",
         )
     if _public_keys(document) != _public_keys(base):
         raise KeysError("keys-changed", "expected the group keys of the generation before, got others")
