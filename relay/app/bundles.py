@@ -60,9 +60,9 @@ class Bundles:
         self,
         node: Node,
         committees: Callable[[], Sequence[SignedCommittee]],
-        keys: Callable[[], Sequence[SignedKeys]] = tuple,
+        keys: Callable[[], Sequence[SignedKeys]],
     ) -> None:
-        """`committees` and `keys` give the documents in force that this member knows; `keys` reads the disk."""
+        """`committees` and `keys` give the documents in force that are known; `keys` reads the disk."""
         self._node = node
         self._outcomes: dict[DecisionId, dict[Digest, _Said]] = {}
         self._committees = committees

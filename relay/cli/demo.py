@@ -18,6 +18,7 @@ _EPILOG = """\b
 Examples:
   tocsin demo                             the built-in scenario
   tocsin demo --events events.csv --json  recorded traffic, one JSON object at the end
+  tocsin demo --quorum ecdsa              without group keys: certificates are lists of signatures
   tocsin demo --keep                      leave everything running, and say how to look at it
 
 Needs Node.js with the packages of `make` (anvil). Exit code 0 only if both chains were contained and the
@@ -34,9 +35,9 @@ evidence was verified.
 @click.option(
     "--quorum",
     type=click.Choice(["ecdsa", "frost"]),
-    default="ecdsa",
+    default="frost",
     show_default=True,
-    help="Kind of certificate.",
+    help="Kind of certificate: one signature by a group key, or a list of signatures.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of the scenario.")
 @click.option("--keep", is_flag=True, help="Leave chains and relays running.")

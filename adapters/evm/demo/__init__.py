@@ -16,7 +16,6 @@ from adapters.evm.demo.report import Report
 from adapters.evm.demo.run import Demonstration, Options
 from adapters.evm.demo.scenario import built_in, load_events
 from adapters.evm.demo.show import Show
-from relay.core.errors import ConfigError
 
 __all__ = ["main"]
 
@@ -27,8 +26,6 @@ def main(*, events: Path | None, quorum: str, seed: int, keep: bool, as_json: bo
     Raises:
         TocsinError: a file, a tool or a chain is not as it must be.
     """
-    if quorum != "ecdsa":
-        raise ConfigError("--quorum", f"expected ecdsa, got {quorum}: threshold keys are not there yet")
     scenario = load_events(events) if events is not None else built_in(seed)
     home = Path(tempfile.mkdtemp(prefix="tocsin-demo-"))
     show = Show(Console(stderr=True, quiet=False))

@@ -49,10 +49,12 @@ OPERATORS: Final = ("north", "east", "south", "west")
 """One RPC proxy each before every chain, declared as separate operators; each node reads three of them."""
 READS_FROM: Final = 3
 FINALITY: Final = "depth:6"
+BLOCK_TIME_MS: Final = 1_000
 PORTS: Final = range(20_000, 32_000)
 START_TIMEOUT_S: Final = 60.0
 POLL_S: Final = 0.2
 READINESS_MS: Final = 5_000
+TOKEN_FILE: Final = "secrets/token"  # noqa: S105 - its place
 CHEAP: Final = KdfCost(passes=1, memory_bytes=8 * 1024 * 1024)
 """Four nodes unseal their keys at once; the passphrase is random and lives as long as the demonstration."""
 
@@ -96,8 +98,13 @@ class Network:
     members: tuple[Member, ...]
     session: aiohttp.ClientSession
 
-    def prepare(self, plan_texts: Mapping[str, str], proxies: Sequence[Proxies], block_time_ms: int) -> None:
-        """Write every member's configuration and plans."""
+    def prepare(
+        self,
+        plan_texts: Mapping[str, str],
+        proxies: Sequence[Proxies],
+        block_time_ms: int = BLOCK_TIME_MS,
+    ) -> None:
+        """Write every member's configuration and plans; there may be none yet, and no chains."""
         for member in self.members:
             for name, text in plan_texts.items():
                 folder = member.directory.plans / name
@@ -109,6 +116,7 @@ class Network:
                 demo=True,
                 listen=f"/ip4/127.0.0.1/tcp/{member.lane_port}",
                 api_bind=f"127.0.0.1:{member.api_port}",
+                token_file=TOKEN_FILE,
                 passphrase_env="TOCSIN_PASSPHRASE",  # noqa: S106 - the variable's name
                 min_free_bytes=64 << 20,
                 ballast_bytes=0,
@@ -157,6 +165,20 @@ class Network:
         except (aiohttp.ClientError, TimeoutError):
             return None
 
+    async def post(self, member: Member, path: str, body: Mapping[str, object]) -> dict[str, object]:
+        """POST to a member's interface as its operator does, with its token.
+
+        Raises:
+            ConfigError: the member refuses; says why.
+        """
+        token = (member.directory.path / TOKEN_FILE).read_text().strip()
+        headers = {"Authorization": f"Bearer {token}"}
+        async with self.session.post(member.url + path, json=body, headers=headers) as response:
+            answer = await response.json()
+            if not response.ok:
+                raise ConfigError(f"member {member.name}", f"POST {path}: {answer}")
+            return dict(answer)
+
     async def bundle(self, member: Member, decision: str) -> bytes:
         """Wait for a decision's bundle; the timeout is the caller's."""
         while (found := await self.fetch(member, f"/v1/decisions/{decision}/bundle")) is None:  # noqa: ASYNC110
@@ -170,6 +192,14 @@ class Network:
             ConfigError: its process ended, or it took too long; says where its log is.
         """
         await self._wait(member, self._is_serving)
+
+    async def wait_released(self, member: Member) -> None:
+        """Wait until a member may sign: enough peers have said what they remember of it.
+
+        Raises:
+            ConfigError: its process ended, or it took too long; says where its log is.
+        """
+        await self._wait(member, self._is_released)
 
     async def wait_ready(self, member: Member) -> None:
         """Wait until a member says that it is ready: peers connected, chains read, plans in force.
@@ -192,6 +222,10 @@ class Network:
 
     async def _is_serving(self, member: Member) -> bool:
         return await self.ask(member, "/healthz") is not None
+
+    async def _is_released(self, member: Member) -> bool:
+        answer = await self.ask(member, "/v1/status")
+        return isinstance(answer, dict) and answer.get("released") is True
 
     async def _is_ready(self, member: Member) -> bool:
         answer = await self.ask(member, "/readyz")
@@ -218,6 +252,9 @@ async def make_network(
         directory = NodeDirectory(home / name, NETWORK)
         directory.path.mkdir(parents=True)
         directory.secrets.mkdir(mode=0o700)
+        token = directory.path / TOKEN_FILE
+        token.touch(mode=0o600)
+        token.write_text(os.urandom(16).hex() + "\n")
         public = await asyncio.to_thread(generate, directory.keys, Secret(passphrase.encode()), cost=CHEAP)
         reads_from = tuple(OPERATORS[(number + shift) % len(OPERATORS)] for shift in range(READS_FROM))
         members.append(Member(name, directory, public, reads_from, ports[2 * number], ports[2 * number + 1]))

@@ -12,21 +12,23 @@ from typing import Final
 
 from adapters.evm import shapes
 from adapters.evm.demo.audit import Auditor, Evidence
+from adapters.evm.demo.ceremony import hold_ceremony
 from adapters.evm.demo.effects import EffectBook
 from adapters.evm.demo.network import MEMBERS, Member, Network, make_network, start_proxies, submitters_of
 from adapters.evm.demo.replay import BLOCK_S, Attack, Block, Bridge, Progress, calm_blocks, quiet_blocks
-from adapters.evm.demo.report import ActReport, Report
+from adapters.evm.demo.report import ActReport, CeremonyReport, Report
 from adapters.evm.demo.scenario import Scenario
 from adapters.evm.demo.show import Show
 from adapters.evm.demo.traffic import Call, Driver
 from adapters.evm.demo.watch import Sighting, Watcher, edges_of
-from adapters.evm.demo.world import World, arm_drill, arm_market, build_world
+from adapters.evm.demo.world import World, arm_bridge, arm_drill, arm_market, build_protocols
 from adapters.evm.devchain import Anvil, AnvilSettings, start_anvil
 from relay.core.committee_check import committee_refusals
 from relay.core.errors import ChainError
 
 __all__ = ["Demonstration", "Options"]
 
+FROST: Final = "frost"
 NEAR_ID: Final = 313_371
 FAR_ID: Final = 313_372
 KEPT_STATES: Final = 256
@@ -76,9 +78,7 @@ class Demonstration:
             )
             for refusal in committee_refusals(network.committee):
                 self._show.say(f"a demonstration only: {refusal.kind.value}: {refusal}", "yellow")
-            world = await build_world(
-                Driver(near), Driver(far), self._scenario, network.committee, submitters_of(network)
-            )
+            world, ceremony = await self._build(Driver(near), Driver(far), network)
             bridge = Bridge(world)
             quiet = quiet_blocks(self._scenario, bridge)
             await self._mine(world, f"{self._scenario.quiet_hours:,.0f} quiet hours of bridge traffic", quiet)
@@ -101,7 +101,7 @@ class Demonstration:
             await _outlive(world)
             evidence = await Auditor(self._options.home, world, network, watcher).audit()
             report = await self._report(
-                world, network, attack, baseline, watcher, evidence, effects, quiet_edges
+                world, network, attack, baseline, watcher, evidence, effects, quiet_edges, ceremony
             )
             if self._options.keep:
                 self._show.table(report)
@@ -117,6 +117,31 @@ class Demonstration:
         return replace(report, log_dir=str(home / "log"))
 
     # --- before the attack
+
+    async def _build(
+        self, near: Driver, far: Driver, network: Network
+    ) -> tuple[World, CeremonyReport | None]:
+        """Deploy what is to be protected, and, with the members' group keys, the gateways before it."""
+        if self._options.quorum != FROST:
+            world = await build_protocols(near, far, self._scenario)
+            await arm_bridge(world, network.committee, submitters_of(network))
+            return world, None
+        # Nobody knows of a chain yet: a committee makes its keys before there is anything to protect.
+        network.prepare({}, ())
+        try:
+            async with asyncio.TaskGroup() as group:
+                deployed = group.create_task(build_protocols(near, far, self._scenario), name="deploy")
+                await self._start(network)
+                groups, ceremony = await hold_ceremony(network, self._show)
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from failures
+        finally:
+            await network.stop()
+        world = deployed.result()
+        world.groups = groups
+        await arm_bridge(world, network.committee, submitters_of(network))
+        self._show.say("gateways stand on both chains, with these keys; the members come back with plans")
+        return world, ceremony
 
     async def _anvil(self, stack: AsyncExitStack, chain_id: int) -> Anvil:
         settings = AnvilSettings(
@@ -240,6 +265,7 @@ class Demonstration:
         evidence: Evidence,
         effects: EffectBook,
         quiet_edges: int,
+        ceremony: CeremonyReport | None,
     ) -> Report:
         views = [await watcher.sightings(member) for member in network.members]
         first = _first_effects(views[0])
@@ -263,10 +289,10 @@ class Demonstration:
             quiet_hours=round(self._scenario.quiet_hours, 1),
             quorum=quorum,
             certificate_kind=_kind_of(acts, quorum),
-            certificate_ms=frost_ms if quorum == "frost" else ecdsa_ms,
+            certificate_ms=frost_ms if quorum == FROST else ecdsa_ms,
             ecdsa_ms=ecdsa_ms,
             frost_ms=frost_ms,
-            ceremony=None,
+            ceremony=ceremony,
             containment_blocks={chain: act.block - began[chain] for chain, (act, _) in first.items()},
             containment_chain_s={chain: at - self._scenario.attack_at for chain, (_, at) in first.items()},
             releases_out=attack.stolen,
