@@ -18,7 +18,17 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import appends, certificates, faults, footprint, gas, intake, submissions, threshold
+from tests.bench import (
+    appends,
+    ceremony,
+    certificates,
+    faults,
+    footprint,
+    gas,
+    intake,
+    submissions,
+    threshold,
+)
 from tests.bench.figure import Figure
 
 SCHEMA = "tocsin/bench/1"
@@ -28,6 +38,7 @@ BENCHES: Mapping[str, Callable[[int], Awaitable[Sequence[Figure]]]] = {
     "intake": intake.measure,
     "footprint": footprint.measure,
     "appends": lambda seed: appends.measure(),
+    "ceremony": ceremony.measure,
     "gas": gas.measure,
     "submissions": submissions.measure,
     "faults": faults.measure,
