@@ -155,6 +155,8 @@ ceremony = LazyGroup(
         "status": Lazy("relay.cli.ceremony:status", "How far it is, and who is missing."),
         "reshare": Lazy("relay.cli.ceremony_propose:reshare", "New shares of the same keys."),
         "drop": Lazy("relay.cli.ceremony:drop", "Leave one, and erase this node's secrets of it."),
+        "verify": Lazy("relay.cli.ceremony_check:verify", "Check a keys file, offline."),
+        "blame": Lazy("relay.cli.ceremony_check:blame", "Check evidence of a fault, offline."),
     },
     help="""Threshold keys: made by all members together, so that no place ever holds one.
 

@@ -9,12 +9,15 @@ import click
 from rich.console import Console
 
 from proofs.committee import CommitteeDocument
+from proofs.errors import ProofError
+from proofs.groupkeys import KeysDocument, verify_reshared
+from proofs.points import Suite
 from relay.cli import shown
 from relay.cli.commands import Command
 from relay.cli.gateway_options import FILE
 from relay.cli.node_files import this_directory
 from relay.cli.settings import Answer, Settings
-from relay.config import load_committee_chain
+from relay.config import KeptKeys, check_keys, load_committee_chain, load_keys
 from relay.core.errors import ConfigError
 from relay.threshold.blame import MAX_EVIDENCE_BYTES, judge, read_evidence
 
@@ -25,6 +28,16 @@ Examples:
 
 A file of evidence holds what the faulty party itself has signed, so that nobody's word is needed. Exit code 0
 when it convicts, and who is named; 1 when it proves nothing, and why not.
+"""
+_VERIFY_EPILOG = """\b
+Examples:
+  tocsin ceremony verify keys-0001-0002.keys
+  tocsin ceremony verify keys-0001-0001.keys --committee ./committee     documents that lie elsewhere
+
+Checks the document, that key and shares lie on one polynomial, that every holder signed it, that its
+holders and thresholds are those of the signed committee document, and that each key has signed for itself.
+A file of the generation before beside it is compared: a reshare leaves the keys as they were. Exit code 0
+when all holds, 1 when something does not, 3 when a key has not signed for itself yet.
 """
 _directory = click.option(
     "--committee",
@@ -58,6 +71,88 @@ def blame(settings: Settings, file: Path, directory: Path | None) -> Answer:
     return Answer.YES
 
 
+@click.command(cls=Command, epilog=_VERIFY_EPILOG)
+@click.argument("file", type=FILE)
+@_directory
+@click.pass_obj
+def verify(settings: Settings, file: Path, directory: Path | None) -> Answer:
+    """Check a keys file: who holds which keys, and that they are in force."""
+    keys = load_keys(file)
+    found = _checks(keys, file, _committees(settings, directory))
+    held = None if any(check[0] is None for check in found) else True
+    held = False if any(check[0] is False for check in found) else held
+    checks = [dict(zip(("held", "name", "detail", "remedy"), check, strict=True)) for check in found]
+    document = {**_outline(keys), "in_force": held is not False, "checks": checks}
+
+    def show(console: Console) -> None:
+        shown.facts(console, {name: value for name, value in _outline(keys).items() if name != "groups"})
+        rows = [(group.name, group.threshold, group.key.hex()) for group in keys.document.groups]
+        shown.table(console, ("group", "threshold", "key"), rows)
+        shown.checks(console, found)
+
+    settings.give("ceremony-keys", document, show)
+    return Answer.NO if held is False else Answer.YES if held else Answer.UNKNOWN
+
+
+def _outline(keys: KeptKeys) -> dict[str, object]:
+    document = keys.document
+    return {
+        "document": document.digest.hex(),
+        "network": document.network.hex(),
+        "committee_epoch": document.committee_epoch,
+        "key_epoch": document.key_epoch,
+        "generation": document.generation,
+        "ceremony": document.ceremony.hex(),
+        "holders": len(document.holders),
+        "groups": [
+            {"name": group.name, "threshold": group.threshold, "key": group.key.hex()}
+            for group in document.groups
+        ],
+    }
+
+
+Check = tuple[bool | None, str, str, str]
+
+
+def _checks(keys: KeptKeys, file: Path, committees: Sequence[CommitteeDocument]) -> list[Check]:
+    """Tell what holds: force, possession, and the generation before where its file lies beside."""
+    document = keys.document
+    epoch = document.committee_epoch
+    committee = next((each for each in committees if each.committee_epoch == epoch), None)
+    if committee is None:
+        remedy = "put the network's signed committee documents into the directory, or give --committee"
+        return [(False, "committee", f"expected a document of committee epoch {epoch}, got none", remedy)]
+    try:
+        check_keys(keys, committee)
+    except ProofError as error:
+        return [(False, error.check, error.message, "ask another member for its file")]
+    names = [_name(committees, holder) for holder in document.holders]
+    found: list[Check] = [(True, "signatures", f"all holders: {', '.join(names)}", "")]
+    for group in document.groups:
+        if group.suite is Suite.SECP256K1:
+            found.append(_possession(keys, group.name))
+    return [*found, *_before(document, file)]
+
+
+def _possession(keys: KeptKeys, name: str) -> Check:
+    if name in keys.possession:
+        return True, f"possession {name}", "the key has signed for itself", ""
+    remedy = "it comes by itself while enough holders run; verifiers take no key without it"
+    return None, f"possession {name}", "the key has not signed for itself yet", remedy
+
+
+def _before(document: KeysDocument, file: Path) -> list[Check]:
+    """Compare a reshare with the generation before it."""
+    path = file.with_name(f"keys-{document.key_epoch:04d}-{document.generation - 1:04d}.keys")
+    if document.generation == 1 or not path.is_file():
+        return []
+    try:
+        verify_reshared(document, load_keys(path).document)
+    except ProofError as error:
+        return [(False, error.check, error.message, f"{path.name} and this file are not of one ceremony")]
+    return [(True, "reshared", f"the keys are those of generation {document.generation - 1}", "")]
+
+
 def _committees(settings: Settings, directory: Path | None) -> tuple[CommitteeDocument, ...]:
     """Read the chain of committee documents, each in force by the one before."""
     chosen = this_directory(settings).committee if directory is None else directory
@@ -83,4 +178,4 @@ def _read(file: Path, most: int) -> bytes:
     return raw
 
 
-__all__ = ["blame"]
+__all__ = ["blame", "verify"]

@@ -125,7 +125,7 @@ def summary_row(ceremony: Mapping[str, object]) -> list[object]:
         ceremony.get("state"),
         f"{ceremony.get('key_epoch')}/{ceremony.get('generation')}",
         ceremony.get("proposer"),
-        _deadline(ceremony),
+        instant(_number(ceremony.get("deadline_ms")) // 1_000),
         ", ".join(missing),
     ]
 

@@ -34,7 +34,7 @@ TREE = {
     "doctor": (),
     "key": ("list",),
     "committee": ("show", "check", "sign"),
-    "ceremony": ("propose", "start", "join", "status", "reshare", "drop"),
+    "ceremony": ("propose", "start", "join", "status", "reshare", "drop", "verify", "blame"),
     "plan": ("check", "hash", "rehearse"),
     "gateway": ("propose", "deploy", "register", "inspect", "verify"),
     "chain": ("list", "add", "check"),
