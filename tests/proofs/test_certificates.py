@@ -43,10 +43,9 @@ FIELD = 2**256 - 2**32 - 977
 DIGEST = bytes(range(32))
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "frost.json"
-TIERS = [
-    pytest.param(case, tier, id=f"{case['holders']}-{tier.name.lower()}")
+CASES = [
+    pytest.param(case, id=f"key-epoch-{case['keyEpoch']}")
     for case in json.loads(VECTORS.read_text())["cases"]
-    for tier in Tier
 ]
 
 
@@ -277,20 +276,34 @@ def test_the_committed_vectors_are_what_the_script_makes() -> None:
     assert document() == VECTORS.read_text()
 
 
-@pytest.mark.parametrize(("case", "tier"), TIERS)
-def test_keys_possessions_and_certificates_are_those_of_the_vectors(case: dict, tier: Tier) -> None:
-    network, digest = NetworkId(unhex(case["network"])), unhex(case["digest"])
-    entry, other = (case[name.name.lower()] for name in (tier, Tier(3 - tier)))
-    key, certificate = unhex(entry["key"]), unhex(entry["certificate"])
+@pytest.mark.parametrize("case", CASES)
+def test_keys_and_possessions_are_those_of_the_vectors(case: dict) -> None:
+    network = NetworkId(unhex(case["network"]))
+    for tier in Tier:
+        entry, other = (case["groups"][name.name.lower()] for name in (tier, Tier(3 - tier)))
+        key, possession = unhex(entry["key"]), unhex(entry["possession"])
 
-    proved = key_proof_digest(network, case["keyEpoch"], tier, key)
+        digest = key_proof_digest(network, case["keyEpoch"], tier, key)
 
-    assert key == bytes([entry["parity"]]) + unhex(entry["x"])
-    assert proved == unhex(entry["proofDigest"])
-    verify_frost_certificate(proved, unhex(entry["possession"]), key)
-    verify_frost_certificate(digest, certificate, key)
-    wrong = [unhex(negative["bytes"]) for negative in entry["negatives"]]
-    assert len(wrong) == 14
-    for data in [*wrong, unhex(entry["possession"]), unhex(other["certificate"])]:
-        with pytest.raises(CertificateError):
-            verify_frost_certificate(digest, data, key)
+        assert key == bytes([entry["parity"]]) + unhex(entry["x"])
+        assert digest == unhex(entry["proofDigest"])
+        verify_frost_certificate(digest, possession, key)
+        for foreign in (
+            key_proof_digest(network, case["keyEpoch"] + 1, tier, key),
+            unhex(other["proofDigest"]),
+        ):
+            with pytest.raises(CertificateError):
+                verify_frost_certificate(foreign, possession, key)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_certificates_are_those_of_the_vectors_and_their_negatives_are_refused(case: dict) -> None:
+    for entry in case["certificates"]:
+        key = unhex(case["groups"][Tier(entry["tier"]).name.lower()]["key"])
+        digest = unhex(entry["digest"])
+
+        verify_frost_certificate(digest, unhex(entry["certificate"]), key)
+        assert len(entry["negatives"]) > 10
+        for negative in entry["negatives"]:
+            with pytest.raises(CertificateError):
+                verify_frost_certificate(digest, unhex(negative["bytes"]), key)

@@ -12,7 +12,8 @@ library FrostSignature {
         0x00300046524f53542d736563703235366b312d5348413235362d76316368616c;
     /// The same tag after the number of a block, with its length behind it, and one byte that is not hashed.
     uint256 private constant FIRST_BLOCK = 0x0146524f53542d736563703235366b312d5348413235362d76316368616c1d00;
-    uint256 private constant SECOND_BLOCK = 0x0246524f53542d736563703235366b312d5348413235362d76316368616c1d00;
+    uint256 private constant SECOND_BLOCK =
+        0x0246524f53542d736563703235366b312d5348413235362d76316368616c1d00;
 
     /// Whether z·G = R + c·P for the key P with coordinate `x` and `parity` (2: y even, 3: odd); false for a key
     /// or a number out of range, never a revert. `x` of a key must lie below the group's order, as ecrecover asks.

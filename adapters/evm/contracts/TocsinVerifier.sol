@@ -157,7 +157,9 @@ contract TocsinVerifier is ITocsinVerifier {
             return _verifyEcdsa(digest, certificate[1:], attesters, size & ~ODD);
         }
         if (certificate[0] != KIND_FROST || certificate.length != FROST_BYTES) return false;
-        return _verifyFrost(digest, certificate[1:], tier == TIER_FAST ? kept.frostFast : kept.frostFull, _parity(size));
+        return _verifyFrost(
+            digest, certificate[1:], tier == TIER_FAST ? kept.frostFast : kept.frostFull, _parity(size)
+        );
     }
 
     /// Announce the next epoch. Anybody may bring it; the first one stands until it is in force.
@@ -222,9 +224,8 @@ contract TocsinVerifier is ITocsinVerifier {
 
     /// What a rotation names its group keys by.
     function groupsHash(GroupKeys memory groups) public pure returns (bytes32) {
-        return keccak256(
-            abi.encodePacked(groups.fast.parity, groups.fast.x, groups.full.parity, groups.full.x)
-        );
+        return
+            keccak256(abi.encodePacked(groups.fast.parity, groups.fast.x, groups.full.parity, groups.full.x));
     }
 
     function _checkRotation(
@@ -233,7 +234,9 @@ contract TocsinVerifier is ITocsinVerifier {
         bytes32 attestersHash,
         bytes32 groupsHash_
     ) private view {
-        if (rotation.network != network) revert WrongNetwork(network, rotation.network);
+        if (rotation.network != network) {
+            revert WrongNetwork(network, rotation.network);
+        }
         if (rotation.chainId != block.chainid || rotation.verifier != address(this)) {
             revert WrongPlace(rotation.chainId, rotation.verifier);
         }
@@ -260,7 +263,10 @@ contract TocsinVerifier is ITocsinVerifier {
         _checkPossession(network_, epoch, TIER_FULL, full);
     }
 
-    function _checkPossession(bytes32 network_, uint32 epoch, uint8 tier, GroupKey memory group) private view {
+    function _checkPossession(bytes32 network_, uint32 epoch, uint8 tier, GroupKey memory group)
+        private
+        view
+    {
         bytes32 digest = keyProofDigest(network_, epoch, tier, group.x, group.parity);
         bytes memory proof = group.possession;
         bool valid = proof.length == FROST_BYTES && proof[0] == KIND_FROST;

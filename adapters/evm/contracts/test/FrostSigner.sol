@@ -35,7 +35,8 @@ abstract contract FrostSigner is Test {
         pure
         returns (bytes32)
     {
-        bytes32 type_ = keccak256("KeyProof(bytes32 network,uint32 keyEpoch,uint8 tier,uint256 x,uint8 parity)");
+        bytes32 type_ =
+            keccak256("KeyProof(bytes32 network,uint32 keyEpoch,uint8 tier,uint256 x,uint8 parity)");
         bytes32 hash = keccak256(abi.encode(type_, network, epoch, tier, x, parity));
         return keccak256(abi.encodePacked(hex"1901", MandateHash.DOMAIN_SEPARATOR, hash));
     }

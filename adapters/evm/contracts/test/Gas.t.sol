@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {OP_EXTEND, OP_PROTECT, OP_RELEASE, Result, TIER_FAST, TIER_FULL} from "../TocsinTypes.sol";
+import {TocsinGateway} from "../TocsinGateway.sol";
+import {Mandate, OP_EXTEND, OP_PROTECT, OP_RELEASE, Result, TIER_FAST, TIER_FULL} from "../TocsinTypes.sol";
 import {Fixture} from "./Fixture.sol";
 
 /// What each operation costs as a transaction: everything cold, base fee of a transaction and calldata included. The
 /// figures stand in `snapshots/Gas.json`; a run that measures others fails.
 contract GasTest is Fixture {
     uint256 private constant GOAL = 110_000;
+    uint256 private constant GROUP_GOAL = 12_000;
+    uint256 private constant GROUP_CALL_GOAL = 36_000;
     uint256 private constant BASE = 21_000;
     uint256 private constant COLD_ACCOUNT = 2_600;
     uint256 private constant WARM = 100;
@@ -34,6 +37,31 @@ contract GasTest is Fixture {
         emit log_named_uint(
             "event, the act's code, hashing, rules", total - known - checks - target - storage_
         );
+    }
+
+    /// Whatever the size of the committee: no number of signers enters.
+    /// forge-config: default.isolate = true
+    function test_gas_of_one_signature_by_a_group() public {
+        bytes32 digest = keccak256("digest");
+        bytes memory certificate = _signByGroup(FAST_SECRET, digest);
+        bytes memory call_ = abi.encodeCall(verifier.verify, (digest, TIER_FAST, EPOCH, certificate));
+        (, bytes memory answer) = address(verifier).call(call_);
+        assertTrue(abi.decode(answer, (bool)));
+        assertLe(_note("verify alone, by a group"), GROUP_CALL_GOAL);
+        assertLe(_executed(call_), GROUP_GOAL);
+
+        Mandate memory mandate = _mandate(OP_PROTECT, TIER_FAST, _now());
+        mandate.actsRoot = _leaf(PAUSE, HOURS_6);
+        certificate = _signByGroup(FAST_SECRET, gateway.mandateDigest(mandate));
+        _assertResult(
+            _bring(
+                abi.encodeCall(
+                    TocsinGateway.execute, (mandate, PAUSE, HOURS_6, new bytes32[](0), certificate)
+                )
+            ),
+            Result.STARTED
+        );
+        assertLe(_note("protect: first of the act, fast, by a group"), GOAL);
     }
 
     /// forge-config: default.isolate = true

@@ -85,7 +85,8 @@ contract VerifierTest is Fixture {
 
     function test_a_committee_of_fifty_works() public {
         uint256[] memory many = _sortedKeys("many", 50);
-        TocsinVerifier large = new TocsinVerifier(NETWORK, 9, _addresses(many), 17, 34, _noGroups(), 1 days, 6 hours);
+        TocsinVerifier large =
+            new TocsinVerifier(NETWORK, 9, _addresses(many), 17, 34, _noGroups(), 1 days, 6 hours);
 
         assertTrue(large.verify(DIGEST, TIER_FULL, 9, _certificateBy(DIGEST, many, 16, 50)));
         assertFalse(large.verify(DIGEST, TIER_FULL, 9, _certificateBy(DIGEST, many, 17, 50)));
@@ -316,7 +317,10 @@ contract VerifierTest is Fixture {
 
     function _rotate(Rotation memory rotation, uint256 signers) private {
         verifier.rotate(
-            rotation, _addresses(_newKeys), _noGroups(), _certificate(verifier.rotationDigest(rotation), signers)
+            rotation,
+            _addresses(_newKeys),
+            _noGroups(),
+            _certificate(verifier.rotationDigest(rotation), signers)
         );
     }
 

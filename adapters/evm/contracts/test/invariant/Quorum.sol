@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {Test} from "forge-std/Test.sol";
 import {TIER_FAST, TIER_FULL} from "../../TocsinTypes.sol";
 import {GroupKeys, Rotation, TocsinVerifier} from "../../TocsinVerifier.sol";
+import {FrostSigner} from "../FrostSigner.sol";
 
 /// Puts certificates together from good and bad parts, rotates and waits, and judges the verifier by a model of its own: a
 /// list of signers a person would accept, and the times in which each epoch may be believed.
-contract Forger is Test {
+contract Forger is FrostSigner {
     struct Committee {
         uint256[] keys;
         uint8 fast;
         uint8 full;
         uint256 from;
         uint256 to;
+        /// Whether it has group keys; their secrets follow from epoch and tier.
+        bool grouped;
     }
 
     bytes32 private constant NETWORK = keccak256("network");
-    uint256 private constant ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141;
     uint64 private constant DELAY = 8 hours;
     uint64 private constant OVERLAP = 6 hours;
 
@@ -25,16 +26,19 @@ contract Forger is Test {
     mapping(uint256 epoch => Committee) private _committees;
     uint32 private _newest = 1;
     mapping(uint256 invariant => string) public broken;
-    /// Certificates and rotations that were accepted, and refused.
+    /// Certificates of either kind and rotations that were accepted, and refused.
     mapping(bool accepted => uint256) public certificates;
+    mapping(bool accepted => uint256) public signatures;
     mapping(bool accepted => uint256) public rotations;
 
     function build() public {
         vm.warp(1_800_000_000);
         _seat(1, 4, 0);
         Committee storage first = _committees[1];
-        GroupKeys memory none;
-        _verifier = new TocsinVerifier(NETWORK, 1, _attesters(1), first.fast, first.full, none, DELAY, OVERLAP);
+        first.grouped = true;
+        _verifier = new TocsinVerifier(
+            NETWORK, 1, _attesters(1), first.fast, first.full, _groupsOf(1, 99), DELAY, OVERLAP
+        );
     }
 
     // ---- what the forger does
@@ -50,26 +54,52 @@ contract Forger is Test {
         bool accepted = _verifier.verify(digest, tier, epoch, certificate);
 
         bool right = known && _isBelieved(epoch) && good != 0 && good >= needed;
-        _must(19, accepted == right, accepted ? "a forged certificate was accepted" : "a good one was refused");
+        _must(
+            19, accepted == right, accepted ? "a forged certificate was accepted" : "a good one was refused"
+        );
         ++certificates[accepted];
+    }
+
+    /// One signature by a group key: the epoch's and tier's own, or another's, over this digest or another, whole or not.
+    function certifyByGroup(uint256 seed) public {
+        uint32 epoch = uint32(_newest + 1 - _die(seed, "epoch", 3));
+        uint8 tier = uint8(1 + _die(seed, "tier", 2));
+        uint256 flaw = _die(seed, "flaw", 12);
+        bytes32 digest = keccak256(abi.encode(seed));
+        uint256 secret = _secret(flaw == 0 ? epoch + 1 : epoch, flaw == 1 ? 3 - tier : tier);
+        if (flaw == 2) secret = N - secret;
+        bytes memory certificate = _signByGroup(secret, flaw == 3 ? keccak256(abi.encode(digest)) : digest);
+        if (flaw == 4) {
+            uint256 place = _die(seed, "place", certificate.length);
+            certificate[place] = bytes1(uint8(certificate[place]) ^ uint8(1 + _die(seed, "bits", 255)));
+        }
+        if (flaw == 5) certificate = abi.encodePacked(certificate, bytes1(0));
+
+        bool accepted = _verifier.verify(digest, tier, epoch, certificate);
+
+        bool right = flaw > 5 && _isBelieved(epoch) && _committees[epoch].grouped;
+        _must(19, accepted == right, accepted ? "a forged signature was accepted" : "a group was refused");
+        ++signatures[accepted];
     }
 
     function rotate(uint256 seed) public {
         uint32 current = _inForce();
-        uint256 flaw = _die(seed, "flaw", 14);
+        uint256 flaw = _die(seed, "flaw", 16);
         uint256 count = 4 + _die(seed, "count", 4);
         Committee memory kept = _committees[current + 1];
         _seat(current + 1, count, 0);
-        Rotation memory rotation = _rotation(seed, flaw, current);
-        bytes32 digest = _verifier.rotationDigest(rotation);
-        uint256 signers = _committees[current].full;
-        if (flaw == 1) signers -= 1;
-        bytes memory certificate = _sign(_committees[current].keys, signers, digest);
+        bool grouped = _die(seed, "grouped", 4) != 0;
+        _committees[current + 1].grouped = grouped;
+        bool faulty = flaw < 6 || (flaw < 9 && grouped);
+        GroupKeys memory groups = _groupsOf(current + 1, flaw);
+        Rotation memory rotation = _rotation(seed, flaw, current, _verifier.groupsHash(groups));
+        bytes memory certificate = _consent(seed, flaw, current, _verifier.rotationDigest(rotation));
         bool pending = _newest > current;
-        GroupKeys memory none;
-        try _verifier.rotate(rotation, _attesters(current + 1), none, certificate) {
+        try _verifier.rotate(rotation, _attesters(current + 1), groups, certificate) {
             ++rotations[true];
-            _must(20, flaw > 5 && !pending, "a rotation that is not due was accepted");
+            _must(
+                faulty && flaw > 5 ? 23 : 20, !faulty && !pending, "a rotation that is not due was accepted"
+            );
             _committees[current + 1].from = block.timestamp + DELAY;
             _committees[current + 1].to = type(uint256).max;
             uint256 start = block.timestamp + DELAY;
@@ -77,7 +107,7 @@ contract Forger is Test {
             _newest = current + 1;
         } catch {
             ++rotations[false];
-            _must(20, flaw <= 5 || pending, "a due rotation was refused");
+            _must(20, faulty || pending, "a due rotation was refused");
             _committees[current + 1] = kept;
         }
         _checkEpochs();
@@ -102,7 +132,9 @@ contract Forger is Test {
         for (uint32 epoch = 0; epoch <= _newest + 1; ++epoch) {
             bool accepted = _verifier.accepts(epoch);
             if (accepted) ++believed;
-            _must(20, accepted == _isBelieved(epoch), accepted ? "believed too long or early" : "not believed");
+            _must(
+                20, accepted == _isBelieved(epoch), accepted ? "believed too long or early" : "not believed"
+            );
         }
         _must(20, believed == 1 || believed == 2, "none, or more than two epochs are believed");
         _must(20, _verifier.keyEpoch() == _inForce(), "another epoch is in force");
@@ -145,14 +177,16 @@ contract Forger is Test {
             whole = whole && member && flaw > 4 && index >= next;
             next = index + 1;
         }
-        if (_die(seed, "tail", 24) == 0) (certificate, whole) = (abi.encodePacked(certificate, bytes1(0)), false);
+        if (_die(seed, "tail", 24) == 0) {
+            (certificate, whole) = (abi.encodePacked(certificate, bytes1(0)), false);
+        }
         return (certificate, whole ? parts : 0);
     }
 
     /// One signature: of another digest (1), in its other form (2), with another v (3), cut to nothing (4), or good.
     function _part(uint256 key, uint256 flaw, bytes32 digest) private pure returns (bytes memory) {
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, flaw == 1 ? keccak256(abi.encode(digest)) : digest);
-        if (flaw == 2) (v, s) = (v == 27 ? 28 : 27, bytes32(ORDER - uint256(s)));
+        if (flaw == 2) (v, s) = (v == 27 ? 28 : 27, bytes32(N - uint256(s)));
         if (flaw == 3) v -= 27;
         if (flaw == 4) (r, s) = (0, 0);
         return abi.encodePacked(r, s, v);
@@ -169,8 +203,37 @@ contract Forger is Test {
         }
     }
 
+    /// A full quorum of the epoch in force, as a list or as a group; by `flaw` 1 one signature or a tier too low.
+    function _consent(uint256 seed, uint256 flaw, uint32 current, bytes32 digest)
+        private
+        returns (bytes memory)
+    {
+        Committee storage committee = _committees[current];
+        if (committee.grouped && _die(seed, "as a group", 2) == 0) {
+            return _signByGroup(_secret(current, flaw == 1 ? TIER_FAST : TIER_FULL), digest);
+        }
+        return _sign(committee.keys, flaw == 1 ? committee.full - 1 : committee.full, digest);
+    }
+
+    /// An epoch's group keys; by `flaw` 6 to 8 shown for another epoch, by another key, or the full tier's not at all.
+    function _groupsOf(uint32 epoch, uint256 flaw) private returns (GroupKeys memory groups) {
+        if (!_committees[epoch].grouped) return groups;
+        (uint256 fast, uint256 full) = (_secret(epoch, TIER_FAST), _secret(epoch, TIER_FULL));
+        groups = _groups(NETWORK, flaw == 6 ? epoch + 1 : epoch, fast, full);
+        if (flaw == 7) groups.fast.possession = groups.full.possession;
+        if (flaw == 8) groups.full.possession = "";
+    }
+
+    function _secret(uint32 epoch, uint8 tier) private pure returns (uint256) {
+        return uint256(keccak256(abi.encode("group", epoch, tier))) >> 1;
+    }
+
     /// A rotation to the next epoch; by `flaw` 0 to 5 with a defect (1: signatures, by the caller).
-    function _rotation(uint256 seed, uint256 flaw, uint32 current) private view returns (Rotation memory) {
+    function _rotation(uint256 seed, uint256 flaw, uint32 current, bytes32 groupsHash)
+        private
+        view
+        returns (Rotation memory)
+    {
         Committee storage next = _committees[current + 1];
         bytes memory packed;
         address[] memory attesters = _attesters(current + 1);
@@ -183,7 +246,7 @@ contract Forger is Test {
             verifier: flaw == 2 ? address(this) : address(_verifier),
             newEpoch: flaw == 3 ? current + 2 : current + 1,
             attestersHash: flaw == 4 ? bytes32(0) : keccak256(packed),
-            groupsHash: keccak256(new bytes(66)),
+            groupsHash: groupsHash,
             fast: next.fast,
             full: flaw == 5 ? next.fast - 1 : next.full,
             notBefore: uint64(block.timestamp),
@@ -206,7 +269,7 @@ contract Forger is Test {
         uint256 faulty = (count - 1) / 3;
         uint256 fast = faulty + 1 < 2 ? 2 : faulty + 1;
         _committees[epoch] =
-            Committee(keys, uint8(fast), uint8((count + faulty) / 2 + 1), from, type(uint256).max);
+            Committee(keys, uint8(fast), uint8((count + faulty) / 2 + 1), from, type(uint256).max, false);
     }
 
     function _attesters(uint32 epoch) private view returns (address[] memory list) {
