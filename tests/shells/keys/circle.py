@@ -58,9 +58,13 @@ class Circle:
 
     @asynccontextmanager
     async def open(
-        self, documents: Sequence[KeysDocument] = (), probes: dict[Identity, Probe] | None = None
+        self,
+        documents: Sequence[KeysDocument] = (),
+        probes: dict[Identity, Probe] | None = None,
+        *,
+        released: bool = True,
     ) -> AsyncIterator[dict[Identity, LocalSigner]]:
-        """All signers, released."""
+        """All signers."""
         async with AsyncExitStack() as stack:
             signers = {
                 member: await stack.enter_async_context(
@@ -74,7 +78,7 @@ class Circle:
                 )
                 for member in self.identities
             }
-            for signer in signers.values():
+            for signer in signers.values() if released else ():
                 await signer.release_guard()
             yield signers
 
