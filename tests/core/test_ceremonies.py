@@ -8,8 +8,11 @@ from dataclasses import replace
 import pytest
 
 from relay.core.ceremonies import AFTERLIFE_MS, MAX_DEADLINE_MS, MAX_ENDED, MAX_OPEN, Ended
-from relay.core.ceremony_effects import CeremonyJoined, CeremonyLeft, CeremonyStuck
+from relay.core.ceremony_effects import CeremonyJoined, CeremonyLeft, CeremonyProposed, CeremonyStuck
 from relay.core.ceremony_terms import WishRefused, propose_dkg
+from relay.core.effects import SignStatement
+from relay.core.events import Signed, Started, Ticked
+from relay.core.node import Node, NodeSettings
 from relay.core.types import Millis
 from relay.threshold.blame import judge, read_evidence
 from relay.threshold.messages import CeremonyMessage, Deal, Join, Proposal, RotationTerms, Transcript
@@ -322,3 +325,22 @@ def test_keys_of_the_next_epoch_need_to_say_when_verifiers_are_told() -> None:
         propose_dkg(parish.wish(), following, parish.committee)
     terms = RotationTerms(1, 2, revoke=False)
     assert isinstance(propose_dkg(parish.wish(rotation=terms), following, parish.committee), Proposal)
+
+
+def test_a_node_wakes_at_the_deadline_and_says_a_lost_proposal_again() -> None:
+    parish = Parish()
+    alice = parish["alice"].keys
+    node = Node(NodeSettings(alice.identity, parish.committee, (), {}))
+    node.advance(Started(Millis(1_000), 1, bytes(16)))
+    proposal = propose_dkg(parish.wish(deadline_ms=Millis(5_000)), parish.committee, parish.committee)
+
+    (said,) = node.advance(CeremonyProposed(proposal, Millis(2_000)))
+    assert said == SignStatement(proposal)
+    assert said in node.advance(Started(Millis(2_500), 2, bytes(16)))
+    envelope, message = alice.say(proposal, parish.committee, 2_600)
+    node.advance(Signed(envelope, message, Millis(2_600)))
+    node.advance(Ticked(Millis(2_700)))
+
+    assert node.next_deadline_ms() == 5_001
+    node.advance(Ticked(Millis(5_001)))
+    assert [running.ended for running in node.ceremonies.all()] == [Ended.EXPIRED]
