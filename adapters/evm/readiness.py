@@ -27,6 +27,7 @@ from adapters.evm.judging import judge_call, judge_check, judge_undo, protects
 from adapters.evm.purse import ChainLook, endpoints_fact, funds_fact, look, nonce_fact
 from adapters.evm.rpc import Rpc
 from adapters.evm.trials import LATER_S, Trials, act_fields
+from adapters.evm.verifiers import read_verifier
 from relay.core.errors import ChainError
 from relay.core.ports import ChainSettings
 from relay.core.readiness import (
@@ -39,6 +40,8 @@ from relay.core.readiness import (
     untold,
 )
 from relay.core.rehearsal import Outcome, Part
+from relay.core.rotations import VerifierState
+from relay.core.types import Gateway
 
 __all__ = ["EvmInspector", "open_inspector"]
 
@@ -95,6 +98,14 @@ class EvmInspector:
 
         answers = await _all(self._rpcs, ask, self._settings.need)
         return agreed_facts(question.names, values(answers), self._settings.need, problems(answers))
+
+    async def look_at_verifier(self, gateway: Gateway) -> VerifierState | None:
+        async def ask(rpc: Rpc) -> VerifierState | None:
+            return await read_verifier(rpc, gateway)
+
+        found = values(await _all(self._rpcs, ask, self._settings.need))
+        alike = [state for state in found if found.count(state) >= self._settings.need]
+        return alike[0] if alike else None
 
     async def _facts(self, rpc: Rpc, question: GatewayQuestion) -> tuple[Fact, ...]:
         """What one endpoint says."""

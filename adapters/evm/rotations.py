@@ -10,15 +10,10 @@ from eth_abi.exceptions import EncodingError
 
 from adapters.evm.abi import selector
 from proofs.hashes import keccak256
-from proofs.mandate import typed_digest
 from relay.core.errors import ConfigError
-from relay.core.rotations import GroupKey, GroupKeys, Rotate, Rotation
+from relay.core.rotations import ROTATION_TYPE, GroupKey, GroupKeys, Rotate, Rotation, struct_digest
 
 KEY_BYTES = 33
-ROTATION_TYPE = keccak256(
-    b"Rotation(bytes32 network,uint256 chainId,address verifier,uint32 newEpoch,bytes32 attestersHash,"
-    b"bytes32 groupsHash,uint8 fast,uint8 full,uint64 notBefore,uint64 notAfter,bool revokePrevious)"
-)
 ROTATION_FIELDS = (
     "bytes32", "uint256", "address", "uint32", "bytes32", "bytes32", "uint8", "uint8",
     "uint64", "uint64", "bool",
@@ -63,7 +58,7 @@ def rotation_struct(rotation: Rotation) -> bytes:
 
 def rotation_digest(rotation: Rotation) -> bytes:
     """What a full quorum signs (EIP-712, in the domain of core SPEC 4.2)."""
-    return typed_digest(ROTATION_TYPE + rotation_struct(rotation))
+    return struct_digest(rotation_struct(rotation))
 
 
 def rotate_calldata(call: Rotate) -> bytes:

@@ -22,6 +22,7 @@ from relay.app.pump import Pump
 from relay.app.readiness import Lookout, questions
 from relay.app.receipts import Receipts
 from relay.app.reports import Reports
+from relay.app.rotations import VerifierWatch
 from relay.app.shells import Shells, open_shells
 from relay.app.watch import (
     Meter,
@@ -87,7 +88,10 @@ async def _serve(
             lookout.heard(event)
 
         inputs = Pump(node, shells.journal, heard, meter)
-        reports = Reports(node, shells.lane, timeline.at_us, lookout.facts)
+        verifiers = VerifierWatch(
+            node, shells.inspectors, config.readiness.every_ms / 1_000, _wall_clock_ms, inputs.put
+        )
+        reports = Reports(node, shells.lane, timeline.at_us, lambda: [*lookout.facts(), *verifiers.facts()])
         expose_readiness(telemetry.metrics, lambda: [(fact.name, fact.ready) for fact in reports.readiness()])
         desk = _desk(config, shells, inputs)
         api = await stack.enter_async_context(_api(config, shells, telemetry, (reports, desk), inputs))
@@ -114,6 +118,7 @@ async def _serve(
             detector = Detector(opened.quorum, detector_settings(chain, node), inputs.put)
             group.create_task(detector.run(), name=f"detector {chain}")
             group.create_task(lookout.run(chain), name=f"lookout {chain}")
+        group.create_task(verifiers.run(), name="verifiers")
         inbox = Inbox(lambda: node.committees, shells.journal, shells.signer, telemetry, _wall_clock_ms)
         group.create_task(inbox.run(shells.lane, inputs.put), name="inbox")
         group.create_task(_watch_peers(shells, inputs), name="peers")

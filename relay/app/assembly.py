@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from relay.app.committees import CommitteeFiles, lane_peers
+from relay.chains.loading import adapter_of
 from relay.config import NodeConfig
 from relay.core.committees import Committees
 from relay.core.compiled import CompiledPlan, PlanCompiler, compile_plan, first_blocks
@@ -18,6 +19,8 @@ from relay.core.events import Event
 from relay.core.history import event_from_bytes
 from relay.core.node import Node, NodeSettings
 from relay.core.plan_file import parse_plan
+from relay.core.ports import Adapter
+from relay.core.rotations import Rotation
 from relay.core.types import Caip2, Digest, Header, Identity
 from relay.detectors import DetectorSettings
 from relay.gossip import LaneConfig
@@ -60,7 +63,11 @@ def load_plans(config: NodeConfig, compilers: Mapping[str, PlanCompiler]) -> tup
 
 
 def make_node(
-    config: NodeConfig, files: CommitteeFiles, plans: tuple[CompiledPlan, ...], me: Identity
+    config: NodeConfig,
+    files: CommitteeFiles,
+    plans: tuple[CompiledPlan, ...],
+    me: Identity,
+    adapters: Mapping[str, Adapter],
 ) -> Node:
     """Make a node that has seen nothing yet, and knows the first committee document.
 
@@ -73,7 +80,13 @@ def make_node(
             where, f"expected the keys of a member of {files.genesis.name}, got identity {me.hex()}"
         )
     block_time_ms = {settings.chain: settings.block_time_ms for settings in config.chains}
-    return Node(NodeSettings(me, files.genesis, plans, block_time_ms, anchors=config.anchor))
+
+    def form(rotation: Rotation) -> bytes:
+        return adapter_of(rotation.chain, adapters).office().rotation_bytes(rotation)
+
+    return Node(
+        NodeSettings(me, files.genesis, plans, block_time_ms, anchors=config.anchor, rotation_form=form)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Final, assert_never
 from relay.app.anchor import anchor
 from relay.app.ceremonies import CeremonyDeeds
 from relay.app.keys import KeysFiles
+from relay.app.rotations import RotationDeeds
 from relay.app.sessions import SessionDeeds
 from relay.core.ceremony_effects import (
     CeremonyEffect,
@@ -35,10 +36,12 @@ from relay.core.effects import (
     Page,
     Releasable,
     SignAttestation,
+    SignRotation,
     SignShare,
     SignStatement,
     Stop,
     Submit,
+    SubmitRotation,
     UnlockSigner,
 )
 from relay.core.errors import GuardRefusal, TocsinError
@@ -148,6 +151,8 @@ class Deeds:
                     await self.tools.lane.send(to, raw)
                 case Submit():
                     self.group.create_task(self._submit(effect), name="submit")
+                case SignRotation() | SubmitRotation():
+                    self.group.create_task(self._rotations().do(effect), name="rotation")
                 case Anchor():
                     self.group.create_task(self._anchor(effect), name="anchor")
                 case Releasable(digests):
@@ -169,6 +174,14 @@ class Deeds:
                     assert_never(effect)
         if releasable:
             self.group.create_task(self.tools.audit.release(releasable), name="release")
+
+    def _rotations(self) -> RotationDeeds:
+        tools = self.tools
+
+        async def say(payload: bytes, signature: bytes) -> None:
+            await self._say(payload, signature, None)
+
+        return RotationDeeds(tools.signer, tools.clock, self._payload, say, self._carry, self.put)
 
     def _begin_ceremony(self, effect: CeremonyEffect) -> None:
         """Begin our part in a ceremony; what caused it is on disk."""

@@ -84,7 +84,7 @@ async def open_shells(
     )
     for problem in signer.share_problems:
         telemetry.warning("no share of the keys in force", detail=str(problem))
-    node = make_node(config, committees, plans, signer.identity)
+    node = make_node(config, committees, plans, signer.identity, adapters)
     bundles = Bundles(node, lambda: committees.signed, lambda: [kept.signed for kept in keys.in_force()])
     replayed = await replay_journal(node, journal, bundles.heard)
     learned = tuple(committees.unknown_to(node.committees))

@@ -23,11 +23,13 @@ from relay.core.messages import (
     Outcome,
     Recall,
     Recalled,
+    RotationSigned,
     Signal,
     Unlanded,
     Verdict,
     Void,
 )
+from relay.core.rotations import STRUCT_BYTES
 from relay.core.session_bodies import SESSION_READERS, session_body_of
 from relay.core.types import (
     ActId,
@@ -105,6 +107,13 @@ def body_of(message: Message) -> dict[str, Value]:  # noqa: C901  one case per k
                 "mandate_digest": message.mandate_digest,
                 "reason": message.reason,
                 "tries": message.tries,
+            }
+        case RotationSigned():
+            return {
+                "chain": message.chain,
+                "rotation": message.rotation,
+                "signature": message.signature,
+                "verifier": message.verifier,
             }
         case Heartbeat():
             return {
@@ -274,6 +283,16 @@ def _unlanded(body: Value) -> Unlanded:
     )
 
 
+def _rotation(body: Value) -> RotationSigned:
+    fields = fields_of(body, "rotation", ("chain", "rotation", "signature", "verifier"))
+    return RotationSigned(
+        chain=Caip2(fields.text("chain", max_bytes=_TEXT)),
+        verifier=Gateway(fields.binary("verifier", length=32)),
+        rotation=fields.binary("rotation", length=STRUCT_BYTES),
+        signature=fields.binary("signature", length=65),
+    )
+
+
 def _heartbeat(body: Value) -> Heartbeat:
     fields = fields_of(body, "heartbeat", ("boot", "heads", "instance", "log_size", "seq"))
     heads = fields.mapping("heads", max_items=MAX_CHAINS)
@@ -320,6 +339,7 @@ _READERS: Final[Mapping[str, Callable[[Value], Message]]] = {
     "signal": _signal,
     "void": _void,
     "unlanded": _unlanded,
+    "rotation": _rotation,
     "heartbeat": _heartbeat,
     "recall": _recall,
     "recalled": _recalled,

@@ -11,6 +11,7 @@ from relay.core.ceremony_effects import CeremonyEffect
 from relay.core.decisions import Prepared
 from relay.core.messages import Message, Verdict
 from relay.core.ports import ActCall
+from relay.core.rotations import Rotate, Rotation
 from relay.core.types import Caip2, DecisionId, Digest, Gateway, Identity
 from relay.threshold.messages import SigningRequest
 
@@ -86,6 +87,26 @@ class SignStatement:
     message: Message
     to: Identity | None = None
     committee_epoch: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignRotation:
+    """Sign the next key epoch of a verifier with the attester key, the guard first, and say so to all.
+
+    `struct` are the rotation's bytes; `committee_epoch` names the document to speak under.
+    """
+
+    rotation: Rotation
+    struct: bytes
+    committee_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitRotation:
+    """Announce a rotation at its verifier; `key` names it in `RotationEnded`."""
+
+    key: bytes
+    call: Rotate
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +198,8 @@ Effect = (
     | CommitPossession
     | SignShare
     | KeepCertificate
+    | SignRotation
+    | SubmitRotation
     | SignStatement
     | Forward
     | LogEntry
@@ -206,9 +229,11 @@ __all__ = [
     "PageKind",
     "Releasable",
     "SignAttestation",
+    "SignRotation",
     "SignShare",
     "SignStatement",
     "Stop",
     "Submit",
+    "SubmitRotation",
     "UnlockSigner",
 ]

@@ -11,7 +11,8 @@ from relay.core.ceremony_effects import CeremonyEvent, CeremonyStuck
 from relay.core.messages import PASSING, Message
 from relay.core.observations import BlockReads
 from relay.core.ports import Submission
-from relay.core.types import BlockRef, Caip2, DecisionId, Digest, Identity, Millis
+from relay.core.rotations import VerifierState
+from relay.core.types import BlockRef, Caip2, DecisionId, Digest, Gateway, Identity, Millis
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,33 @@ class SubmissionEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifierSeen:
+    """The verifier behind a plan's gateway, as enough endpoints show it; told when it has changed."""
+
+    gateway: Gateway
+    state: VerifierState
+    at_ms: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class RotationEnded:
+    """What became of the call that effect `SubmitRotation` with this key asked for."""
+
+    key: bytes
+    submission: Submission
+    at_ms: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class RotationRefused:
+    """The guard refused our signature under a rotation; `reason` is the guard's."""
+
+    chain: Caip2
+    key_epoch: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class AnchorEnded:
     """What became of effect `Anchor`; without a submission the published checkpoint did not cover it yet."""
 
@@ -186,6 +214,9 @@ Event = (
     | OwnStatementFound
     | SubmissionEnded
     | AnchorEnded
+    | VerifierSeen
+    | RotationEnded
+    | RotationRefused
     | SignalTold
     | PeersSeen
     | Ticked
@@ -198,7 +229,7 @@ def is_journalled(event: Event) -> bool:
     match event:
         case BlockUnread() | EndpointDisagreed() | PeersSeen() | Ticked() | AnchorEnded(submission=None):
             return False
-        case CeremonyStuck():
+        case CeremonyStuck() | RotationEnded() | RotationRefused():
             return False
         case Received(message=message) | Signed(message=message):
             return not isinstance(message, PASSING)
@@ -219,6 +250,8 @@ __all__ = [
     "OwnStatementFound",
     "PeersSeen",
     "Received",
+    "RotationEnded",
+    "RotationRefused",
     "SignalTold",
     "Signed",
     "SigningRefused",
@@ -226,5 +259,6 @@ __all__ = [
     "SubmissionEnded",
     "ThresholdSigned",
     "Ticked",
+    "VerifierSeen",
     "is_journalled",
 ]

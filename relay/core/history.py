@@ -30,6 +30,7 @@ from relay.core.events import (
     Started,
     SubmissionEnded,
     ThresholdSigned,
+    VerifierSeen,
 )
 from relay.core.observations import (
     BlockReads,
@@ -42,6 +43,7 @@ from relay.core.observations import (
     PlanRegistered,
 )
 from relay.core.ports import EffectSeen, Submission, SubmissionStatus
+from relay.core.rotation_values import state_of, state_value
 from relay.core.types import (
     ActId,
     Caip2,
@@ -107,6 +109,8 @@ def _packed(event: Event) -> Value:  # noqa: C901  one case per kind, closed
             return ["submission", key, _pack_submission(submission)]
         case AnchorEnded(incident_id, chain, decisions, Submission() as submission):
             return ["anchor", incident_id, chain, decisions, _pack_submission(submission)]
+        case VerifierSeen(gateway, state, at_ms):
+            return ["verifier", gateway, state_value(state), at_ms]
         case SignalTold(plan_hash, subject, reporter, note, at_ms):
             return ["signal", plan_hash, subject, reporter, note, at_ms]
         case CeremonyProposed(proposal, at_ms):
@@ -150,6 +154,8 @@ def _unpacked(value: Value) -> Event:  # noqa: C901  one case per kind, closed
         case ("anchor", bytes(incident_id), str(chain), int(decisions), submission):
             ended = _unpack_submission(submission)
             return AnchorEnded(DecisionId(incident_id), Caip2(chain), decisions, ended)
+        case ("verifier", bytes(gateway), state, int(at_ms)):
+            return VerifierSeen(Gateway(gateway), state_of(state), Millis(at_ms))
         case ("signal", bytes(plan_hash), str(subject), str(reporter), str(note), int(at_ms)):
             return SignalTold(plan_hash, subject, reporter, note, Millis(at_ms))
         case ("ceremony-proposed", body, int(at_ms)):

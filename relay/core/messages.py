@@ -147,6 +147,19 @@ class Recalled:
     newest: tuple[EnvelopeDigest, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class RotationSigned:
+    """The author signs the next key epoch of one verifier (threshold SPEC 5).
+
+    `rotation` are the bytes that the verifier's chain calls it, `signature` (65) is by the attester key.
+    """
+
+    chain: Caip2
+    verifier: Gateway
+    rotation: bytes
+    signature: bytes
+
+
 Message = (
     Attestation
     | Outcome
@@ -154,6 +167,7 @@ Message = (
     | Signal
     | Void
     | Unlanded
+    | RotationSigned
     | Heartbeat
     | Recall
     | Recalled
@@ -168,6 +182,7 @@ KIND: Final[Mapping[type[Message], str]] = {
     Signal: "signal",
     Void: "void",
     Unlanded: "unlanded",
+    RotationSigned: "rotation",
     Heartbeat: "heartbeat",
     Recall: "recall",
     Recalled: "recalled",
@@ -176,7 +191,7 @@ KIND: Final[Mapping[type[Message], str]] = {
     SignatureShare: "signature_share",
     **{kind: name for kind, name in CEREMONY_KIND.items()},  # noqa: C416 - under the wider type of key
 }
-LOGGED: Final = (Attestation, Outcome, Equivocation, Signal, Void, Unlanded)
+LOGGED: Final = (Attestation, Outcome, Equivocation, Signal, Void, Unlanded, RotationSigned)
 """What enters the audit log (SPEC 3)."""
 ON_DECISIONS: Final = (Attestation, Outcome, Equivocation, Void, Unlanded)
 """What is said of one decision, under the committee document of that decision's time (SPEC 2.4)."""
@@ -206,6 +221,7 @@ __all__ = [
     "Outcome",
     "Recall",
     "Recalled",
+    "RotationSigned",
     "Signal",
     "Unlanded",
     "Verdict",

@@ -10,13 +10,14 @@ Started, Received(recall, recalled)           ▶ presence: UnlockSigner
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
 from proofs.committee import CommitteeDocument
 from proofs.decision import BlockRef, Decision
 from proofs.envelope import Envelope
+from proofs.groupkeys import KeysDocument
 from relay.core.anchoring import Anchoring
 from relay.core.book import Book
 from relay.core.ceremonies import Ceremonies
@@ -50,6 +51,8 @@ from relay.core.events import (
     OwnStatementFound,
     PeersSeen,
     Received,
+    RotationEnded,
+    RotationRefused,
     SignalTold,
     Signed,
     SigningRefused,
@@ -57,8 +60,10 @@ from relay.core.events import (
     SubmissionEnded,
     ThresholdSigned,
     Ticked,
+    VerifierSeen,
     is_journalled,
 )
+from relay.core.handovers import Handovers, Sources
 from relay.core.incidents import closed_incidents
 from relay.core.landing import Landing, LandingSettings
 from relay.core.membership import Membership
@@ -70,6 +75,7 @@ from relay.core.messages import (
     Outcome,
     Recall,
     Recalled,
+    RotationSigned,
     Signal,
     Unlanded,
     Verdict,
@@ -83,6 +89,7 @@ from relay.core.quota import Quota
 from relay.core.recall import RecallState
 from relay.core.releasing import release
 from relay.core.room import Room
+from relay.core.rotations import Rotation
 from relay.core.signing import Signing
 from relay.core.types import Caip2, DecisionId, Identity, Millis, PlanHash
 from relay.core.view import ChainView
@@ -93,6 +100,7 @@ from relay.threshold.messages import (
     Deal,
     Join,
     Proposal,
+    RotationTerms,
     SignatureShare,
     SigningRequest,
     Transcript,
@@ -112,6 +120,8 @@ class NodeSettings:
     block_time_ms: Mapping[Caip2, int]
     anchors: bool = True
     """Whether this member puts checkpoints of its log on chains (SPEC 7.4)."""
+    rotation_form: Callable[[Rotation], bytes] | None = None
+    """Gives the bytes of a rotation as its chain's verifiers sign it; pure (threshold SPEC 5)."""
 
 
 _KEPT: Final = (Outcome, Equivocation, Signal, Void, Proposal)
@@ -144,6 +154,9 @@ class Node:
         self._outcomes = Outcomes(self.views)
         self._anchoring = Anchoring(settings.me)
         self.signing = Signing(settings.me)
+        self.handovers = Handovers(
+            settings.me, committees, settings.rotation_form, settings.block_time_ms, self._sources()
+        )
         self._quota = Quota()
         self._unsaid: dict[Outcome | Equivocation | Signal | Void | Proposal, None] = {}
         """Statements that our signer was asked for and that are not signed: a restart asks again."""
@@ -186,7 +199,8 @@ class Node:
         """Give the time at which a `Ticked` is wanted."""
         if self.recall is None:
             return None
-        due = (self.presence.due_ms, self.landing.next_due_ms(), self.signing.next_due_ms())
+        parts = (self.landing, self.signing, self.handovers, self.ceremonies)
+        due = (self.presence.due_ms, *(part.next_due_ms() for part in parts))
         return min(each for each in due if each is not None)
 
     def advance(self, event: Event) -> tuple[Effect, ...]:
@@ -220,7 +234,7 @@ class Node:
                 self._at(at_ms)
                 known = self.ceremonies.keys_in_force(document, self.now_ms)
                 effects = [*known, *self.signing.in_force(document, self.now_ms)]
-                return [*effects, *self.signing.shown(), *self._prove_keys()]
+                return [*effects, *self.signing.shown(), *self._prove_keys(), *self._hand_over()]
             case ThresholdSigned():
                 self._at(event.at_ms)
                 return self._threshold_signed(event)
@@ -232,6 +246,8 @@ class Node:
                 return (
                     [] if event.submission is None else [Notice("anchor ended", _facts_of(event.submission))]
                 )
+            case VerifierSeen() | RotationEnded() | RotationRefused():
+                return self._rotated(event)
             case SignalTold():
                 self._at(event.at_ms)
                 return [_told(event)]
@@ -266,6 +282,7 @@ class Node:
         self.landing.rearm(event.at_ms)
         self._anchoring.started()
         self.signing.started()
+        self.handovers.started()
         unsaid = (SignStatement(message) for message in self._unsaid)
         ceremonies = [*self.ceremonies.started(self.now_ms), *self.signing.shown()]
         return [*self.presence.started(event), *unsaid, *ceremonies]
@@ -274,6 +291,7 @@ class Node:
         effects = self._membership.learn(document)
         self.book.committees = self.presence.committees = self.committees
         self.landing.learned(self.committees)
+        self.handovers.committees = self.committees
         return [*effects, *self.ceremonies.learned(self.committees, self.now_ms)]
 
     def _decision_of(self, decision_id: DecisionId) -> Decision | None:
@@ -284,11 +302,42 @@ class Node:
         was_released = self.is_released
         heads = {chain: view.tip for chain, view in self.views.items() if view.tip is not None}
         said = self.presence.tick(self.now_ms, heads, self.log_size)
-        calls = [*self.landing.due(self.now_ms), *self.signing.tick(self.now_ms)]
+        calls = [*self.landing.due(self.now_ms), *self.signing.tick(self.now_ms), *self._hand_over()]
         # Incidents close slowly: it is enough to look with every heartbeat, and after the calls.
         anchors = self._anchors() if said else []
         told = [*self._membership.tell(self.now_ms), *self.ceremonies.tick(self.now_ms)]
         return [*told, *said, *self._unlock(was_released), *calls, *anchors]
+
+    def _rotated(self, event: VerifierSeen | RotationEnded | RotationRefused) -> list[Effect]:
+        match event:
+            case VerifierSeen(gateway, state, at_ms):
+                self._at(at_ms)
+                return [*self.handovers.seen(gateway, state), *self._hand_over()]
+            case RotationEnded(key, submission, at_ms):
+                self._at(at_ms)
+                return self.handovers.ended(key, submission, self.now_ms)
+            case RotationRefused(chain, key_epoch, reason):
+                text = f"rotation of {chain} to key epoch {key_epoch}: {reason}"
+                return [Page(PageKind.CANNOT_SIGN, text)]
+            case _:
+                assert_never(event)
+
+    def _hand_over(self) -> list[Effect]:
+        """Sign and announce what hands verifiers over to the next key epoch, as soon as our signer may."""
+        return self.handovers.due(self.now_ms, self._chain_times()) if self.is_released else []
+
+    def _sources(self) -> Sources:
+        """Give handovers what they rest on."""
+
+        def terms(keys: KeysDocument) -> RotationTerms | None:
+            running = self.ceremonies.get(keys.ceremony)
+            return None if running is None else running.proposal.rotation
+
+        return Sources(
+            documents=lambda: tuple(self.signing.keys.values()),
+            terms=terms,
+            possession=self.signing.possessions.get,
+        )
 
     def _anchors(self) -> list[Effect]:
         """Put our log on a chain for what has closed, where no call needs that chain (SPEC 7.4)."""
@@ -410,6 +459,8 @@ class Node:
                 return _logged(envelope)
             case Commitments() | SigningRequest() | SignatureShare():
                 return self.signing.heard(envelope.author, message, self.now_ms)
+            case RotationSigned():
+                return [*self.handovers.heard(envelope, message), *self._hand_over()]
             case Heartbeat() | Recall() | Recalled():
                 return []
             case Proposal() | Join() | Deal() | Complaint() | Transcript():

@@ -14,6 +14,7 @@ from proofs.mandate import Tier
 from relay.core.compiled import CompiledPlan
 from relay.core.plan import Mode
 from relay.core.ports import EncodedAct
+from relay.core.rotations import VerifierState
 from relay.core.types import Address, Caip2, Gateway, NetworkId, PlanHash
 
 __all__ = [
@@ -123,6 +124,10 @@ class Inspector(Protocol):
 
     async def look_at_gateway(self, question: GatewayQuestion) -> tuple[Fact, ...]:
         """Give the facts that `question.names` names."""
+        ...
+
+    async def look_at_verifier(self, gateway: Gateway) -> VerifierState | None:
+        """Give the verifier behind a gateway; None where too few endpoints say the same."""
         ...
 
 

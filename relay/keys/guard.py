@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Self
 
 from relay.core.errors import ConfigError, GuardRefusal, JournalError
+from relay.core.rotations import RotationWords
 from relay.core.types import DecisionId, Digest, MandateDigest, Seconds
 from relay.disk import Durable, Probe, Schema, no_probe, sync_directory
+from relay.keys.rotations import permit_rotation
 from relay.keys.spent import SPENT_TABLES, Spending, begin_boot, raise_boot, spend
 
 __all__ = ["Guard", "Statement", "require_held"]
@@ -76,6 +78,16 @@ class Guard:
         self.require_release()
         await self._durable.write(lambda connection: _permit(connection, statement))
 
+    async def permit_rotation(self, words: RotationWords, digest: Digest) -> None:
+        """Let a rotation of a verifier out; resolves when it is on disk.
+
+        Raises:
+            GuardRefusal: `not yet released`, or as `permit_rotation` of `relay.keys.rotations`.
+            JournalError: the disk did not take it: nothing may be signed.
+        """
+        self.require_release()
+        await self._durable.write(lambda connection: permit_rotation(connection, words, digest))
+
     async def holds(self, decision_id: DecisionId, key_epoch: int) -> MandateDigest | None:
         """Give the digest that was let out for a decision under a key epoch, or None."""
         return await self._durable.read(lambda connection: _held(connection, decision_id, key_epoch))
@@ -131,7 +143,8 @@ class Guard:
         """State that this guard is an older copy, put back at chain time `at`.
 
         What the lost part let out is unknown, so nothing is signed for a decision older than `at` plus the
-        longest lifetime of a mandate: whatever was signed before has then run out.
+        longest lifetime of a mandate: whatever was signed before has then run out. The count of starts goes on
+        from `at`, so a signer that runs meanwhile has to be started again before it gives shares.
         """
 
         def record(connection: sqlite3.Connection) -> None:

@@ -17,7 +17,8 @@ from proofs.groupkeys import KeysDocument
 from proofs.mandate import Mandate, mandate_digest
 from relay.core.bodies import read_body
 from relay.core.errors import GuardRefusal
-from relay.core.messages import Attestation, Message
+from relay.core.messages import Attestation, Message, RotationSigned
+from relay.core.rotations import rotation_words, struct_digest
 from relay.core.types import Address, DecisionId, Digest, Identity, Seconds
 from relay.disk import Probe, no_probe
 from relay.keys.ceremonies import CeremonySigner
@@ -139,6 +140,34 @@ class LocalSigner:
                 "conflicting digest", "expected the mandate's decision in the payload, got another"
             )
         require_held(mandate_digest(mandate), attestation.digest)
+        return payload, self._sign_payload(payload)
+
+    async def sign_rotation(
+        self, struct: bytes, make_payload: Callable[[bytes], bytes]
+    ) -> tuple[bytes, bytes]:
+        """Sign the bytes of a rotation and the message that carries them (threshold SPEC 5).
+
+        `make_payload` gets the attester key's signature (65 bytes) and gives the message's payload. Gives
+        that payload and its Ed25519 signature.
+
+        Raises:
+            GuardRefusal: as `Guard.permit_rotation`; `malformed payload`; `foreign author`; `conflicting
+                digest` when the payload carries anything but this rotation, or is of another network.
+        """
+        try:
+            words, digest = rotation_words(struct), struct_digest(struct)
+        except ValueError as error:
+            raise GuardRefusal("malformed payload", str(error)) from error
+        if max(words.not_before, words.not_after) > _MAX_TIME:
+            raise GuardRefusal("malformed payload", f"expected times up to {_MAX_TIME}, got later ones")
+        # DURABLE: the guard holds the digest before a signature over it exists.
+        await self.guard.permit_rotation(words, digest)
+        payload = make_payload(_sign_recoverable(self._keyring.attester, digest, v_offset=_V_OFFSET))
+        fields, message = self._read(payload)
+        if not isinstance(message, RotationSigned):
+            raise GuardRefusal("malformed payload", "expected a rotation, got another message")
+        if message.rotation != struct or fields.network != words.network:
+            raise GuardRefusal("conflicting digest", "expected this rotation in the payload, got another")
         return payload, self._sign_payload(payload)
 
     async def commit(
