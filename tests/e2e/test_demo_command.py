@@ -113,9 +113,10 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
         threading.Event().wait(0.2)  # what is asked is another process
 
 
-def test_the_demonstration_contains_the_attack_and_proves_it(events: Path) -> None:
+@pytest.mark.parametrize("quorum", ["frost", pytest.param("ecdsa", marks=pytest.mark.slow)])
+def test_the_demonstration_contains_the_attack_and_proves_it(events: Path, quorum: str) -> None:
     seen: dict[int, str] = {}
-    with start(events, "--pace", 0.5) as process:
+    with start(events, "--pace", 0.5, "--quorum", quorum) as process:
         wait_for(lambda: note(seen, process.pid) >= RELAYS or process.poll() is not None, "four relays run")
         out, err = process.communicate(timeout=WAIT_S)
 
@@ -129,12 +130,34 @@ def test_the_demonstration_contains_the_attack_and_proves_it(events: Path) -> No
     assert report["value_saved_usd"] > 0
     for act in report["acts"]:
         assert {key: type(act[key]) for key in ACT_KEYS} == ACT_KEYS
+    assert (report["quorum"], report["certificate_kind"]) == (quorum, quorum)
+    assert {(act["chain"], act["certificate"]) for act in report["acts"]} == {
+        (chain, quorum) for chain in report["containment_blocks"]
+    }, "what landed on both chains"
+    check_ceremony(report, err, is_expected=quorum == "frost")
     assert (Path(report["log_dir"]) / "checkpoint").read_text().startswith("demo/")
     said = tocsin("audit", "verify", report["bundle"], "--policy", report["policy"], "--json")
     assert said.code == Answer.YES
     assert acts_shown(said.document) >= {(act["chain"], act["act"], act["tx"]) for act in report["acts"]}
     assert not any("not shown" in limit for limit in said.document["not_proved"])
+    assert {decision["certificate"]["kind"] for decision in said.document["decisions"]} == {quorum}
+    assert [keys["digest"] for keys in said.document["keys"]] == (
+        [report["ceremony"]["document"]] if quorum == "frost" else []
+    )
     assert not seen.keys() & processes().keys(), "a process was left behind"
+
+
+def check_ceremony(report: Mapping, told: str, *, is_expected: bool) -> None:
+    """The story and the report tell of a ceremony, or both of none."""
+    assert ("the members make their group keys" in told) == is_expected
+    if not is_expected:
+        assert (report["ceremony"], report["frost_ms"]) == (None, None)
+        return
+    made = report["ceremony"]
+    assert (made["holders"], made["generation"]) == (RELAYS, 1)
+    assert (made["fast_threshold"], made["full_threshold"]) == (2, 3)
+    assert made["ms"] > 0
+    assert report["certificate_ms"] == report["frost_ms"] > 0
 
 
 @pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])

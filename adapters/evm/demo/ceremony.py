@@ -23,9 +23,9 @@ FAST, FULL = "fast", "full"
 OPEN: Final = frozenset({"waiting", "proposed", "joined", "dealt", "signed"})
 DONE: Final = "done"
 STEPS: Final = {
-    "join": "joined: every operator has read the proposal",
-    "deal": "dealt a share to each other",
-    "sign": "checked what they got, and signed the keys that came of it",
+    "join": "join",
+    "deal": "deal to each other",
+    "sign": "check, and sign the keys",
 }
 
 
@@ -61,7 +61,7 @@ async def hold_ceremony(network: Network, show: Show) -> tuple[GroupKeys, Ceremo
 
 async def _make_keys(network: Network, story: _Story) -> KeptKeys:
     first = network.members[0]
-    story.begin("the members make group keys, together; no place ever holds one")
+    story.begin("the members make their group keys: no place ever holds one")
     wish = {"kind": "dkg", "deadline_s": DEADLINE_S}
     name = str((await network.post(first, "/v1/ceremonies", wish))["id"])
     async with asyncio.TaskGroup() as group:
@@ -72,7 +72,7 @@ async def _make_keys(network: Network, story: _Story) -> KeptKeys:
     while True:
         kept = await asyncio.to_thread(load_keys, files[0])
         if kept.possession.keys() >= {FAST, FULL}:
-            story.say("the keys have signed for themselves: a gateway takes none without", "green")
+            story.say("and can sign: no gateway takes one without that proof", "green")
             return kept
         await asyncio.sleep(POLL_S)
 

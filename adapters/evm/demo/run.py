@@ -140,7 +140,7 @@ class Demonstration:
         world = deployed.result()
         world.groups = groups
         await arm_bridge(world, network.committee, submitters_of(network))
-        self._show.say("gateways stand on both chains, with these keys; the members come back with plans")
+        self._show.say("gateways stand on both chains with these keys; the members take up plans")
         return world, ceremony
 
     async def _anvil(self, stack: AsyncExitStack, chain_id: int) -> Anvil:
