@@ -81,6 +81,21 @@ async def test_a_nonce_of_an_earlier_start_is_dead(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_copy_that_is_put_back_counts_its_starts_on_from_a_number_that_no_peer_has_seen(
+    tmp_path: Path,
+) -> None:
+    async with Guard.open(tmp_path / "guard.sqlite") as guard:
+        before = await guard.begin_boot()
+        await guard.restored_from_backup(Seconds(1_700_000_000), mandate_lifetime_s=Seconds(100))
+        assert await guard.begin_boot() == 1_700_000_001
+        await guard.restored_from_backup(Seconds(5), mandate_lifetime_s=Seconds(100))
+        assert await guard.begin_boot() == 1_700_000_002
+        await guard.release()
+        with pytest.raises(GuardRefusal, match="nonce dead"):
+            await guard.spend(spending(before), None)
+
+
+@pytest.mark.asyncio
 async def test_nothing_is_spent_for_a_digest_that_the_guard_did_not_let_out(tmp_path: Path) -> None:
     async with Guard.open(tmp_path / "guard.sqlite") as guard:
         boot = await guard.begin_boot()
