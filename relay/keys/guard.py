@@ -143,8 +143,8 @@ class Guard:
         """State that this guard is an older copy, put back at chain time `at`.
 
         What the lost part let out is unknown, so nothing is signed for a decision older than `at` plus the
-        longest lifetime of a mandate: whatever was signed before has then run out. The count of starts goes on
-        from `at`, so a signer that runs meanwhile has to be started again before it gives shares.
+        longest lifetime of a mandate: whatever was signed before has then run out. The count of starts goes
+        on from `at`, so a signer that runs meanwhile has to be started again before it gives shares.
         """
 
         def record(connection: sqlite3.Connection) -> None:
