@@ -69,7 +69,8 @@ class KeyFileError(ConfigError):
 class GuardRefusal(TocsinError):
     """The signing guard does not let this signature out (SPEC 6.3).
 
-    `reason` is a constant phrase: `conflicting digest`, `older than the watermark`, `not yet released`.
+    `reason` is a constant phrase: `conflicting digest`, `older than the watermark`, `not yet released`; for
+    shares (threshold SPEC 4) `commitment not open`, `nonce spent` and others, as each method says.
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:

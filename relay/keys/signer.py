@@ -51,7 +51,10 @@ _MAX_TIME = (1 << 63) - 1
 
 
 class LocalSigner:
-    """Implements `relay.core.ports.Signer`. Signatures are deterministic: asked again, the same bytes."""
+    """Implements `relay.core.ports.Signer`; signs by shares of group keys too (threshold SPEC 3, 4).
+
+    Signatures by a key are deterministic: asked again, the same bytes. A share of a signature is given once.
+    """
 
     def __init__(self, keyring: Keyring, guard: Guard, shares: OpenedShares, boot: int) -> None:
         self.guard = guard
