@@ -13,6 +13,7 @@ from rich.console import Console
 from proofs.committee import CommitteeDocument
 from relay.cli import shown
 from relay.cli.commands import Command
+from relay.cli.gateway_keys import committee_keys, keys_option, shown_groups
 from relay.cli.gateway_options import FILE, out_options, rpc_option, send_options, span_option
 from relay.cli.gateway_reading import needed_settings, office_for, settings_for
 from relay.cli.gateway_sending import Account, NotSent, Wish, check_allowed, open_account, send_calls
@@ -37,6 +38,7 @@ from relay.core.office import (
 )
 from relay.core.plan import Budget
 from relay.core.ports import ChainSettings
+from relay.core.rotations import GroupKeys
 from relay.core.types import Caip2
 from relay.disk import replace_file
 
@@ -53,8 +55,10 @@ Who creates:
   --from ADDRESS        this account, with its next transactions: --out calldata only
   --send                the account of the key
 
-Budget and window come from --plan where it is given. Exit code 0 when it could be told, 4 when sending was
-refused.
+Budget and window come from --plan where it is given. The committee's group keys go along once each has signed
+for itself; a verifier without them takes lists of signatures alone.
+
+Exit code 0 when it could be told, 4 when sending was refused.
 """
 DEFAULT_BUDGET = Budget(30 * 86_400, 86_400, 3, 21 * 86_400)
 SALT_BYTES = 32
@@ -75,6 +79,8 @@ class Builder:
 @click.option("--owner", required=True, metavar="ADDRESS", help="The protocol's governance.")
 @click.option("--guardian", required=True, metavar="ADDRESS", help="A quick role of the same protocol.")
 @click.option("--committee", type=FILE, help="The committee document; this node's newest if not given.")
+@keys_option
+@click.option("--without-group-keys", is_flag=True, help="Let the verifier take lists of signatures alone.")
 @click.option("--verifier", metavar="ADDRESS", help="Use this verifier instead of creating one.")
 @click.option("--plan", type=FILE, help="Take budget and window from this plan.")
 @span_option("--skew", "60s", "How far clocks may differ.")
@@ -95,6 +101,8 @@ def deploy(
     owner: str,
     guardian: str,
     committee: Path | None,
+    keys: Path | None,
+    without_group_keys: bool,
     verifier: str | None,
     plan: Path | None,
     skew: int,
@@ -118,6 +126,7 @@ def deploy(
         raise ConfigError("--chain", f"expected a CAIP-2 name as eip155:1, got {chain!r}")
     name = Caip2(chain)
     office, document = office_for(name), _committee(settings, committee)
+    groups = None if without_group_keys else _groups(settings, keys, document, verifier)
     wish = Wish(send, key_file, key_env, i_know)
     budget = DEFAULT_BUDGET if plan is None else read_plan(plan).budget
     try:
@@ -128,7 +137,7 @@ def deploy(
     builder = Builder(create2, salt, sender, nonce)
     wanted = Deployment(
         chain=name,
-        verifier=verifier or VerifierTerms(document, rotation_delay, overlap),
+        verifier=verifier or VerifierTerms(document, rotation_delay, overlap, groups),
         gateway=GatewayTerms(
             owner=office.address(owner),
             guardian=office.address(guardian),
@@ -151,6 +160,16 @@ def _committee(settings: Settings, file: Path | None) -> CommitteeDocument:
     if file is not None:
         return load_committee(file)
     return load_committee_chain(this_directory(settings).committee)[-1].document
+
+
+def _groups(
+    settings: Settings, file: Path | None, document: CommitteeDocument, verifier: str | None
+) -> GroupKeys | None:
+    """The group keys of a verifier that is to be created; one that stands has its own."""
+    if verifier is not None:
+        return None
+    found = committee_keys(settings, file, document)
+    return None if found is None else shown_groups(found)
 
 
 def _signer(
@@ -282,12 +301,20 @@ def fixed_words(wanted: Deployment, made: Sequence[Creation]) -> list[str]:
     committee = terms.committee
     return [
         f"verifier {made[0].address}: certificates of {committee.name}, key epoch {committee.key_epoch}, by"
-        f" {committee.fast} (fast) or {committee.full} (full) of {len(committee.members)} attesters",
+        f" {committee.fast} (fast) or {committee.full} (full) of {len(committee.members)} attesters"
+        + _group_words(terms.groups),
         f"fixed for ever: its network; new keys come by a full quorum of the old alone,"
         f" {span(terms.rotation_delay_s)} ahead, and the old ones are valid for {span(terms.overlap_s)} more;"
         " it has no owner",
         *lines,
     ]
+
+
+def _group_words(groups: GroupKeys | None) -> str:
+    if groups is None:
+        return "; no group keys: it takes lists of signatures alone"
+    fast, full = (key.hex() for key in groups.keys)
+    return f", or one signature by the group key {fast} (fast) or {full} (full)"
 
 
 __all__ = ["deploy", "fixed_words"]

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from relay.cli import shown
 from relay.cli.commands import Command
+from relay.cli.gateway_keys import known_keys
 from relay.cli.gateway_options import plan_option, rpc_option
 from relay.cli.gateway_reading import (
     PlannedGateway,
@@ -25,6 +26,7 @@ from relay.cli.gateway_reading import (
 from relay.cli.gateway_show import report_document, show_report
 from relay.cli.plan import read_plan
 from relay.cli.settings import Answer, Settings
+from relay.config import KeptKeys
 from relay.core.errors import ConfigError
 from relay.core.gateway_report import GatewayReport
 
@@ -55,7 +57,8 @@ def inspect(settings: Settings, address: str | None, rpc: tuple[str, ...], plan:
     asked = [(needed_settings(settings, place.chain, rpc), place) for place in places]
     readings = [(place, asyncio.run(read_gateway(chain, place))) for chain, place in asked]
     documents = [_document(place, reading) for place, reading in readings]
-    settings.give("gateways", {"gateways": documents}, lambda console: _show(console, readings))
+    known = known_keys(settings)
+    settings.give("gateways", {"gateways": documents}, lambda console: _show(console, readings, known))
     found = all(isinstance(reading.survey, GatewayReport) for _, reading in readings)
     return Answer.YES if found else Answer.NO
 
@@ -78,11 +81,13 @@ def _document(place: PlannedGateway, reading: Reading) -> dict[str, object]:
     return {"chain": place.chain, "gateway": survey.gateway, "problem": survey.reason}
 
 
-def _show(console: Console, readings: Sequence[tuple[PlannedGateway, Reading]]) -> None:
+def _show(
+    console: Console, readings: Sequence[tuple[PlannedGateway, Reading]], known: Sequence[KeptKeys]
+) -> None:
     for place, reading in readings:
         survey = reading.survey
         if isinstance(survey, GatewayReport):
-            show_report(console, place, reading, survey)
+            show_report(console, place, reading, survey, known)
         else:
             told = f"{survey.gateway} on {place.chain}: no gateway: {survey.reason}"
             console.print(f"{shown.NO_MARK} {shown.cell(told)}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from rich.console import Console
 
 from relay.cli import shown
 from relay.cli.gateway_exposure import Bound, Exposure, exposure
+from relay.cli.gateway_keys import key_words
 from relay.cli.gateway_reading import PlannedGateway, Reading
 from relay.cli.gateway_words import (
     budget_words,
@@ -20,6 +21,7 @@ from relay.cli.gateway_words import (
     tier_words,
     undo_words,
 )
+from relay.config import KeptKeys
 from relay.core.gateway_report import (
     ActReport,
     BudgetReport,
@@ -43,15 +45,21 @@ _TONES = {
 FOR_EVER = "the gateway does not undo it: no budget bounds how long the effect stays"
 
 
-def show_report(console: Console, place: PlannedGateway, reading: Reading, report: GatewayReport) -> None:
-    """Print everything, tables for what repeats."""
+def show_report(
+    console: Console,
+    place: PlannedGateway,
+    reading: Reading,
+    report: GatewayReport,
+    known: Sequence[KeptKeys] = (),
+) -> None:
+    """Print everything, tables for what repeats; `known` are keys documents in which group keys may stand."""
     block = report.block
     _title(console, f"Gateway {report.gateway} on {block.chain}")
     told = f"{reading.agreeing} of {reading.asked} endpoints say so"
     if reading.dissenting:
         told += f"; otherwise: {', '.join(reading.dissenting)}"
     at = f"block {block.number}, {instant(block.timestamp)}; {told}"
-    _show_facts(console, {"read at": at, **_facts(place, report)})
+    _show_facts(console, {"read at": at, **_facts(place, report, known)})
     _show_budget(console, report)
     _show_acts(console, place, report)
     _show_exposure(console, place, report)
@@ -91,7 +99,7 @@ def _title(console: Console, text: str) -> None:
     console.print(f"[bold underline]{shown.cell(text)}[/]")
 
 
-def _facts(place: PlannedGateway, report: GatewayReport) -> dict[str, str]:
+def _facts(place: PlannedGateway, report: GatewayReport, known: Sequence[KeptKeys]) -> dict[str, str]:
     return {
         "code": code_words(report.code),
         "state": ", ".join(_state(report)),
@@ -100,7 +108,7 @@ def _facts(place: PlannedGateway, report: GatewayReport) -> dict[str, str]:
         "plan": _plan_words(place, report),
         "network": report.network.hex(),
         "verifier": report.verifier_address or "none: no mandate is accepted",
-        **_verifier_facts(report.verifier),
+        **_verifier_facts(report.verifier, known),
         "epoch veto": _veto_words(report.refused_from),
         "clock skew": span(report.skew_s),
         "notice": f"{span(report.weakening_delay_s)} for whatever gives the network more power",
@@ -140,12 +148,13 @@ def _plan_words(place: PlannedGateway, report: GatewayReport) -> str:
     return f"{place.plan_name(plans.current)} until {until}; also now {place.plan_name(plans.following)}"
 
 
-def _verifier_facts(verifier: VerifierReport | None) -> dict[str, str]:
+def _verifier_facts(verifier: VerifierReport | None, known: Sequence[KeptKeys]) -> dict[str, str]:
     if verifier is None:
         return {}
     facts: dict[str, str] = {
         "its code": code_words(verifier.code),
         "its keys": epoch_words(verifier.current),
+        "group keys": key_words(verifier.current, known),
         "other keys": _others_words(verifier),
         "rotation": f"{span(verifier.rotation_delay_s)} notice, the epoch before valid for"
         f" {span(verifier.overlap_s)} more",
@@ -153,9 +162,11 @@ def _verifier_facts(verifier: VerifierReport | None) -> dict[str, str]:
     if verifier.previous is not None:
         before = verifier.previous
         facts["also valid"] = f"{epoch_words(before)}, until {instant(before.valid_until)}"
+        facts["its group keys"] = key_words(before, known)
     if verifier.pending is not None:
         pending = verifier.pending
         facts["rotating"] = f"NEXT {epoch_words(pending)}, from {instant(pending.valid_from)}"
+        facts["to group keys"] = key_words(pending, known)
     return facts
 
 

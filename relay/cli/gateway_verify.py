@@ -15,6 +15,7 @@ from relay.cli import shown
 from relay.cli.commands import Command
 from relay.cli.diagnosis import Finding
 from relay.cli.gateway_changes import wanted_budget
+from relay.cli.gateway_keys import committee_keys, keys_finding, keys_option
 from relay.cli.gateway_options import FILE, plan_option, rpc_option
 from relay.cli.gateway_reading import (
     PlannedAct,
@@ -35,7 +36,7 @@ from relay.cli.gateway_words import budget_words, instant, span
 from relay.cli.node_files import this_directory
 from relay.cli.plan import read_plan
 from relay.cli.settings import Answer, Settings
-from relay.config import load_committee, load_committee_chain
+from relay.config import KeptKeys, load_committee, load_committee_chain
 from relay.core.errors import ConfigError
 from relay.core.gateway_report import CodeReport, GatewayReport, VerifierReport
 from relay.core.plan import Plan
@@ -64,6 +65,7 @@ class Expected:
     plan: Plan
     acts: tuple[PlannedAct, ...]
     committee: CommitteeDocument | None
+    keys: KeptKeys | None = None
 
 
 @click.command(cls=Command, epilog=_EPILOG)
@@ -71,13 +73,21 @@ class Expected:
 @rpc_option
 @plan_option
 @click.option("--committee", type=FILE, help="The committee document; this node's newest if not given.")
+@keys_option
 @click.pass_obj
 def verify(
-    settings: Settings, address: str | None, rpc: tuple[str, ...], plan: Path | None, committee: Path | None
+    settings: Settings,
+    address: str | None,
+    rpc: tuple[str, ...],
+    plan: Path | None,
+    committee: Path | None,
+    keys: Path | None,
 ) -> Answer:
     """Compare deployed gateways with this version's build, the committee and the plan; name what differs."""
     document = _committee(settings, committee)
-    found = [(place, _verified(settings, place, rpc, document)) for place in _places(settings, address, plan)]
+    kept = committee_keys(settings, keys, document)
+    places = _places(settings, address, plan)
+    found = [(place, _verified(settings, place, rpc, document, kept)) for place in places]
 
     def show(console: Console) -> None:
         for place, findings in found:
@@ -120,7 +130,11 @@ def _places(settings: Settings, address: str | None, plan: Path | None) -> tuple
 
 
 def _verified(
-    settings: Settings, place: PlannedGateway, rpc: Sequence[str], committee: CommitteeDocument | None
+    settings: Settings,
+    place: PlannedGateway,
+    rpc: Sequence[str],
+    committee: CommitteeDocument | None,
+    keys: KeptKeys | None,
 ) -> list[Finding]:
     reading = asyncio.run(read_gateway(needed_settings(settings, place.chain, rpc), place))
     survey = reading.survey
@@ -128,7 +142,7 @@ def _verified(
         return [Finding("gateway", False, survey.reason, "correct the address in the plan, or deploy one")]
     newest = max(place.plans, key=lambda plan: plan.version)
     acts = acts_on(newest, place.chain, adapter_for(place.chain))
-    return list(findings(Expected(place, newest, acts, committee), reading, survey))
+    return list(findings(Expected(place, newest, acts, committee, keys), reading, survey))
 
 
 # ---- findings
@@ -185,6 +199,7 @@ def _trust(expected: Expected, report: GatewayReport) -> Iterator[Finding]:
         return
     yield _network(expected.committee, report, verifier)
     yield _keys(expected.committee, verifier)
+    yield keys_finding(expected.keys, verifier)
     yield _others_keys(verifier)
     yield _rotation(verifier)
     yield _veto(report, verifier)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import coincurve
+from nacl.signing import SigningKey
 
 from adapters.evm import adapter, shapes
 from adapters.evm.demo.traffic import encode_arguments, encode_call
@@ -73,6 +74,7 @@ frozen_time = "21d"
 """
 
 
+IDENTITIES = tuple(SigningKey(bytes([16 + number]) * 32) for number in range(4))
 ATTESTERS = tuple(coincurve.PrivateKey(bytes([1 + number]) * 32) for number in range(4))
 
 
@@ -90,10 +92,10 @@ def certificate(digest: bytes, signers: int) -> bytes:
 
 
 def committee() -> CommitteeDocument:
-    """Four members; only their attester keys are anybody's."""
+    """Four members; their log and cosigner keys are nobody's."""
     members = tuple(
         CommitteeMember(
-            identity=Identity(bytes([16 + number]) * 32),
+            identity=Identity(bytes(IDENTITIES[number].verify_key)),
             attester=address_of(ATTESTERS[number]),
             log=bytes([32 + number]) * 32,
             cosigner=bytes([48 + number]) * 32,
