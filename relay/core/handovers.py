@@ -56,7 +56,7 @@ class Sources:
     """What handovers rest on, as the node knows it now."""
 
     documents: Callable[[], tuple[KeysDocument, ...]]
-    """The keys documents in force."""
+    """The keys documents in force, in the order in which they came into force."""
     terms: Callable[[KeysDocument], RotationTerms | None]
     """What the proposal of a document's ceremony says of rotations."""
     possession: Callable[[Digest], bytes | None]
@@ -141,8 +141,9 @@ class Handovers:
 
     def _rotation(self, state: VerifierState, key_epoch: int) -> tuple[Rotation, KeysDocument] | None:
         """Give what the newest ceremony with terms says of a key epoch."""
-        candidates = [each for each in self.sources.documents() if each.key_epoch == key_epoch]
-        for keys in sorted(candidates, key=lambda each: -each.generation):
+        for keys in reversed(self.sources.documents()):
+            if keys.key_epoch != key_epoch:
+                continue
             committee, terms = self.committees.by_epoch(keys.committee_epoch), self.sources.terms(keys)
             if committee is None or terms is None or state.network != keys.network:
                 continue
@@ -239,7 +240,7 @@ class Handovers:
     def _too_late(self, handover: Handover) -> Iterator[Effect]:
         if handover.digest not in self._late:
             self._late.add(handover.digest)
-            remedy = "reshare the keys of this epoch with later times for its rotation"
+            remedy = "hold another ceremony for this key epoch, with later times"
             yield Notice("rotation out of time", {**_facts(handover), "remedy": remedy})
 
     def _sign(self, handover: Handover) -> Iterator[Effect]:

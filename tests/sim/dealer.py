@@ -31,6 +31,7 @@ def deal(
     chance: random.Random,
     *,
     key_epoch: int = 1,
+    committee_epoch: int = 1,
     again: Dealt | None = None,
 ) -> Dealt:
     """Deal both tiers' keys to all members; `again` refreshes the shares of its keys."""
@@ -50,7 +51,7 @@ def deal(
         network=network,
         ceremony=Digest(chance.randbytes(32)),
         transcript=Digest(chance.randbytes(32)),
-        committee_epoch=1,
+        committee_epoch=committee_epoch,
         key_epoch=key_epoch,
         generation=1 if again is None else again.document.generation + 1,
         holders=holders,
