@@ -41,7 +41,7 @@ async def hold_ceremony(network: Network, show: Show) -> tuple[GroupKeys, Ceremo
     try:
         async with asyncio.timeout(DEADLINE_S):
             for member in network.members:
-                await network.wait_released(member)
+                await network.wait_together(member)
             kept = await _make_keys(network, story)
     except TimeoutError:
         raise ConfigError("ceremony", f"expected keys within {DEADLINE_S} s, got none") from None

@@ -193,13 +193,13 @@ class Network:
         """
         await self._wait(member, self._is_serving)
 
-    async def wait_released(self, member: Member) -> None:
-        """Wait until a member may sign: enough peers have said what they remember of it.
+    async def wait_together(self, member: Member) -> None:
+        """Wait until a member sees all others, and may sign: they have said what they remember of it.
 
         Raises:
             ConfigError: its process ended, or it took too long; says where its log is.
         """
-        await self._wait(member, self._is_released)
+        await self._wait(member, self._is_together)
 
     async def wait_ready(self, member: Member) -> None:
         """Wait until a member says that it is ready: peers connected, chains read, plans in force.
@@ -223,9 +223,13 @@ class Network:
     async def _is_serving(self, member: Member) -> bool:
         return await self.ask(member, "/healthz") is not None
 
-    async def _is_released(self, member: Member) -> bool:
+    async def _is_together(self, member: Member) -> bool:
         answer = await self.ask(member, "/v1/status")
-        return isinstance(answer, dict) and answer.get("released") is True
+        if not isinstance(answer, dict) or answer.get("released") is not True:
+            return False
+        others = {each.name for each in self.members} - {member.name}
+        connected = answer.get("connected")
+        return isinstance(connected, list) and others <= set(connected)
 
     async def _is_ready(self, member: Member) -> bool:
         answer = await self.ask(member, "/readyz")
