@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from proofs.groupkeys import KeysDocument
+from proofs.groupkeys import KeysDocument, group_name
 from relay.core.types import Digest, Identity
 from relay.threshold.groups import GROUPS
 from relay.threshold.tasks import GroupKey, mandate_keys
@@ -44,7 +44,7 @@ class HeldKeys:
         identifier = document.identifier(self._identity)
         assert identifier is not None, "shares that fit belong to a holder"
         for key in mandate_keys(document):
-            self._keys[key.key_id] = HeldKey(document, key, identifier, shares[key.tier.name.lower()])
+            self._keys[key.key_id] = HeldKey(document, key, identifier, shares[group_name(key.tier)])
 
     def supersede(self, document: KeysDocument) -> None:
         """Forget the shares of earlier generations of the document's key epoch."""

@@ -91,8 +91,8 @@ class SessionSigner:
             raise GuardRefusal("unknown digest", "expected one that was committed to, got another")
         if not self._vault.is_for(purpose, coordinator):
             raise GuardRefusal("foreign coordinator", f"got {coordinator.hex()[:16]}")
-        package = _checked(held, request)
         opened = self._own(purpose, request, coordinator)
+        package = _checked(held, request)
         # From here to `take` nothing may wait: of two requests for one pair of nonces, one takes it.
         nonces = self._vault.take(purpose, coordinator)
         # DURABLE: a share exists only after the row that says its nonces are used.
