@@ -11,7 +11,7 @@ from adapters.evm import adapter
 from adapters.evm.abi import selector
 from adapters.evm.devchain import artifact_code
 from adapters.evm.encode import ACT_TYPES, address_text
-from adapters.evm.rotations import GROUPS, NO_GROUPS
+from adapters.evm.rotations import GROUPS, groups_values
 from proofs.hashes import keccak256
 from proofs.kinds import NetworkId
 from proofs.mandate import (
@@ -64,6 +64,7 @@ class Door:
     bench: object
     attesters: list[coincurve.PrivateKey]
     replica: str = ""
+    verifier: str = ""
     act: object = None
     key: Key = field(default_factory=Key)
 
@@ -78,16 +79,15 @@ class Door:
         code = artifact_code(contract) + encode(types, values)
         return await self.bench.anvil.deploy(self.bench.account, code)
 
-    async def protect(self, decision=b"\x03" * 32):
-        """A call with a mandate that a fast quorum signed at the newest block."""
+    async def protect(self, decision=b"\x03" * 32, key_epoch=1, sign=None):
+        """A call with a mandate that a fast quorum signed at the newest block, as a list or by `sign`."""
         now = (await self.bench.endpoint.head()).block.timestamp
         leaf = ActLeaf(self.bench.anvil.chain, self.act.gateway, self.act.act_id, self.act.act_hash, LASTS_S)
         leaves = [leaf]
         mandate = Mandate(
-            NETWORK, 1, Tier.FAST, PLAN, Op.PROTECT, decision, acts_root(leaves), now, now + 1_800
+            NETWORK, key_epoch, Tier.FAST, PLAN, Op.PROTECT, decision, acts_root(leaves), now, now + 1_800
         )
         digest = mandate_digest(mandate)
-        signatures = {address_of(secret): signed(secret, digest) for secret in self.attesters[:2]}
         return Execute(
             self.bench.anvil.chain,
             self.act.gateway,
@@ -95,7 +95,13 @@ class Door:
             LASTS_S,
             mandate,
             tuple(leaf_proof(leaves, leaf)),
-            encode_certificate(signatures),
+            self.certificate(digest, 2) if sign is None else sign(digest),
+        )
+
+    def certificate(self, digest, signers):
+        """The first attesters' signatures under a digest."""
+        return encode_certificate(
+            {address_of(secret): signed(secret, digest) for secret in self.attesters[:signers]}
         )
 
     @asynccontextmanager
@@ -115,7 +121,7 @@ class Door:
         return submission
 
 
-async def build_door(bench, gas=200_000):
+async def build_door(bench, gas=200_000, groups=None):
     """Deploy and register; the owner and the guardian are the bench's account."""
     owner = bench.account
     attesters = sorted((coincurve.PrivateKey() for _ in range(4)), key=address_of)
@@ -123,16 +129,16 @@ async def build_door(bench, gas=200_000):
     door.replica = await door.deploy(
         "DemoReplica", ("address", "address", "bytes32"), owner, owner, bytes(32)
     )
-    verifier = await door.deploy(
+    door.verifier = await door.deploy(
         "TocsinVerifier",
         ("bytes32", "uint32", "address[]", "uint8", "uint8", GROUPS, "uint64", "uint64"),
-        NETWORK, 1, ["0x" + address_of(secret).hex() for secret in attesters], 2, 3, NO_GROUPS,
+        NETWORK, 1, ["0x" + address_of(secret).hex() for secret in attesters], 2, 3, groups_values(groups),
         86_400, 21_600,
     )  # fmt: skip
     gateway = await door.deploy(
         "TocsinGateway",
         ("address", "address", "address", "bytes32", "(uint64,uint64,uint64)", "(uint64,uint64,uint32)"),
-        owner, owner, verifier, NETWORK, LIMITS, BUDGET,
+        owner, owner, door.verifier, NETWORK, LIMITS, BUDGET,
     )  # fmt: skip
     text = ActText(
         "halt", bench.anvil.chain, gateway, door.replica, "pause()", "paused()", True,
