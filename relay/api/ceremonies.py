@@ -37,7 +37,10 @@ MIN_DEADLINE_S = 10
 MAX_DEADLINE_S = 7 * 24 * 3_600
 ID_BYTES = 32
 _MAX_TIME_S = 1 << 40
-_KEYS = frozenset({"kind", "committee", "without", "replace", "groups", "deadline_s", "rotation"})
+_MAX_GENERATION = (1 << 32) - 1
+_KEYS = frozenset(
+    {"kind", "committee", "without", "replace", "groups", "deadline_s", "rotation", "generation"}
+)
 _WINDOW_KEYS = frozenset({"not_before", "not_after", "revoke"})
 
 
@@ -79,6 +82,8 @@ class ProposalRequest:
     groups: tuple[str, ...]
     deadline_s: int
     rotation: RotationWindow | None
+    generation: int | None = None
+    """At least this one; None for the next that this node knows of."""
 
 
 async def _no_proposal(_request: ProposalRequest) -> str:
@@ -133,6 +138,7 @@ def open_proposal(body: bytes) -> ProposalRequest:
         groups=texts(document, "groups", most=MAX_GROUPS, max_bytes=MAX_NAME_BYTES),
         deadline_s=integer(document, "deadline_s", MIN_DEADLINE_S, MAX_DEADLINE_S, default=3_600),
         rotation=_window(document.get("rotation")),
+        generation=integer(document, "generation", 1, _MAX_GENERATION) if "generation" in document else None,
     )
 
 

@@ -19,8 +19,8 @@ from relay.api import (
     Json,
     ProposalRequest,
 )
-from relay.core.ceremonies import Ended, Running
 from relay.core.ceremony_effects import CeremonyEvent, CeremonyJoined, CeremonyLeft, CeremonyProposed
+from relay.core.ceremony_running import Ended, Running
 from relay.core.ceremony_terms import (
     SALT_BYTES,
     CeremonyWish,
@@ -215,6 +215,7 @@ class CeremonyDesk:
                 request.rotation.not_before, request.rotation.not_after, request.rotation.revoke
             ),
             deadline_ms=Millis(now_ms + 1_000 * request.deadline_s),
+            generation=max(request.generation or 0, node.ceremonies.next_generation(committee.key_epoch)),
             salt=os.urandom(SALT_BYTES),
         )
         base = node.ceremonies.base_of(committee.key_epoch)
@@ -259,8 +260,8 @@ class CeremonyDesk:
         raise CeremonyRefused(problem, remedy)
 
     def _check_new(self, committee: CommitteeDocument, base: KeysDocument | None) -> None:
-        """New keys under an epoch whose keys are in force would leave verifiers with the old ones."""
-        if base is not None:
+        """New keys under an epoch that verifiers accept would leave them with the old ones."""
+        if base is not None and committee.key_epoch <= self.node.committee.key_epoch:
             raise CeremonyRefused(
                 f"keys of key epoch {committee.key_epoch} are in force already",
                 "for new shares of them: tocsin ceremony reshare; other keys need a new key epoch",
@@ -276,12 +277,34 @@ class CeremonyDesk:
             raise CeremonyRefused(running.trouble, f"put it into {self.committee_directory}")
         if me not in ceremony.terms.participants:
             raise CeremonyRefused("this node is no participant", "it takes the keys when they are done")
-        base = running.proposal.base
-        if base is not None and me in running.proposal.dealers and base not in self.holds():
+        self._check_generation(running.proposal)
+        self._check_terms(running.proposal)
+
+    def _check_generation(self, proposal: Proposal) -> None:
+        signed = self.node.ceremonies.signed_generation(proposal.key_epoch)
+        if proposal.generation <= signed:
+            raise CeremonyRefused(
+                f"this node has signed keys of generation {signed} of key epoch {proposal.key_epoch}",
+                f"propose it again with --generation {signed + 1}",
+            )
+
+    def _check_terms(self, proposal: Proposal) -> None:
+        """What the machine leaves to who joins (threshold SPEC 3): the base in force, and the rotation."""
+        newest = self.node.ceremonies.base_of(proposal.key_epoch)
+        is_dealer = self.node.settings.me in proposal.dealers
+        if proposal.base is not None and (newest is None or newest.digest != proposal.base):
+            raise CeremonyRefused(
+                "the keys that it shares anew are not the newest in force here", "propose it again"
+            )
+        if proposal.base is not None and is_dealer and proposal.base not in self.holds():
             raise CeremonyRefused(
                 "this node holds no share of the keys that it is to deal",
                 "propose it with --replace and this member's name",
             )
+        is_next = proposal.base is None and proposal.key_epoch > self.node.committee.key_epoch
+        if is_next != (proposal.rotation is not None):
+            expected = "a time in which verifiers are told of" if is_next else "no rotation for"
+            raise CeremonyRefused(f"expected {expected} key epoch {proposal.key_epoch}", "propose it again")
 
     def _check_drop(self, running: Running) -> None:
         if running.ended is not None:

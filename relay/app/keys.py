@@ -64,6 +64,17 @@ class KeysFiles:
             if kept is not None and not possession.items() <= kept.possession.items():
                 self._write(KeptKeys(kept.signed, {**kept.possession, **possession}))
 
+    def _proved_before(self, document: KeysDocument) -> dict[str, bytes]:
+        """Give what earlier files prove of the very same keys: a reshare leaves them as they were."""
+        found: dict[str, bytes] = {}
+        for kept in load_known_keys(self._directory, self._committees()).keys:
+            for name, certificate in kept.possession.items():
+                group, before = document.group(name), kept.document.group(name)
+                is_of_epoch = kept.document.key_epoch == document.key_epoch
+                if is_of_epoch and group is not None and before is not None and group.key == before.key:
+                    found[name] = certificate
+        return found
+
     def _kept(self, document: KeysDocument) -> KeptKeys | None:
         path = self.path(document)
         if not path.exists():

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from relay.app.deeds import Foreseen
 from relay.app.watch import Meter
-from relay.core.ceremonies import AFTERLIFE_MS, MAX_DEADLINE_MS
+from relay.core.ceremonies import MAX_DEADLINE_MS
 from relay.core.effects import Effect, Notice
 from relay.core.effects import LogEntry as Logged
 from relay.core.events import Event, Received, Signed, Ticked
@@ -24,8 +24,8 @@ MAX_WAITING: Final = 4_096
 MAX_BATCH: Final = 256
 KEEP_MS: Final = 24 * 3_600 * 1_000
 """For how long anti-entropy offers an envelope; the longest mandate lives a quarter of that."""
-KEEP_CEREMONY_MS: Final = MAX_DEADLINE_MS + AFTERLIFE_MS
-"""So long, a ceremony's words: until its deadline, and while its last signature may still come."""
+KEEP_CEREMONY_MS: Final = 2 * MAX_DEADLINE_MS
+"""So long, a ceremony's words: until its deadline, and some time for who has missed the last of them."""
 
 
 class Doer(Protocol):

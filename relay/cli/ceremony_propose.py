@@ -71,6 +71,11 @@ def _common(command: F) -> F:
         url_option,
         span_option("--deadline", "1h", "How long the others have: 10s to 7d."),
         click.option("--without", multiple=True, metavar="NAME", help="A member to leave out; repeatable."),
+        click.option(
+            "--generation",
+            type=click.IntRange(1, (1 << 32) - 1),
+            help="At least this one, when a member says that it has signed the one before.",
+        ),
         click.option("--committee", "file", type=FILE, help="The committee document that the keys are for."),
     ):
         command = option(command)
@@ -99,6 +104,7 @@ def propose(
     file: Path | None,
     without: tuple[str, ...],
     deadline: int,
+    generation: int | None,
     url: str | None,
     token_file: Path | None,
     ed25519: bool,
@@ -107,7 +113,7 @@ def propose(
     revoke_previous: bool,
 ) -> Answer:
     """Propose new keys; nothing happens until everybody asked has joined."""
-    wish = _wish(file, without, deadline)
+    wish = _wish(file, without, deadline, generation)
     wish |= _dkg(ed25519, rotate_from, rotate_until, revoke_previous)
     client = client_for(settings, url, token_file)
     return _proposed(settings, client, _propose(client, wish))
@@ -122,6 +128,7 @@ def start(
     file: Path | None,
     without: tuple[str, ...],
     deadline: int,
+    generation: int | None,
     url: str | None,
     token_file: Path | None,
     ed25519: bool,
@@ -130,7 +137,7 @@ def start(
     revoke_previous: bool,
 ) -> Answer:
     """Propose new keys, join, and follow to the end."""
-    wish = _wish(file, without, deadline)
+    wish = _wish(file, without, deadline, generation)
     wish |= _dkg(ed25519, rotate_from, rotate_until, revoke_previous)
     client = client_for(settings, url, token_file)
     return _carry_through(settings, client, _propose(client, wish))
@@ -148,21 +155,26 @@ def reshare(
     file: Path | None,
     without: tuple[str, ...],
     deadline: int,
+    generation: int | None,
     url: str | None,
     token_file: Path | None,
     replace: tuple[str, ...],
     propose_only: bool,
 ) -> Answer:
     """Propose new shares of the keys in force: for a refresh, a new machine, other holders."""
-    wish = {**_wish(file, without, deadline), "kind": "reshare", "replace": list(replace)}
+    wish = {**_wish(file, without, deadline, generation), "kind": "reshare", "replace": list(replace)}
     client = client_for(settings, url, token_file)
     name = _propose(client, wish)
     return _proposed(settings, client, name) if propose_only else _carry_through(settings, client, name)
 
 
-def _wish(file: Path | None, without: tuple[str, ...], deadline_s: int) -> dict[str, object]:
+def _wish(
+    file: Path | None, without: tuple[str, ...], deadline_s: int, generation: int | None
+) -> dict[str, object]:
     """Give what every proposal has; a committee file counts by its canonical form's hash."""
     wish: dict[str, object] = {"kind": "dkg", "without": list(without), "deadline_s": deadline_s}
+    if generation is not None:
+        wish["generation"] = generation
     if file is not None:
         wish["committee"] = sha256(load_committee(file).raw).hex()
     return wish

@@ -7,14 +7,13 @@ all signed      ▶ PutInForce, also for who holds no share: it checks certifica
 fault           ▶ evidence, the end; deadline ▶ the end; in both cases the old keys stay
 ```
 Who has signed may hear the last signature after the deadline: then the keys are in force for the others, and
-must be here too. So what such a member holds is kept until other keys are, or `AFTERLIFE_MS` have passed.
+must be here too. So what such a member holds is kept until this generation or a higher one is in force, and
+it signs no second document of a generation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Final, assert_never
 
 from proofs.envelope import Envelope
@@ -32,25 +31,22 @@ from relay.core.ceremony_effects import (
     KeepEvidence,
     PutInForce,
 )
+from relay.core.ceremony_running import Ended, Running, evidence_name
 from relay.core.committees import Committees
 from relay.core.effects import Effect, Notice, SignStatement
 from relay.core.types import Digest, Identity, Millis
-from relay.threshold.blame import Fault, faults, write_evidence
+from relay.threshold.blame import faults, write_evidence
 from relay.threshold.bodies import ceremony_id
 from relay.threshold.ceremony import adopt, begin, take
 from relay.threshold.errors import ThresholdError
 from relay.threshold.messages import CeremonyMessage, Proposal, Transcript
-from relay.threshold.record import Ceremony, Duty, Slot, Step, Taken
+from relay.threshold.record import Ceremony, Duty, Taken
 
 __all__ = [
-    "AFTERLIFE_MS",
     "MAX_DEADLINE_MS",
     "MAX_ENDED",
     "MAX_OPEN",
     "Ceremonies",
-    "Ended",
-    "Running",
-    "evidence_name",
 ]
 
 MAX_OPEN: Final = 4
@@ -58,49 +54,6 @@ MAX_ENDED: Final = 8
 """Ended ceremonies that are kept for people to read; the oldest goes."""
 MAX_DEADLINE_MS: Final = 8 * 86_400_000
 """A proposal whose deadline lies further ahead is dropped; members propose at most 7 days."""
-AFTERLIFE_MS: Final = 7 * 86_400_000
-"""For how long after its deadline a ceremony that we signed can still become done."""
-
-
-class Ended(StrEnum):
-    """How a ceremony ended, as far as this node is concerned."""
-
-    DONE = "done"
-    FAILED = "failed"
-    EXPIRED = "expired"
-    DROPPED = "dropped"
-
-
-@dataclass(slots=True)
-class Running:
-    """One ceremony. Without `ceremony` its documents are not known here, and `trouble` says which."""
-
-    id: Digest
-    proposed: Envelope
-    proposal: Proposal
-    ceremony: Ceremony | None = None
-    consented: bool = False
-    asked: Duty | None = None
-    """What our signer was asked for since this process began."""
-    ended: Ended | None = None
-    in_force: bool = False
-    erased: bool = False
-    trouble: str = ""
-    evident: dict[str, Fault] = field(default_factory=dict)
-    """The faults of which evidence was kept, by the names of the files."""
-
-    @property
-    def is_open(self) -> bool:
-        """Tell whether it can still end well in time."""
-        return self.ended is None
-
-    def has_signed(self, me: Identity) -> bool:
-        """Tell whether we signed its keys document."""
-        return self.ceremony is not None and Slot(Step.TRANSCRIPT, me) in self.ceremony.said
-
-    def has_joined(self, me: Identity) -> bool:
-        """Tell whether our join is out."""
-        return self.ceremony is not None and Slot(Step.JOIN, me) in self.ceremony.said
 
 
 class Ceremonies:
@@ -111,6 +64,8 @@ class Ceremonies:
         self._committees = committees
         self._documents: dict[Digest, KeysDocument] = {}
         self._running: dict[Digest, Running] = {}
+        self._signed: dict[int, int] = {}
+        """The highest generation of which we signed a document, by key epoch."""
 
     # ---- looking
 
@@ -136,6 +91,21 @@ class Ceremonies:
         """Give the newest keys of a key epoch that are in force here."""
         known = [each for each in self._documents.values() if each.key_epoch == key_epoch]
         return max(known, key=lambda each: each.generation, default=None)
+
+    def signed_generation(self, key_epoch: int) -> int:
+        """Give the highest generation of a key epoch of which we signed a document; 0 for none."""
+        return self._signed.get(key_epoch, 0)
+
+    def next_generation(self, key_epoch: int) -> int:
+        """Give a generation that nobody can have signed, as far as we have heard."""
+        base = self.base_of(key_epoch)
+        heard = [
+            each.proposal.generation
+            for each in self._running.values()
+            if each.proposal.key_epoch == key_epoch and each.is_signed_by_any
+        ]
+        in_force = 0 if base is None else base.generation
+        return 1 + max(in_force, self.signed_generation(key_epoch), *heard, 0)
 
     def refusal(self, proposer: Identity, proposal: Proposal, now_ms: Millis) -> str:
         """Say why a proposal is not taken now; empty when it is."""
@@ -197,7 +167,7 @@ class Ceremonies:
             return [*effects, _dropped("unknown ceremony")]
         match event:
             case CeremonyJoined():
-                if running.is_open and running.ceremony is not None:
+                if running.is_open and running.ceremony is not None and self._is_free(running.proposal):
                     running.consented = True
                     effects += [CeremonyMoved(running.id), *self._follow(running, now_ms)]
             case CeremonyLeft():
@@ -224,6 +194,11 @@ class Ceremonies:
         if taken in (Taken.KNOWN, Taken.FOREIGN, Taken.SURPLUS):
             return [*effects, _dropped(taken.value)]
         running.ceremony = self._adopted(ceremony, envelope, message)
+        if envelope.author == self._me and isinstance(message, Transcript):
+            proposal = running.proposal
+            self._signed[proposal.key_epoch] = max(
+                proposal.generation, self.signed_generation(proposal.key_epoch)
+            )
         return [*effects, CeremonyMoved(running.id), *self._follow(running, now_ms)]
 
     def tick(self, now_ms: Millis) -> list[Effect]:
@@ -233,10 +208,12 @@ class Ceremonies:
             if running.is_open and now_ms > running.proposal.deadline_ms:
                 running.ended = Ended.EXPIRED
                 effects += [CeremonyMoved(running.id), Notice("ceremony expired", _facts(running, ""))]
-            effects += self._erase_if_over(running, now_ms)
+            effects += self._erase_if_over(running)
         ended = [each for each in self.all() if not each.is_open]
         for running in ended[: max(0, len(ended) - MAX_ENDED)]:
-            if running.erased or running.in_force:
+            # What a rotation says, and what may still become done, is needed longer.
+            says_rotation = running.in_force and running.proposal.rotation is not None
+            if (running.erased or running.in_force) and not says_rotation:
                 del self._running[running.id]
         return effects
 
@@ -310,13 +287,17 @@ class Ceremonies:
         if ceremony.troubles():
             running.ended = Ended.FAILED
             effects.append(Notice("ceremony failed", _facts(running, ceremony.troubles()[0])))
-            return [*effects, *self._erase_if_over(running, now_ms)]
+            return [*effects, *self._erase_if_over(running)]
         return [*effects, *self._duty(running, ceremony, now_ms)]
 
     def _duty(self, running: Running, ceremony: Ceremony, now_ms: Millis) -> list[Effect]:
         duty = ceremony.wants(self._me, now_ms)
         may = running.consented if duty is Duty.JOIN else running.has_joined(self._me)
         if duty is None or duty is running.asked or not may:
+            return []
+        if duty is Duty.OPEN and not self._is_free(running.proposal):
+            # Two ceremonies of one generation were joined: we sign in the one that came first.
+            running.trouble = f"this node has signed other keys of generation {running.proposal.generation}"
             return []
         running.asked = duty
         return [CeremonyStep(duty, ceremony)]
@@ -344,27 +325,21 @@ class Ceremonies:
                 ]
         return effects
 
-    def _erase_if_over(self, running: Running, now_ms: Millis) -> list[Effect]:
+    def _erase_if_over(self, running: Running) -> list[Effect]:
         """Erase our secrets of what ended without keys, unless our signature may still put them in force."""
         if running.is_open or running.in_force or running.ended is Ended.DONE:
             return []
-        may_come = running.has_signed(self._me) and running.ended is not Ended.DROPPED
-        if may_come and now_ms <= running.proposal.deadline_ms + AFTERLIFE_MS:
-            return []
-        return self._erase(running)
+        return [] if running.has_signed(self._me) else self._erase(running)
+
+    def _is_free(self, proposal: Proposal) -> bool:
+        """Tell whether we signed no document of this generation or of a higher one (SPEC 2)."""
+        return proposal.generation > self.signed_generation(proposal.key_epoch)
 
     def _erase(self, running: Running) -> list[Effect]:
         if running.erased:
             return []
         running.erased = True
         return [CeremonyEnded(running.id)]
-
-
-def evidence_name(fault: Fault) -> str:
-    """Give the file that holds the evidence of a fault: one by ceremony, culprit and reason."""
-    verdict = fault.verdict
-    reason = sha256(verdict.reason.encode()).hex()[:8]
-    return f"ceremony-{verdict.ceremony.hex()[:16]}-{verdict.culprit.hex()[:16]}-{reason}.blame"
 
 
 def _dropped(reason: str) -> Notice:

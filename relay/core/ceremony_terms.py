@@ -36,6 +36,8 @@ class CeremonyWish:
     groups: tuple[str, ...]
     rotation: RotationTerms | None
     deadline_ms: Millis
+    generation: int
+    """Higher than any of which somebody may have signed a document."""
     salt: bytes
 
 
@@ -97,7 +99,7 @@ def _proposal(
         committee=sha256(committee.raw),
         committee_epoch=committee.committee_epoch,
         key_epoch=committee.key_epoch,
-        generation=1 if base is None else base.generation + 1,
+        generation=wish.generation,
         base=None if base is None else base.digest,
         dealers=tuple(sorted(dealers)),
         receivers=tuple(sorted(receivers)),

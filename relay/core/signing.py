@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, assert_never
+from typing import assert_never
 
 from proofs.committee import CommitteeDocument
 from proofs.groupkeys import KeysDocument, group_name
@@ -38,9 +38,6 @@ from relay.threshold.tasks import GroupKey, Task, mandate_keys
 from relay.threshold.wants import Aggregated, Answer, Ask, BadShare, Open, Refused, Want
 
 __all__ = ["Signing"]
-
-FIRST_GENERATION: Final = 1
-"""Of a key epoch's keys: those that come of a ceremony that makes new ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +86,13 @@ class Signing:
     def prove(self, committees: Committees, now_ms: Millis) -> list[Effect]:
         """Sign, with all holders, the possession of every new key in force (threshold SPEC 1.2).
 
-        No verifier takes a key without it. A reshare leaves the keys as they were, and proved. Only once our
-        signer may sign; what was proved before is not proved again.
+        No verifier takes a key without it. Only once our signer may sign; what was proved before, perhaps by
+        an earlier generation's shares, is not proved again: a reshare leaves the keys as they were.
         """
         wants: list[Want] = []
-        for document in self.keys.values():
+        for document in self._newest():
             committee = committees.by_epoch(document.committee_epoch)
-            if document.generation != FIRST_GENERATION or committee is None:
+            if committee is None:
                 continue
             for key in mandate_keys(document):
                 if self.possession_of(key.key) is None:
@@ -103,6 +100,11 @@ class Signing:
                     for holder in key.holders:
                         wants += self._sessions.attested(task, holder, now_ms)
         return self._done(wants)
+
+    def _newest(self) -> tuple[KeysDocument, ...]:
+        """Give the newest keys of each key epoch: of earlier generations nobody has shares."""
+        ascending = sorted(self.keys.values(), key=lambda each: each.generation)
+        return tuple({document.key_epoch: document for document in ascending}.values())
 
     def possession_of(self, key: bytes) -> bytes | None:
         """Give a group key's certificate over its own possession, once it is complete here."""

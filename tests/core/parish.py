@@ -11,7 +11,7 @@ from nacl.signing import SigningKey
 from proofs.committee import CommitteeDocument
 from proofs.groupkeys import KeysDocument, SignedKeys
 from proofs.hashes import sha256
-from relay.core.ceremonies import Ceremonies, Running
+from relay.core.ceremonies import Ceremonies
 from relay.core.ceremony_effects import (
     CeremonyEnded,
     CeremonyEvent,
@@ -21,6 +21,7 @@ from relay.core.ceremony_effects import (
     KeepEvidence,
     PutInForce,
 )
+from relay.core.ceremony_running import Running
 from relay.core.ceremony_terms import CeremonyWish, propose_dkg, propose_reshare
 from relay.core.committees import Committees
 from relay.core.effects import Effect, SignStatement
@@ -176,6 +177,7 @@ class Parish:
             "groups": (),
             "rotation": None,
             "deadline_ms": DEADLINE_MS,
+            "generation": self.priests[0].core.next_generation(1),
             "salt": bytes(16),
             **changes,
         }

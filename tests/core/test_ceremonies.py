@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from relay.core.ceremonies import AFTERLIFE_MS, MAX_DEADLINE_MS, MAX_ENDED, MAX_OPEN, Ended
+from relay.core.ceremonies import MAX_DEADLINE_MS, MAX_ENDED, MAX_OPEN
 from relay.core.ceremony_effects import CeremonyJoined, CeremonyLeft, CeremonyProposed, CeremonyStuck
+from relay.core.ceremony_running import Ended
 from relay.core.ceremony_terms import WishRefused, propose_dkg
 from relay.core.effects import SignStatement
 from relay.core.events import Signed, Started, Ticked
@@ -122,20 +123,74 @@ def test_a_ceremony_with_a_member_missing_expires_and_the_old_keys_stay() -> Non
     assert [len(priest.in_force) for priest in parish.priests] == [1, 1, 1, 1]
 
 
-def test_who_signed_keeps_its_shares_for_a_while_after_the_deadline() -> None:
+def lose_dave_s_signature(author: Keys, message: CeremonyMessage) -> Sequence[CeremonyMessage]:
+    return [] if isinstance(message, Transcript) and author.name == "dave" else [message]
+
+
+def test_who_signed_keeps_its_shares_until_a_higher_generation_is_in_force() -> None:
     parish = Parish()
     ceremony = parish.propose()
-    parish.twist = lambda author, message: (
-        [] if isinstance(message, Transcript) and author.name == "dave" else [message]
-    )
+    parish.twist = lose_dave_s_signature
     parish.join(ceremony)
-
-    parish.now_ms = Millis(DEADLINE_MS + AFTERLIFE_MS)
-    parish["alice"].tick()
+    parish.now_ms = Millis(DEADLINE_MS + 1)
+    for priest in parish.priests:
+        priest.tick()
+    assert parish["alice"].running(ceremony).ended is Ended.EXPIRED
     assert parish["alice"].erased == []
-    parish.now_ms = Millis(parish.now_ms + 1)
-    parish["alice"].tick()
-    assert parish["alice"].erased == [ceremony]
+
+    parish.twist = lambda _author, message: [message]
+    parish.join(parish.propose(deadline_ms=Millis(3 * DEADLINE_MS), salt=bytes([2]) * 16))
+
+    assert parish["alice"].in_force[-1].document.generation == 2
+    assert ceremony in parish["alice"].erased
+
+
+def test_nobody_signs_two_documents_of_one_generation() -> None:
+    parish = Parish()
+    first = parish.propose("alice")
+    second = parish.propose("bob", salt=bytes([2]) * 16)
+    parish.twist = lose_dave_s_signature
+
+    parish.join(second, "alice", "bob", "carol")
+    parish.join(first)
+    parish.join(second, "dave")
+
+    signed = [
+        (author.name, message.ceremony) for author, message in parish.kept if isinstance(message, Transcript)
+    ]
+    assert sorted(signed) == [("alice", first), ("bob", first), ("carol", first)]
+    assert "has signed other keys of generation 1" in parish["alice"].running(second).trouble
+    third = parish.propose("carol", salt=bytes([3]) * 16)
+    assert parish["carol"].running(third).proposal.generation == 2
+
+
+def test_who_signed_a_generation_joins_for_higher_ones_only() -> None:
+    parish = Parish()
+    parish.twist = lose_dave_s_signature
+    parish.join(parish.propose("alice"))
+    again = parish.propose("bob", generation=1, salt=bytes([2]) * 16)
+    said = parish["alice"].said
+
+    parish.join(again)
+
+    assert parish["alice"].said == said
+    assert parish["alice"].core.signed_generation(1) == 1
+
+
+def test_what_a_rotation_says_is_not_forgotten() -> None:
+    parish = Parish()
+    terms = RotationTerms(1, 2, revoke=False)
+    proposal = replace(propose_dkg(parish.wish(), parish.committee, parish.committee), rotation=terms)
+    rotated = parish.ask("alice", proposal)
+    parish.join(rotated)
+    for number in range(MAX_ENDED + 2):
+        deadline_ms = Millis(parish.now_ms + 10)
+        parish.propose(deadline_ms=deadline_ms, salt=bytes([9, number]) * 8)
+        parish.now_ms = Millis(deadline_ms + 1)
+        for priest in parish.priests:
+            priest.tick()
+
+    assert parish["bob"].running(rotated).proposal.rotation == terms
 
 
 def test_a_reshare_leaves_the_keys_and_ends_the_generation_before() -> None:
