@@ -7,6 +7,7 @@ import random
 from proofs.certificates import verify_frost_certificate
 from proofs.groupkeys import KeysDocument
 from proofs.mandate import Tier, key_proof_digest
+from relay.core.history import event_from_bytes
 from relay.threshold.tasks import GroupKey, mandate_keys
 from tests.sim.dealer import deal
 from tests.sim.host import Host
@@ -27,6 +28,14 @@ def proofs_of(host: Host, document: KeysDocument) -> dict[Tier, bytes]:
             verify_frost_certificate(digest, possession, key.key)
             found[tier] = possession
     return found
+
+
+def wants_nothing_proved(host: Host) -> bool:
+    """Tell whether a process that begins from this host's disk has nothing to sign of its keys."""
+    node = host.fresh_node()
+    for data in host.disk.journal:
+        node.advance(event_from_bytes(data))
+    return node.signing.prove(node.committees, node.now_ms) == []
 
 
 def test_the_holders_of_new_keys_sign_that_they_can_sign() -> None:
@@ -53,6 +62,7 @@ def test_a_restart_remembers_the_proof_and_nobody_signs_it_again() -> None:
     assert proofs_of(alice, document) == before
     assert before.keys() == set(Tier)
     assert [len(host.released) for host in town.hosts.values()] == shares
+    assert wants_nothing_proved(alice)
 
 
 def test_keys_are_proved_although_a_member_is_down() -> None:
@@ -85,4 +95,5 @@ def test_shares_made_anew_prove_nothing_again() -> None:
         again.digest in host.node.signing.keys for host in town.hosts.values() if host.node is not None
     )
     assert all(proofs_of(host, again).keys() == set(Tier) for host in town.hosts.values())
+    assert all(map(wants_nothing_proved, town.hosts.values()))
     assert [len(host.released) for host in town.hosts.values()] == shares
