@@ -121,10 +121,15 @@ class Door:
         return submission
 
 
-async def build_door(bench, gas=200_000, groups=None):
-    """Deploy and register; the owner and the guardian are the bench's account."""
+async def build_door(
+    bench, gas=200_000, groups=None, *, attesters=None, network=NETWORK, notice_s=(86_400, 21_600)
+):
+    """Deploy and register; the owner and the guardian are the bench's account.
+
+    `notice_s` are the verifier's delay and overlap.
+    """
     owner = bench.account
-    attesters = sorted((coincurve.PrivateKey() for _ in range(4)), key=address_of)
+    attesters = sorted(attesters or (coincurve.PrivateKey() for _ in range(4)), key=address_of)
     door = Door(bench, attesters)
     door.replica = await door.deploy(
         "DemoReplica", ("address", "address", "bytes32"), owner, owner, bytes(32)
@@ -132,13 +137,13 @@ async def build_door(bench, gas=200_000, groups=None):
     door.verifier = await door.deploy(
         "TocsinVerifier",
         ("bytes32", "uint32", "address[]", "uint8", "uint8", GROUPS, "uint64", "uint64"),
-        NETWORK, 1, ["0x" + address_of(secret).hex() for secret in attesters], 2, 3, groups_values(groups),
-        86_400, 21_600,
+        network, 1, ["0x" + address_of(secret).hex() for secret in attesters], 2, 3, groups_values(groups),
+        *notice_s,
     )  # fmt: skip
     gateway = await door.deploy(
         "TocsinGateway",
         ("address", "address", "address", "bytes32", "(uint64,uint64,uint64)", "(uint64,uint64,uint32)"),
-        owner, owner, door.verifier, NETWORK, LIMITS, BUDGET,
+        owner, owner, door.verifier, network, LIMITS, BUDGET,
     )  # fmt: skip
     text = ActText(
         "halt", bench.anvil.chain, gateway, door.replica, "pause()", "paused()", True,
