@@ -1,9 +1,15 @@
 """Nonces live once, in one process: restarts, copies put back and failing disks bring none of them back."""
 
+import asyncio
 import copy
+import os
 import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
 
 import pytest
@@ -16,6 +22,7 @@ from tests.shells.keys.sharing import BOB, Others, Sharing, attest, commit, line
 
 OpenSigner = Callable[..., AbstractAsyncContextManager[LocalSigner]]
 MakeMandate = Callable[..., Mandate]
+REPOSITORY = Path(__file__).parents[3]
 
 
 @pytest.mark.asyncio
@@ -118,3 +125,69 @@ async def test_a_disk_that_fails_lets_no_share_out(
         for _ in range(2):
             with pytest.raises((JournalError, GuardRefusal), match=r"injected|commitment not open"):
                 await signer.sign_share(others.request(mandate_digest(made), mine), BOB)
+
+
+CHILD = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from relay.keys import Secret, open_signer
+from relay.keys.spent import Spending
+from tests.shells.keys.sharing import BOB, CAROL, DAVE, Others, line, share_out
+
+home, point, left = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+me, network = map(bytes.fromhex, sys.argv[4:])
+sharing = share_out((me, BOB, CAROL, DAVE), network, thresholds={"fast": 2, "full": 3})
+
+def kill(step):
+    global left
+    left -= step == point
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+async def main():
+    guard, passphrase = home / "guard" / "guard.sqlite", Secret(b"correct horse")
+    documents = (sharing.document,)
+    async with open_signer(
+        home / "keys", guard_path=guard, passphrase=passphrase, documents=documents, probe=kill
+    ) as signer:
+        await signer.release_guard()
+        others = Others(sharing, signer.identity)
+        said = await signer.commit_possession(others.key.key_id, (BOB,))
+        while said is not None:
+            mine = line(signer, said)
+            share = await signer.sign_share(others.request(said.digest, mine), BOB)
+            spent = Spending(mine.open.hiding, mine.open.binding, said.digest, said.boot)
+            print(spent.nonce.hex(), flush=True)
+            said = share if share.next is not None else None
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(("point", "unsaid"), [(CommitPoint.BEFORE, 0), (CommitPoint.AFTER, 1)])
+@pytest.mark.asyncio
+async def test_a_killed_signer_has_a_row_for_every_share_that_left(
+    tmp_path: Path, sharing: Sharing, others: Others, point: CommitPoint, unsaid: int
+) -> None:
+    """The first commit is of the start, the next ones are of a share each."""
+    network = sharing.document.network
+    arguments = [str(tmp_path), point, "4", others.me.hex(), network.hex()]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+
+    result = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", CHILD, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert result.returncode == -signal.SIGKILL, result.stderr
+    left = result.stdout.split()
+    assert len(left) == 2
+    with closing(sqlite3.connect(tmp_path / "guard" / "guard.sqlite")) as connection:
+        rows = {bytes(nonce).hex() for (nonce,) in connection.execute("SELECT nonce FROM spent")}
+    assert rows > set(left) if unsaid else rows == set(left)
+    assert len(rows) == len(left) + unsaid
