@@ -28,6 +28,7 @@ from tests.bench import (
     intake,
     submissions,
     threshold,
+    verification,
 )
 from tests.bench.figure import Figure
 
@@ -43,6 +44,7 @@ BENCHES: Mapping[str, Callable[[int], Awaitable[Sequence[Figure]]]] = {
     "submissions": submissions.measure,
     "faults": faults.measure,
     "threshold": threshold.measure,
+    "verification": verification.measure,
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,9 @@ from adapters.evm import shapes
 from adapters.evm.abi import selector
 from adapters.evm.devchain import Anvil, AnvilSettings, artifact_code, start_anvil
 from adapters.evm.encode import ACT_TYPES, address_text, encode_act, gateway_calldata
-from adapters.evm.rotations import GROUPS, NO_GROUPS
+from adapters.evm.rotations import GROUPS, groups_values
 from proofs.hashes import keccak256
-from proofs.kinds import Address, DecisionId, NetworkId, PlanHash
+from proofs.kinds import Address, DecisionId, Digest, NetworkId, PlanHash
 from proofs.mandate import (
     ActLeaf,
     Mandate,
@@ -30,6 +30,7 @@ from proofs.mandate import (
     mandate_digest,
 )
 from relay.core.ports import ActText, EncodedAct, Execute
+from relay.core.rotations import GroupKeys
 from tests.bench.figure import Figure
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "measure",
     "now_s",
     "pause_act",
+    "protect",
     "register",
     "signed",
 ]
@@ -112,11 +114,11 @@ async def _acts(scene: Scene) -> list[Figure]:
     await register(scene, gateway, [act])
     # A mandate of the registration's own second is dead.
     await scene.anvil.mine(timestamp=await now_s(scene.anvil) + 2)
-    first = await _protect(scene, act, number=1)
+    first = await protect(scene, act, 1, _by_two(scene))
     await scene.anvil.rpc("evm_increaseTime", LASTS_S + 60)
     await scene.anvil.mine()
     _, expired = await scene.call(gateway, selector("expire", ("bytes32",)) + act.act_id)
-    later = await _protect(scene, act, number=2)
+    later = await protect(scene, act, 2, _by_two(scene))
     return [
         Figure("first protect, t = 2, bare target", first["total"], "gas", goal=GOAL_GAS),
         *(Figure(f"… {part}", gas, "gas") for part, gas in first.items() if part != "total"),
@@ -125,11 +127,19 @@ async def _acts(scene: Scene) -> list[Figure]:
     ]
 
 
-async def deploy_verifier(scene: Scene, keys: Sequence[coincurve.PrivateKey], fast: int, full: int) -> str:
+async def deploy_verifier(
+    scene: Scene,
+    keys: Sequence[coincurve.PrivateKey],
+    fast: int,
+    full: int,
+    groups: GroupKeys | None = None,
+) -> str:
     types = ("bytes32", "uint32", "address[]", "uint8", "uint8", GROUPS, "uint64", "uint64")
     attesters = [address_of(key) for key in keys]
     code = artifact_code("TocsinVerifier")
-    return await scene.deploy(code, types, NETWORK, 1, attesters, fast, full, NO_GROUPS, 86_400, 21_600)
+    return await scene.deploy(
+        code, types, NETWORK, 1, attesters, fast, full, groups_values(groups), 86_400, 21_600
+    )
 
 
 async def deploy_gateway(scene: Scene, verifier: str, budget: tuple[int, int, int] = BUDGET) -> str:
@@ -171,17 +181,22 @@ async def now_s(anvil: Anvil) -> int:
     return shapes.quantity(head["timestamp"])
 
 
-async def _protect(scene: Scene, act: EncodedAct, number: int) -> dict[str, float]:
-    """Bring a mandate of this moment, and give the gas of the transaction by part."""
+def _by_two(scene: Scene) -> Callable[[Digest], bytes]:
+    """The certificate of the first two attesters."""
+    return lambda digest: encode_certificate({address_of(key): signed(key, digest) for key in scene.keys[:2]})
+
+
+async def protect(
+    scene: Scene, act: EncodedAct, number: int, certify: Callable[[Digest], bytes]
+) -> dict[str, float]:
+    """Bring a mandate of this moment with its certificate, and give the gas of the transaction by part."""
     now = await now_s(scene.anvil)
     leaf = ActLeaf(scene.anvil.chain, act.gateway, act.act_id, act.act_hash, LASTS_S)
     decision = DecisionId(number.to_bytes(32, "big"))
     root = acts_root([leaf])
     mandate = Mandate(NETWORK, 1, Tier.FAST, PLAN, Op.PROTECT, decision, root, now, now + 1_800)
-    digest = mandate_digest(mandate)
-    signatures = {address_of(key): signed(key, digest) for key in scene.keys[:2]}
     proof = tuple(leaf_proof([leaf], leaf))
-    certificate = encode_certificate(signatures)
+    certificate = certify(mandate_digest(mandate))
     call = Execute(scene.anvil.chain, act.gateway, act.act_id, LASTS_S, mandate, proof, certificate)
     data = gateway_calldata(call)
     tx, total = await scene.call(address_text(act.gateway), data)
@@ -194,7 +209,7 @@ async def _protect(scene: Scene, act: EncodedAct, number: int) -> dict[str, floa
     return {
         "total": total,
         "transaction and calldata": intrinsic,
-        "verifier: two signatures": certified,
+        "verifier: the certificate": certified,
         "target: state, call, state": sum(others),
         "gateway itself": total - intrinsic - certified - sum(others),
     }
