@@ -112,7 +112,7 @@ def _settled(ceremony: Ceremony) -> Ceremony:
     if document is None:
         return ceremony
     signed = [ceremony.signed(receiver) for receiver in ceremony.terms.proposal.receivers]
-    return replace(ceremony, is_done=ceremony.is_done or None not in signed)
+    return replace(ceremony, is_done=None not in signed)
 
 
 def _derived(ceremony: Ceremony) -> Ceremony:

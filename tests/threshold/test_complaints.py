@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from proofs.kinds import Digest
+from proofs.kinds import Digest, Identity
 from relay.threshold.blame import faults
 from relay.threshold.ceremony import Stage, take
 from relay.threshold.groups import SECP256K1
-from relay.threshold.messages import CeremonyMessage, Deal
+from relay.threshold.messages import CeremonyMessage, Deal, Join
 from tests.threshold.liars import NOW_MS, SECRET, Liar, bad_box, convicted, ended, the_deal
 from tests.threshold.troupe import complaint_of, seven, sign_with
 
@@ -113,4 +113,43 @@ def test_a_complaint_about_a_deal_that_nobody_has_accuses_nobody() -> None:
     ceremony, _ = take(made.ceremony, troupe.envelope(mallory, vague), vague)
 
     assert faults(ceremony) == ()
+    assert ceremony.result() == made.ceremony.result()
+
+
+def test_a_complaint_about_a_deal_over_other_joins_accuses_nobody() -> None:
+    """The box was sealed for the pair key of a join that we do not have."""
+    troupe, made = seven()
+    victim, dealer = troupe.identities[:2]
+    deals = made.ceremony.deals()
+    assert deals is not None
+    other = replace(deals[dealer], joins=Digest(bytes(32)), sealed=_garbage(deals[dealer]))
+    ceremony = troupe.begin(made.ceremony.terms.proposal)
+    for envelope, message in made.envelopes:
+        if isinstance(message, Join):
+            ceremony, _ = take(ceremony, envelope, message)
+    ceremony, _ = take(ceremony, troupe.envelope(dealer, other), other)
+    complaint = complaint_of(replace(made, ceremony=ceremony), troupe.players[victim], dealer)
+
+    ceremony, _ = take(ceremony, troupe.envelope(victim, complaint), complaint)
+
+    assert faults(ceremony) == ()
+    assert ceremony.troubles() == (f"deal of {dealer.hex()}: a deal over other joins",)
+
+
+def _garbage(deal: Deal) -> dict[Identity, bytes]:
+    return {receiver: box[:32] + bytes(len(box) - 32) for receiver, box in deal.sealed.items()}
+
+
+def test_a_fault_that_was_shown_stays_shown_after_the_end() -> None:
+    troupe, made = seven()
+    mallory, dealer = troupe.identities[:2]
+    complaint = complaint_of(made, troupe.players[mallory], dealer)
+    deals = made.ceremony.deals()
+    assert deals is not None
+    other = replace(deals[dealer], joins=Digest(bytes(32)))
+    ceremony, _ = take(made.ceremony, troupe.envelope(mallory, complaint), complaint)
+
+    ceremony, _ = take(ceremony, troupe.envelope(dealer, other), other)
+
+    assert {fault.verdict.culprit for fault in faults(ceremony)} == {mallory, dealer}
     assert ceremony.result() == made.ceremony.result()

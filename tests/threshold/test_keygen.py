@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proofs.groupkeys import verify_keys, verify_reshared
-from proofs.kinds import Identity
+from proofs.kinds import Digest, Identity
 from relay.threshold import keygen
 from relay.threshold.errors import ThresholdError
 from relay.threshold.frost import lagrange
@@ -226,3 +226,22 @@ def test_a_sum_that_is_the_identity_is_no_crash(group: Group) -> None:
 def test_a_foreign_error_is_not_taken_for_the_identity() -> None:
     with pytest.raises(ThresholdError, match="point"):
         keygen.evaluate_commitments(SECP256K1, [b"\x02" + b"\xff" * 32], 1)
+
+
+def test_what_is_signed_with_a_secret_names_all_that_it_is_for() -> None:
+    ceremony, other = Digest(bytes(32)), Digest(b"\1" * 32)
+    alice, bob = Identity(b"a" * 32), Identity(b"b" * 32)
+    commitments = keygen.commit_to(SECP256K1, [1, 2])
+    messages = [
+        keygen.proof_message(ceremony, alice, "fast", commitments),
+        keygen.proof_message(other, alice, "fast", commitments),
+        keygen.proof_message(ceremony, bob, "fast", commitments),
+        keygen.proof_message(ceremony, alice, "full", commitments),
+        keygen.proof_message(ceremony, alice, "fast", commitments[:1]),
+        keygen.share_message(ceremony, "fast", alice),
+        keygen.share_message(other, "fast", alice),
+        keygen.share_message(ceremony, "full", alice),
+        keygen.share_message(ceremony, "fast", bob),
+    ]
+
+    assert len(set(messages)) == len(messages)
