@@ -56,20 +56,19 @@ class ShareFiles:
     probe: Probe = no_probe
 
     def begin(self) -> None:
-        """Make the directories, and finish the erasures that a crash has interrupted.
+        """Finish the erasures that a crash has interrupted, and derive what opens the files that are there.
 
         Raises:
             KeyFileError: the disk refuses.
         """
         try:
-            make_directory(self._ceremonies)
-            for directory in (self.directory, self._ceremonies):
-                directory.chmod(0o700)
             sweep_erased(self.directory)
         except OSError as error:
             raise _refused(self.directory, error) from error
         for path, kind in self._sealed():
-            self._learn(path, kind)
+            # Now, while the passphrase is here; what is wrong with a file is told on its use.
+            with suppress(KeyFileError):
+                self.derivation.box(*sealing_of(path, kind))
 
     # ---- ceremonies
 
@@ -81,9 +80,8 @@ class ShareFiles:
         """
         found = self.seed(ceremony)
         if found is None:
-            content = seal_about(KeyKind.SEED, ceremony, fresh, self.derivation, self.sealing)
             # DURABLE: what is said in a ceremony follows from its seed: on disk before the first word.
-            write_key(self._seed(ceremony), content, probe=self.probe)
+            self._write(self._seed(ceremony), KeyKind.SEED, ceremony, fresh)
             return fresh
         return found
 
@@ -110,13 +108,8 @@ class ShareFiles:
         if path.exists():
             _require_about(path, read_about(path, KeyKind.SHARES), document.digest)
             return
-        content = Secret(_shares_bytes(shares))
         # DURABLE: who signs the transcript has its shares on disk: others count on them.
-        write_key(
-            path,
-            seal_about(KeyKind.SHARES, document.digest, content, self.derivation, self.sealing),
-            probe=self.probe,
-        )
+        self._write(path, KeyKind.SHARES, document.digest, Secret(_shares_bytes(shares)))
 
     def put_in_force(self, document: KeysDocument) -> None:
         """Give the shares of a ceremony that is done the name under which they are found.
@@ -191,10 +184,15 @@ class ShareFiles:
         seeds = [(path, KeyKind.SEED) for path in self.directory.rglob("*.seed")]
         return seeds + [(path, KeyKind.SHARES) for path in self.directory.rglob("*.shares")]
 
-    def _learn(self, path: Path, kind: KeyKind) -> None:
-        """Derive what opens a file while the passphrase is here; what is wrong with it is told on its use."""
-        with suppress(KeyFileError):
-            self.derivation.box(*sealing_of(path, kind))
+    def _write(self, path: Path, kind: KeyKind, about: Digest, secret: Secret) -> None:
+        content = seal_about(kind, about, secret, self.derivation, self.sealing)
+        try:
+            make_directory(self._ceremonies)
+            for directory in (self.directory, self._ceremonies):
+                directory.chmod(0o700)
+        except OSError as error:
+            raise _refused(path, error) from error
+        write_key(path, content, probe=self.probe)
 
     def _erase(self, path: Path) -> None:
         try:

@@ -252,12 +252,23 @@ def test_a_forgotten_passphrase_seals_and_opens_what_it_has_met_and_nothing_else
 
 
 @pytest.mark.asyncio
+async def test_a_member_without_shares_needs_no_directory_for_them(
+    tmp_path: Path, open_node_signer: OpenSigner, keys: PublicKeys
+) -> None:
+    async with open_node_signer() as signer:
+        await signer.ceremony_drop(CEREMONY)
+
+    assert not (tmp_path / "keys" / "threshold").exists()
+
+
+@pytest.mark.asyncio
 async def test_files_with_salts_of_their_own_open_while_the_node_runs(
     tmp_path: Path, open_node_signer: OpenSigner, keys: PublicKeys
 ) -> None:
     files = files_of(tmp_path / "keys", PASSPHRASE)
     path = tmp_path / "keys" / "threshold" / "ceremonies" / f"{CEREMONY.hex()}.seed"
     own = (new_salt(), files.sealing[1])
+    path.parent.mkdir(parents=True)
     path.write_bytes(seal_about(KeyKind.SEED, CEREMONY, SEED, KeyDerivation(PASSPHRASE), own))
     path.chmod(0o600)
 
