@@ -51,7 +51,7 @@ class CeremonyReport:
 class Report:
     """The outcome. Blocks count from the first bad release; values are USD at the times of the recording.
 
-    `certificate_kind` is `frost` or `ecdsa`, or `mixed` where the calls that took effect carried both.
+    `certificate_kind` is what the calls that took effect carried: `frost`, `ecdsa`, `mixed`, or `none`.
     `ecdsa_ms` and `frost_ms` are from the first member's edge to the last member's certificate of that kind,
     by the wall clock, `certificate_ms` is the one of the kind asked for; None: nobody had one.
     """
@@ -140,16 +140,21 @@ class Report:
         rows = [("edge → list of signatures", f"{_ms(self.ecdsa_ms)}, {attested}")]
         if self.quorum == "frost":
             rows.append(("edge → one signature (FROST)", _ms(self.frost_ms)))
-        sent = {"frost": "one signature each (FROST)", "ecdsa": "lists of signatures (ECDSA)"}
-        rows.append(
-            ("certificates that landed", sent.get(self.certificate_kind, "[yellow]both kinds[/yellow]"))
-        )
+        rows.append(("certificates that landed", _LANDED[self.certificate_kind]))
         keys = self.ceremony
         if keys is not None:
             quorums = f"{keys.fast_threshold} sign fast, {keys.full_threshold} in full"
             made = f"by {keys.holders} members in {_ms(keys.ms)}: {quorums}; nobody ever held a key"
             rows.insert(0, ("group keys", made))
         return rows
+
+
+_LANDED = {
+    "frost": "one signature each (FROST)",
+    "ecdsa": "lists of signatures (ECDSA)",
+    "mixed": "[yellow]both kinds[/yellow]",
+    "none": "none",
+}
 
 
 def _ms(value: float | None) -> str:

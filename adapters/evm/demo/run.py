@@ -26,7 +26,7 @@ from adapters.evm.devchain import Anvil, AnvilSettings, start_anvil
 from relay.core.committee_check import committee_refusals
 from relay.core.errors import ChainError
 
-__all__ = ["Demonstration", "Options"]
+__all__ = ["Demonstration", "Options", "kind_of", "spread_ms"]
 
 FROST: Final = "frost"
 NEAR_ID: Final = 313_371
@@ -276,8 +276,8 @@ class Demonstration:
         )
         contained = set(first) == set(began) and attack.borrowed_usd == 0
         acts = await effects.check(_acts(views[0]))
-        ecdsa_ms = _spread_ms(views, earliest, lambda each: each.certified_us)
-        frost_ms = _spread_ms(views, earliest, lambda each: each.threshold_signed_us)
+        ecdsa_ms = spread_ms(views, earliest, lambda each: each.certified_us)
+        frost_ms = spread_ms(views, earliest, lambda each: each.threshold_signed_us)
         quorum = self._options.quorum
         return Report(
             scenario=self._scenario.name,
@@ -288,7 +288,7 @@ class Demonstration:
             false_triggers=quiet_edges,
             quiet_hours=round(self._scenario.quiet_hours, 1),
             quorum=quorum,
-            certificate_kind=_kind_of(acts, quorum),
+            certificate_kind=kind_of(acts),
             certificate_ms=frost_ms if quorum == FROST else ecdsa_ms,
             ecdsa_ms=ecdsa_ms,
             frost_ms=frost_ms,
@@ -359,13 +359,13 @@ def _first_effects(view: Sequence[Sighting]) -> dict[str, tuple[ActReport, int]]
     return first
 
 
-def _kind_of(acts: Sequence[ActReport], quorum: str) -> str:
-    """Give the kind of certificate that the calls carried; what was asked for, if none took effect."""
+def kind_of(acts: Sequence[ActReport]) -> str:
+    """Give the kind of certificate that the calls carried: `frost`, `ecdsa`, `mixed`; `none` without a call."""
     kinds = {act.certificate for act in acts if act.certificate}
-    return "mixed" if len(kinds) > 1 else next(iter(kinds), quorum)
+    return "mixed" if len(kinds) > 1 else next(iter(kinds), "none")
 
 
-def _spread_ms(
+def spread_ms(
     views: Sequence[Sequence[Sighting]],
     earliest: Sighting | None,
     complete_us: Callable[[Sighting], int],
