@@ -360,7 +360,7 @@ def _first_effects(view: Sequence[Sighting]) -> dict[str, tuple[ActReport, int]]
 
 
 def kind_of(acts: Sequence[ActReport]) -> str:
-    """Give the kind of certificate that the calls carried: `frost`, `ecdsa`, `mixed`; `none` without a call."""
+    """Give the kind of certificate that calls carried: `frost`, `ecdsa`, `mixed`, `none` without a call."""
     kinds = {act.certificate for act in acts if act.certificate}
     return "mixed" if len(kinds) > 1 else next(iter(kinds), "none")
 
