@@ -251,7 +251,8 @@ class Deeds:
     def _begin_session(self, effect: Effect) -> bool:
         """Begin what belongs to a signing session, which waits for no commit; tell if it is under way."""
         tools = self.tools
-        if not self.unlocked:
+        # A certificate is kept by whoever hears its shares; to have one made, the signer must be unlocked.
+        if not self.unlocked and not isinstance(effect, KeepCertificate):
             return False
         if isinstance(effect, Commit | CommitPossession | SignShare | KeepCertificate):
             deeds = SessionDeeds(tools.signer, tools.telemetry, tools.clock, self._state, self.put)

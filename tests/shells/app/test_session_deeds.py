@@ -183,10 +183,10 @@ async def test_what_the_signer_refuses_is_a_notice_and_nothing_is_said(tmp_path:
 
 
 @pytest.mark.asyncio
-async def test_a_finished_certificate_comes_back_as_an_event(tmp_path: Path) -> None:
+async def test_a_finished_certificate_comes_back_as_an_event_also_before_the_release(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as desk:
         kept = KeepCertificate(Digest(b"d" * 32), Digest(b"k" * 32), b"\x02" * 97)
-        await desk.deeds.perform([UnlockSigner(), kept], desk.turn([UnlockSigner(), kept]))
+        await desk.deeds.perform([kept], desk.turn([kept]))
         async with asyncio.timeout(20):
             event = await desk.heard.get()
 
