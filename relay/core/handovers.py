@@ -59,8 +59,8 @@ class Sources:
     """The keys documents in force, in the order in which they came into force."""
     terms: Callable[[KeysDocument], RotationTerms | None]
     """What the proposal of a document's ceremony says of rotations."""
-    possession: Callable[[Digest], bytes | None]
-    """The certificate of a group key over its own possession, by `key_id`."""
+    possession: Callable[[bytes], bytes | None]
+    """The certificate of a group key (33 bytes) over its own possession."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +141,8 @@ class Handovers:
 
     def _rotation(self, state: VerifierState, key_epoch: int) -> tuple[Rotation, KeysDocument] | None:
         """Give what the newest ceremony with terms says of a key epoch."""
-        for keys in reversed(self.sources.documents()):
-            if keys.key_epoch != key_epoch:
-                continue
+        candidates = [each for each in self.sources.documents() if each.key_epoch == key_epoch]
+        for keys in sorted(candidates, key=lambda each: each.generation)[::-1]:
             committee, terms = self.committees.by_epoch(keys.committee_epoch), self.sources.terms(keys)
             if committee is None or terms is None or state.network != keys.network:
                 continue
@@ -283,7 +282,7 @@ class Handovers:
         keys: list[GroupKey] = []
         for tier in (Tier.FAST, Tier.FULL):
             group = handover.keys.group(group_name(tier))
-            shown = self.sources.possession(handover.keys.key_id(group_name(tier)))
+            shown = None if group is None else self.sources.possession(group.key)
             if group is None or shown is None:
                 return None
             keys.append(GroupKey(group.key, shown))

@@ -333,11 +333,7 @@ class Node:
             running = self.ceremonies.get(keys.ceremony)
             return None if running is None else running.proposal.rotation
 
-        return Sources(
-            documents=lambda: tuple(self.signing.keys.values()),
-            terms=terms,
-            possession=self.signing.possessions.get,
-        )
+        return Sources(lambda: tuple(self.signing.keys.values()), terms, self.signing.possession_of)
 
     def _anchors(self) -> list[Effect]:
         """Put our log on a chain for what has closed, where no call needs that chain (SPEC 7.4)."""

@@ -66,13 +66,13 @@ def group_keys(key_epoch: int = 2, committee_epoch: int = 2) -> Dealt:
 DEALT = group_keys()
 
 
-def possession(key_id: Digest) -> bytes | None:
+def possession(key: bytes) -> bytes | None:
     """Give what holders sign together, by the dealer's hand."""
     for tier in (Tier.FAST, Tier.FULL):
         name = group_name(tier)
         group = DEALT.document.group(name)
         assert group is not None
-        if DEALT.document.key_id(name) == key_id:
+        if group.key == key:
             digest = key_proof_digest(OLD.network, 2, tier, group.key)
             signature = sign_alone(SECP256K1, DEALT.secrets[name], digest, b"seed")
             return encode_frost_certificate(signature)
@@ -105,7 +105,7 @@ class Bench:
         sources = Sources(
             documents=lambda: tuple(self.documents),
             terms=lambda _: self.terms,
-            possession=lambda key_id: possession(key_id) if self.shows else None,
+            possession=lambda key: possession(key) if self.shows else None,
         )
         times = {NEAR: 12_000, FAR: 2_000}
         self.core = Handovers(Keys(self.name).identity, self.committees, form, times, sources)

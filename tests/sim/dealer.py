@@ -32,6 +32,7 @@ def deal(
     *,
     key_epoch: int = 1,
     committee_epoch: int = 1,
+    ceremony: Digest | None = None,
     again: Dealt | None = None,
 ) -> Dealt:
     """Deal both tiers' keys to all members; `again` refreshes the shares of its keys."""
@@ -49,7 +50,7 @@ def deal(
         secrets[name] = secret
     statement = KeysStatement(
         network=network,
-        ceremony=Digest(chance.randbytes(32)),
+        ceremony=ceremony or Digest(chance.randbytes(32)),
         transcript=Digest(chance.randbytes(32)),
         committee_epoch=committee_epoch,
         key_epoch=key_epoch,

@@ -57,11 +57,11 @@ DEALT = deal(
 )
 
 
-def possession(key_id: Digest) -> bytes | None:
+def possession(key: bytes) -> bytes | None:
     for tier in (Tier.FAST, Tier.FULL):
         name = group_name(tier)
         group = DEALT.document.group(name)
-        if DEALT.document.key_id(name) == key_id and group is not None:
+        if group is not None and group.key == key:
             digest = key_proof_digest(OLD.network, 2, tier, group.key)
             return encode_frost_certificate(sign_alone(SECP256K1, DEALT.secrets[name], digest, b"seed"))
     return None
@@ -193,7 +193,7 @@ async def test_both_verifiers_are_handed_over_while_decisions_go_on_on_chains_at
             await members.turn(*both, late_ms=1)
             landed = {chain for _, chain, status in members.sent if status is SubmissionStatus.LANDED}
             assert place.chain in landed
-            await far.go_to(BEGIN_S + 100)
+            await far.go_to(await far.time() + 100)
         await members.look(*both)
         states = [await place.state() for place in both]
         for state in states:
