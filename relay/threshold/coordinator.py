@@ -22,7 +22,7 @@ from relay.threshold.tasks import GroupKey, session_id
 
 __all__ = ["COORDINATOR_STEP_MS", "Coordinator"]
 
-COORDINATOR_STEP_MS: Final = 400
+COORDINATOR_STEP_MS: Final = 200
 """How long a coordinator leaves the mandate to each one before it that has attested."""
 
 

@@ -26,6 +26,7 @@ from tests.bench import (
     footprint,
     gas,
     intake,
+    sessions,
     submissions,
     threshold,
     verification,
@@ -44,6 +45,7 @@ BENCHES: Mapping[str, Callable[[int], Awaitable[Sequence[Figure]]]] = {
     "submissions": submissions.measure,
     "faults": faults.measure,
     "threshold": threshold.measure,
+    "sessions": sessions.measure,
     "verification": verification.measure,
 }
 

@@ -33,9 +33,11 @@ from relay.core.decisions import prepare
 from relay.core.effects import Effect
 from relay.core.events import BlockObserved, Event, Received, Started
 from relay.core.gateways import NO_PLAN
+from relay.core.history import event_to_bytes
 from relay.core.node import Node, NodeSettings
 from relay.core.observations import BlockReads, CallValue, PlanRegistered
 from relay.core.types import Caip2, Digest, Header, Millis
+from relay.core.wire import open_message
 from relay.gossip import Mail
 from relay.journal import DiskLimits, Journal
 from relay.keys import KdfCost, Secret, generate, open_signer
@@ -44,7 +46,7 @@ from tests.bench.figure import Figure, Goal
 from tests.sim.keys import Keys
 from tests.sim.plans import AWAY, HOME, sim_plans
 
-__all__ = ["measure"]
+__all__ = ["attestation_cost_ms", "measure", "members_of"]
 
 MEMBERS = 13
 DECISIONS = 60
@@ -97,9 +99,21 @@ async def measure(seed: int = 1) -> list[Figure]:
     ]
 
 
-def _committee() -> tuple[CommitteeDocument, list[Keys]]:
-    keys = [Keys(f"member-{number:02d}") for number in range(MEMBERS)]
-    members = tuple(
+def attestation_cost_ms(committee: CommitteeDocument, keys: Sequence[Keys], chance: random.Random) -> float:
+    """Give the processor time of one attestation in a node, from the frame to its place in the count."""
+    node = _node(committee, keys[0])
+    frames = _frames(committee, keys, chance, decisions=2 + 120 // len(keys))
+    began_s = time.process_time()
+    for mail in frames:
+        envelope, message = open_message(mail.frame, node.committees, at_s=BEGAN_S)
+        event_to_bytes(event := Received(envelope, message, Millis(BEGAN_S * 1_000)))
+        node.advance(event)
+    return (time.process_time() - began_s) * 1_000 / len(frames)
+
+
+def members_of(keys: Sequence[Keys]) -> tuple[CommitteeMember, ...]:
+    """Give the seats of a committee, in order of identity."""
+    return tuple(
         CommitteeMember(
             identity=each.identity,
             attester=each.attester,
@@ -110,8 +124,12 @@ def _committee() -> tuple[CommitteeDocument, list[Keys]]:
             addresses=(),
             providers={},
         )
-        for each in keys
+        for each in sorted(keys, key=lambda each: each.identity)
     )
+
+
+def _committee() -> tuple[CommitteeDocument, list[Keys]]:
+    keys = [Keys(f"member-{number:02d}") for number in range(MEMBERS)]
     statement = CommitteeStatement(
         name="bench",
         committee_epoch=1,
@@ -119,16 +137,18 @@ def _committee() -> tuple[CommitteeDocument, list[Keys]]:
         activates_at=0,
         demo=False,
         genesis=None,
-        members=members,
+        members=members_of(keys),
     )
     return build_committee(statement), keys
 
 
-def _frames(committee: CommitteeDocument, keys: Sequence[Keys], chance: random.Random) -> list[Mail]:
+def _frames(
+    committee: CommitteeDocument, keys: Sequence[Keys], chance: random.Random, decisions: int = DECISIONS
+) -> list[Mail]:
     """Attestations of everybody but the first member, of decisions with anchors just ahead of the head."""
     bridge = sim_plans()[0]
     mail: list[Mail] = []
-    for number in range(DECISIONS):
+    for number in range(decisions):
         at_s = BEGAN_S + BLOCK_S * BLOCKS + 1 + number
         anchor = BlockRef(HOME, Digest(chance.randbytes(32)), BLOCKS + 1 + number, at_s)
         decision = Decision(
