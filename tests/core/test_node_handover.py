@@ -197,9 +197,10 @@ def test_the_first_in_the_order_sends_and_hears_what_became_of_it() -> None:
                 rotating.feed(rotating.stage.recalled(other))
         rotating.prepare()
         (asked,) = of(SignRotation, rotating.feed(rotating.seen()))
+        effects: list[Effect] = []
         for other in ("alice", "bob", "carol", "dave"):
-            rotating.feed(rotating.signs(other, asked, own=other == name))
-        calls = sent(rotating.feed(rotating.later(), rotating.later()))
+            effects += rotating.feed(rotating.signs(other, asked, own=other == name))
+        calls = sent([*effects, *rotating.feed(rotating.later(), rotating.later())])
         if not is_first(rotating, struct_digest(asked.struct)):
             assert calls == []
             continue
