@@ -14,7 +14,7 @@ from adapters.evm.rpc import Request, Rpc, RpcError
 from relay.core.rotations import VerifierEpoch, VerifierState
 from relay.core.types import Address, Gateway, NetworkId
 
-__all__ = ["read_verifier"]
+__all__ = ["read_epoch", "read_verifier"]
 
 MAX_ATTESTERS = 50
 _BASE = ("network", "rotationDelay", "overlap", "keyEpoch")
@@ -55,6 +55,17 @@ async def read_verifier(rpc: Rpc, at: Gateway) -> VerifierState | None:
         overlap_s=fields.whole(overlap, "0"),
         epochs=found,
     )
+
+
+async def read_epoch(rpc: Rpc, at: Gateway, key_epoch: int) -> VerifierEpoch | None:
+    """One key epoch of the verifier at that address; None where it shows none.
+
+    Raises:
+        EndpointUnavailable: as `read_verifier`.
+    """
+    call = (verifier().functions["epochKeys"], (key_epoch,))
+    (answer,) = await _ask(rpc, address_text(at), [call])
+    return _epoch(key_epoch, answer)
 
 
 async def _ask(rpc: Rpc, to: str, calls: Sequence[_Call]) -> list[Mapping[str, object] | None]:
