@@ -182,15 +182,12 @@ class Ceremony:
                 open_deal = me in proposal.dealers and Slot(Step.DEAL, me) not in self.said
                 return Duty.DEAL if open_deal else None
             case Stage.DEALT | Stage.SIGNED:
-                spoken = Slot(Step.TRANSCRIPT, me) in self.said or self._complained(me)
-                return Duty.OPEN if me in proposal.receivers and not spoken else None
+                open_word = me in proposal.receivers and Slot(Step.TRANSCRIPT, me) not in self.said
+                return Duty.OPEN if open_word else None
             case Stage.DONE | Stage.FAILED:
                 return None
             case _:
                 assert_never(stage)
-
-    def _complained(self, me: Identity) -> bool:
-        return any(slot.step is Step.COMPLAINT and slot.author == me for slot in self.said)
 
     # ---- what is wrong
 

@@ -240,6 +240,8 @@ def test_a_deal_over_other_joins_ends_it_but_convicts_nobody() -> None:
 
     assert ceremony.stage(NOW_MS) is Stage.FAILED
     assert ceremony.troubles() == (f"deal of {dealer.hex()}: a deal over other joins",)
+    assert ceremony.deals() is None
+    assert ceremony.document is None
     assert faults(ceremony) == ()
 
 
