@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +60,8 @@ from relay.threshold.messages import SigningRequest
 __all__ = ["Deeds", "NodeStopped", "Tools"]
 
 MAX_SUBMISSION_S: Final = 600.0
+MAX_HELD: Final = 64
+"""Session effects that wait for the signer to be unlocked: as many as have nonces open at once."""
 
 
 class NodeStopped(TocsinError):
@@ -110,6 +113,8 @@ class Deeds:
     put: Callable[[Event], Awaitable[None]]
     unlocked: bool = False
     _signing: set[tuple[bytes, Verdict]] = field(default_factory=set)
+    _held: deque[Effect] = field(default_factory=lambda: deque(maxlen=MAX_HELD))
+    """What sessions want and a locked signer does not do yet; the newest stay."""
 
     def foresee(self, effects: Sequence[Effect]) -> Foreseen:
         """Begin to sign while the events are on their way to disk: the guard's own write needs the same time.
@@ -138,12 +143,13 @@ class Deeds:
                 case UnlockSigner():
                     await self.tools.signer.release_guard()
                     self.unlocked = True
+                    self._begin_held()
                 case SignAttestation():
                     if place not in foreseen.begun:
                         self._begin_attestation(effect, foreseen.on_disk)
                 case Commit() | CommitPossession() | SignShare() | KeepCertificate():
-                    if place not in foreseen.begun:
-                        self._begin_session(effect)
+                    if place not in foreseen.begun and not self._begin_session(effect):
+                        self._held.append(effect)
                 case SignStatement():
                     if place not in foreseen.begun:
                         self.group.create_task(self._state(effect), name="state")
@@ -262,6 +268,11 @@ class Deeds:
             self.group.create_task(self._state(effect), name="session")
             return True
         return False
+
+    def _begin_held(self) -> None:
+        """Begin what the sessions wanted before the signer was unlocked: they do not ask again."""
+        while self._held:
+            self._begin_session(self._held.popleft())
 
     async def _state(self, effect: SignStatement) -> None:
         payload = self._payload(effect.message, effect.committee_epoch)

@@ -169,6 +169,25 @@ async def test_before_the_release_a_session_waits_for_it_in_its_own_turn(tmp_pat
 
 
 @pytest.mark.asyncio
+async def test_what_was_wanted_before_the_release_is_committed_to_once_after_it(tmp_path: Path) -> None:
+    """A node that starts again hears of what it attested before its peers have said what they remember."""
+    async with desk_of(tmp_path) as desk:
+        prepared = prepared_in(desk.circle)
+        await desk.signer.release_guard()
+        await desk.signer.sign_mandate(prepared.id, 1, prepared.mandate)
+        commit = Commit(prepared, desk.sharing.key().key_id, desk.circle.identities[1:3], 1)
+        await desk.deeds.perform([commit], desk.turn([commit]))
+        assert desk.sent == []
+        for _ in range(2):
+            await desk.deeds.perform([UnlockSigner()], desk.turn([UnlockSigner()]))
+
+        assert isinstance(await desk.next_said(), Commitments)
+
+    assert len(desk.sent) == 1
+    assert "session refused" not in desk.said.getvalue()
+
+
+@pytest.mark.asyncio
 async def test_what_the_signer_refuses_is_a_notice_and_nothing_is_said(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as desk:
         await desk.deeds.perform([UnlockSigner()], desk.turn([]))
