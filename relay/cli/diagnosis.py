@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,9 @@ from pathlib import Path
 from proofs.committee import CommitteeDocument, CommitteeMember
 from relay.cli.node_files import passphrase_of
 from relay.cli.plan import read_plan
-from relay.config import NodeConfig, NodeDirectory, load_committee_chain
+from relay.config import NodeConfig, NodeDirectory, load_known_committees
 from relay.core.committee_check import committee_refusals
+from relay.core.committees import Committees
 from relay.core.errors import ConfigError
 from relay.core.types import Caip2
 from relay.keys import PublicKeys, public_keys
@@ -50,7 +52,12 @@ class Diagnosis:
 
     findings: tuple[Finding, ...]
     keys: PublicKeys | None
-    committee: CommitteeDocument | None
+    committees: Committees | None
+
+
+def wall_clock_s() -> int:
+    """Give the time in seconds: the command is the outermost, nobody hands it a clock."""
+    return time.time_ns() // 10**9  # noqa: TID251
 
 
 def diagnose_files(directory: NodeDirectory, config: NodeConfig | None) -> Diagnosis:
@@ -58,16 +65,17 @@ def diagnose_files(directory: NodeDirectory, config: NodeConfig | None) -> Diagn
     findings = list(_permissions(directory))
     keys, found = _keys(directory, config)
     findings.append(found)
-    committee, found = _committee(directory)
-    findings.append(found)
-    if committee is not None:
+    committees, found_of_them = _committees(directory)
+    findings += found_of_them
+    if committees is not None:
+        committee = committees.in_force(wall_clock_s())
         findings += _fitness(committee)
         findings += _membership(committee, keys, config)
     if config is not None:
         findings += _plans(config)
         findings.append(_token(config))
         findings.append(_disk(config))
-    return Diagnosis(tuple(findings), keys, committee)
+    return Diagnosis(tuple(findings), keys, committees)
 
 
 def _permissions(directory: NodeDirectory) -> Iterator[Finding]:
@@ -101,15 +109,28 @@ def _keys(directory: NodeDirectory, config: NodeConfig | None) -> tuple[PublicKe
     return keys, file_found("keys", f"identity {keys.identity.hex()}")
 
 
-def _committee(directory: NodeDirectory) -> tuple[CommitteeDocument | None, Finding]:
+def _committees(directory: NodeDirectory) -> tuple[Committees | None, list[Finding]]:
+    """Read the documents in force by their signatures, and say which is active and what is announced."""
     try:
-        chain = load_committee_chain(directory.committee)
+        known = load_known_committees(directory.committee)
     except ConfigError as error:
         remedy = error.remedy or "tocsin committee check"
-        return None, Finding("committee", False, f"{error.where}: {error.problem}", remedy)
-    newest = chain[-1].document
-    detail = f"epoch {newest.committee_epoch}, {len(newest.members)} members, network {newest.network.hex()}"
-    return newest, file_found("committee", detail)
+        return None, [Finding("committee", False, f"{error.where}: {error.problem}", remedy)]
+    committees = Committees(tuple(signed.document for signed in known.chain))
+    now = committees.in_force(wall_clock_s())
+    detail = f"epoch {now.committee_epoch}, {len(now.members)} members, network {now.network.hex()}"
+    findings = [file_found("committee", detail)]
+    for later in committees.documents:
+        if later.committee_epoch > now.committee_epoch:
+            detail = (
+                f"epoch {later.committee_epoch}, key epoch {later.key_epoch}, from {later.activates_at} on"
+            )
+            findings.append(file_found("next committee", detail))
+    if known.problem is not None:
+        remedy = known.problem.remedy or "tocsin committee sign, by the members that have not yet"
+        problem = f"{known.problem.where}: {known.problem.problem}"
+        findings.append(Finding("next committee", False, problem, remedy))
+    return committees, findings
 
 
 def _fitness(committee: CommitteeDocument) -> Iterator[Finding]:

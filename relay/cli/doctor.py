@@ -57,10 +57,10 @@ def doctor(settings: Settings, offline: bool) -> Answer:
 async def _diagnose_chains(config: NodeConfig, files: Diagnosis) -> list[Finding]:
     """Ask the endpoints about themselves, and about everything that a call of ours would meet."""
     findings = await diagnose_endpoints(config)
-    if files.committee is None:
+    if files.committees is None:
         return [*findings, Finding("last mile", None, "the committee is not known", "tocsin committee check")]
     submitter = None if files.keys is None else Address(files.keys.submitters["default"])
-    return findings + await diagnose_last_mile(config, files.committee, submitter)
+    return findings + await diagnose_last_mile(config, files.committees, submitter)
 
 
 __all__ = ["doctor"]

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from proofs.committee import CommitteeDocument
 from relay.chains import load_adapters
 from relay.chains.loading import adapter_of
-from relay.cli.diagnosis import Finding
+from relay.cli.diagnosis import Finding, wall_clock_s
 from relay.cli.plan import read_plan
 from relay.cli.rehearsal_record import read_record, words_of_record
 from relay.config import NodeConfig
+from relay.core.committees import Committees
 from relay.core.compiled import CompiledPlan, compile_plan
 from relay.core.errors import ConfigError
+from relay.core.handover_facts import keys_fact_name, verifier_fact
 from relay.core.ports import Adapter, ChainSettings
 from relay.core.readiness import (
     Fact,
@@ -26,13 +26,13 @@ from relay.core.readiness import (
     gateway_questions,
     plans_to_watch,
 )
-from relay.core.types import Address, Caip2
+from relay.core.types import Address, Caip2, Gateway
 
 __all__ = ["diagnose_last_mile", "diagnose_rehearsals"]
 
 
 async def diagnose_last_mile(
-    config: NodeConfig, committee: CommitteeDocument, submitter: Address | None
+    config: NodeConfig, committees: Committees, submitter: Address | None
 ) -> list[Finding]:
     """Look at every chain of the plans, all at once; refused plans are left to the plans' own check."""
     adapters = load_adapters()
@@ -46,16 +46,17 @@ async def diagnose_last_mile(
             )
             for settings in chains
         }
-        answers = await _ask_gateways(plans, committee, inspectors)
+        answers = await _ask_gateways(plans, committees, inspectors)
         live = plans_to_watch(plans, lambda compiled: _is_in_force(compiled, answers))
         facts = await _ask_chains(config, chains, live, submitter, inspectors)
+        facts += await _ask_verifiers(live, committees, inspectors)
     facts += [fact for (plan, _), found in answers.items() if plan in _hashes(live) for fact in found]
     return [_finding(fact) for fact in facts] + _without_key(chains, submitter)
 
 
 def diagnose_rehearsals(config: NodeConfig) -> list[Finding]:
     """Say of each plan how old its newest rehearsal is."""
-    now_s = time.time_ns() // 10**9  # noqa: TID251 - the command is the outermost: nobody hands it a clock
+    now_s = wall_clock_s()
     findings: list[Finding] = []
     for file in sorted(config.plans.glob("*/*.plan.toml")):
         try:
@@ -91,8 +92,9 @@ def _hashes(plans: Sequence[CompiledPlan]) -> set[bytes]:
 
 
 async def _ask_gateways(
-    plans: Sequence[CompiledPlan], committee: CommitteeDocument, inspectors: dict[Caip2, Inspector]
+    plans: Sequence[CompiledPlan], committees: Committees, inspectors: dict[Caip2, Inspector]
 ) -> _Answers:
+    committee = committees.in_force(wall_clock_s())
     questions = [
         question
         for compiled in plans
@@ -116,6 +118,26 @@ def _is_in_force(compiled: CompiledPlan, answers: _Answers) -> bool:
     name = f"plan {compiled.plan.protocol} {reference}"
     found = answers.get((compiled.plan.hash, reference), ())
     return any(fact.name == name and fact.standing is Standing.HELD for fact in found)
+
+
+async def _ask_verifiers(
+    plans: Sequence[CompiledPlan], committees: Committees, inspectors: dict[Caip2, Inspector]
+) -> list[Fact]:
+    """Say of each gateway's verifier which key epochs it takes, and when the next committee can begin."""
+    places = {
+        keys_fact_name(compiled.plan.protocol, chain): (chain, gateway)
+        for compiled in plans
+        for chain, gateway in compiled.gateways.items()
+        if chain in inspectors
+    }
+
+    async def ask(name: str, chain: Caip2, gateway: Gateway) -> Fact:
+        state = await inspectors[chain].look_at_verifier(gateway)
+        return verifier_fact(name, state, committees, wall_clock_s())
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(ask(name, *place)) for name, place in sorted(places.items())]
+    return [task.result() for task in tasks]
 
 
 async def _ask_chains(
