@@ -162,7 +162,7 @@ class Signing:
     def signed(self, event: ThresholdSigned, now_ms: Millis) -> Prepared | None:
         """Take a certificate that was completed here; give the decision that it is for, if it is good."""
         about, key = self._about.get(event.digest), self._group_keys.get(event.key_id)
-        if about is None or key is None:
+        if about is None or key is None or not _is_for(about, key):
             return None
         try:
             verify_frost_certificate(event.digest, event.certificate, key.key)
@@ -208,3 +208,11 @@ def _proof_of(document: KeysDocument, key: GroupKey) -> Digest:
 def _task(digest: Digest, key: GroupKey, committee: CommitteeDocument) -> Task:
     members = tuple(member.identity for member in committee.members)
     return Task(digest, key.tier, key.key_epoch, members, committee.f)
+
+
+def _is_for(about: _About, key: GroupKey) -> bool:
+    """Tell whether a key is the one that signs this; what a possession is of stands in its digest."""
+    if about.prepared is None:
+        return True
+    decision = about.prepared.decision
+    return (decision.key_epoch, decision.tier) == (key.key_epoch, key.tier)
