@@ -10,6 +10,7 @@ exception is `done`, which nothing undoes.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import assert_never
 
@@ -120,14 +121,14 @@ def _derived(ceremony: Ceremony) -> Ceremony:
         return ceremony
     transcript, deals = ceremony.transcript(), ceremony.deals()
     if transcript is None or deals is None:
-        return replace(ceremony, document=None)
-    if ceremony.document is not None and ceremony.document.transcript == transcript:
+        return replace(ceremony, document=None, derived_from=None)
+    if ceremony.derived_from == transcript:
         return ceremony
-    try:
-        return replace(ceremony, document=derive_keys(ceremony.terms, transcript, deals))
-    except ProofError:
-        # Commitments without sub-shares behind them: whoever opens its box will say whose.
-        return replace(ceremony, document=None)
+    document: KeysDocument | None = None
+    # Commitments without sub-shares behind them may give none: whoever opens its box will say whose.
+    with suppress(ProofError):
+        document = derive_keys(ceremony.terms, transcript, deals)
+    return replace(ceremony, document=document, derived_from=transcript)
 
 
 def _judged(ceremony: Ceremony, *steps: Step) -> Ceremony:

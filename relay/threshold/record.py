@@ -88,13 +88,15 @@ class Said:
 class Ceremony:
     """All that has been said in one ceremony, at most two different statements in each slot.
 
-    `document` is what the deals give, or what `adopt` brought; `is_done` is final.
+    `document` is what the deals give, or what `adopt` brought; `derived_from` is the transcript of the deals
+    that were tried, also where they gave none. `is_done` is final.
     """
 
     terms: Terms
     proposed: Said
     said: Mapping[Slot, tuple[Said, ...]] = field(default_factory=dict, hash=False)
     document: KeysDocument | None = None
+    derived_from: Digest | None = None
     adopted: bool = False
     is_done: bool = False
 

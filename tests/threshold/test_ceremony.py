@@ -302,6 +302,16 @@ def test_every_pair_has_keys_of_its_own() -> None:
     assert len(set(keys)) == len(keys)
 
 
+def test_no_coefficient_is_used_twice() -> None:
+    _, made = seven()
+    deals = made.ceremony.deals()
+    assert deals is not None
+    dealt = [point for deal in deals.values() for group in deal.groups for point in group.commitments]
+
+    assert len(dealt) == 7 * (3 + 5)
+    assert len(set(dealt)) == len(dealt)
+
+
 def test_another_seed_complains_of_nobody() -> None:
     """Who has lost its seed cannot open its boxes: that is not the dealers' fault."""
     troupe, made = seven()

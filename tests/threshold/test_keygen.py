@@ -49,6 +49,24 @@ def test_any_threshold_of_the_holders_can_sign(n: int, suite: str) -> None:
             sign_with(made.shares, signers, name, b"stop the bridge")
 
 
+@settings(max_examples=5)
+@given(n=st.integers(4, 16), seed=st.integers(0, 1 << 32))
+def test_keys_of_any_committee_are_shared_anew_by_any_dealers_that_suffice(n: int, seed: int) -> None:
+    chance, troupe = random.Random(seed), Troupe.of(n)
+    full = troupe.committee.full
+    dealers, receivers = (chance.sample(troupe.identities, chance.randint(full, n)) for _ in range(2))
+
+    made = troupe.perform(troupe.proposal())
+    proposal = troupe.reshare(
+        made.document, dealers=tuple(sorted(dealers)), receivers=tuple(sorted(receivers))
+    )
+    again = troupe.perform(proposal, base=made.document, old=made.shares)
+
+    for name, threshold in (("fast", troupe.committee.fast), ("full", full)):
+        sign_with(again.shares, chance.sample(again.document.holders, threshold), name, b"stop the bridge")
+    verify_reshared(again.document, made.document)
+
+
 def test_keys_made_are_in_force_by_every_holders_signature() -> None:
     troupe, made = seven()
     signed = made.ceremony.result()
