@@ -318,7 +318,8 @@ class Demonstration:
             self._show.say(f"{member.name}: {member.url}/v1/incidents · log {member.log_file}")
         home, urls = network.members[0].directory.home, [member.url for member in network.members]
         drill = f"drill run --send --key-env BELL_KEY --yes --url {' --url '.join(urls)}"
-        for words in ("incident list", "gateway inspect", "plan rehearse", "doctor", drill):
+        asked = ("incident list", "ceremony status", "gateway inspect", "plan rehearse", "doctor")
+        for words in (*asked, drill):
             self._show.say(f"  tocsin --home {home} {words}")
         self._show.say(f"  with BELL_KEY={DEVELOPMENT_KEY}, the chains' first development key")
         self._show.say("both chains go on, a block of 12 s each second · Ctrl-C ends it")
