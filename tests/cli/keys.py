@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from proofs.committee import committee_signing_bytes
 from proofs.groupkeys import KeysStatement, SignedKeys, build_keys, group_name, keys_signing_bytes
 from proofs.hashes import sha256
-from proofs.kinds import Digest
+from proofs.kinds import Digest, Identity
 from proofs.mandate import Tier, encode_frost_certificate
 from proofs.points import Suite
-from relay.config import KeptKeys, dump_keys, keys_file, possession_digest
+from relay.config import KeptKeys, dump_committee, dump_keys, keys_file, possession_digest
+from relay.config.committee_files import dump_signatures, signatures_file
 from relay.threshold.frost import sign_alone
 from relay.threshold.groups import SECP256K1
 from tests.adapters.evm.office.bench import IDENTITIES, committee
 from tests.proofs.group_points import group_of, polynomial
 
-__all__ = ["kept_keys", "sign_by_group", "write_keys"]
+__all__ = ["kept_keys", "sign_by_group", "write_committee", "write_keys"]
 
 
 def kept_keys(*, shown: Sequence[Tier] = tuple(Tier), generation: int = 1, key_epoch: int = 1) -> KeptKeys:
@@ -45,6 +47,17 @@ def sign_by_group(tier: Tier, digest: bytes) -> bytes:
     """The certificate of kind 2 that enough holders would make."""
     secret = polynomial(Suite.SECP256K1, 1 + int(tier), b"group of " + group_name(tier).encode())[0]
     return encode_frost_certificate(sign_alone(SECP256K1, secret, digest, b"nonce"))
+
+
+def write_committee(folder: Path) -> Path:
+    """Write the committee document as a node has it, signed by all."""
+    document = committee()
+    message = committee_signing_bytes(document.raw)
+    signatures = {Identity(bytes(key.verify_key)): key.sign(message).signature for key in IDENTITIES}
+    file = folder / "epoch-0001.toml"
+    file.write_text(dump_committee(document))
+    signatures_file(file).write_text(dump_signatures(document, signatures))
+    return file
 
 
 def write_keys(folder: Path, keys: KeptKeys) -> Path:

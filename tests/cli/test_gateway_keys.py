@@ -12,14 +12,14 @@ import pytest_asyncio
 from adapters.evm.office.contract import verifier as verifier_build
 from proofs.hashes import keccak256
 from proofs.mandate import Tier
-from relay.cli.gateway_keys import key_words, keys_finding, shown_groups
-from relay.cli.settings import Answer
-from relay.config import KeptKeys
+from relay.cli.gateway_keys import committee_keys, key_words, keys_finding, shown_groups
+from relay.cli.settings import Answer, Settings
+from relay.config import KeptKeys, NodeDirectory, dump_keys, keys_file
 from relay.core.errors import ConfigError
 from relay.core.gateway_report import KeyEpochReport, VerifierReport
 from tests.adapters.evm.office.bench import Bench, committee, open_bench
 from tests.cli.gateways import VERIFIER
-from tests.cli.keys import kept_keys, sign_by_group, write_keys
+from tests.cli.keys import kept_keys, sign_by_group, write_committee, write_keys
 from tests.cli.test_gateway_commands import FACTORY, OWNER_KEY, call, committee_file, file_of, plan_file
 
 FAST, FULL = (kept_keys().document.group(name).key for name in ("fast", "full"))  # type: ignore[union-attr]
@@ -82,6 +82,26 @@ def test_no_key_goes_to_a_verifier_that_has_not_signed_for_itself() -> None:
         shown = tuple(tier for tier in Tier if tier is not missing)
         with pytest.raises(ConfigError, match=f"the key {missing.name.lower()} has signed for itself"):
             shown_groups(kept_keys(shown=shown))
+
+
+def test_a_nodes_own_keys_are_the_newest_of_the_committees_key_epoch(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    directory = NodeDirectory(home, "acme")
+    directory.create()
+    directory.node_file.write_text("")
+    write_committee(directory.committee)
+    settings = Settings(home=home, network="acme")
+    nothing = committee_keys(settings, None, committee())
+    for generation in (1, 3, 2):
+        write_keys(directory.committee, kept_keys(generation=generation))
+    spoilt = keys_file(directory.committee, kept_keys(generation=4).document)
+    spoilt.write_text(dump_keys(kept_keys(generation=4)).replace("[signatures]", "[signatures]\n#", 1)[:-400])
+
+    found = committee_keys(settings, None, committee())
+
+    assert nothing is None
+    assert found is not None
+    assert found.document.generation == 3
 
 
 # ---- a real verifier
