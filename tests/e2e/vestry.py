@@ -55,11 +55,12 @@ class Vestry:
         await member.process.wait()
 
     async def move(self, name: str) -> Member:
-        """Set up a member's new machine: its keys and public files, another address; no state, no shares."""
+        """Set up a member's new machine at another address: its keys, its guard, public files; no shares."""
         old = self.member(name)
         api_port, lane_port = _free_ports(2)
         directory = NodeDirectory(old.directory.home.with_name(f"{name}-new"), old.directory.network)
         directory.create()
+        shutil.copytree(old.directory.guard_file.parent, directory.guard_file.parent, dirs_exist_ok=True)
         for file in old.directory.keys.rglob("*.key"):
             target = directory.keys / file.relative_to(old.directory.keys)
             target.parent.mkdir(mode=0o700, exist_ok=True)
