@@ -65,7 +65,7 @@ DONE = document(
     state="done",
     steps=[step("join", []), step("deal", []), step("sign", [])],
     document="ee" * 32,
-    file="/home/n/committee/keys-0001-0001.keys",
+    file="committee/keys-0001-0001.keys",
 )
 
 
@@ -203,7 +203,7 @@ def test_a_ceremony_is_named_by_an_unambiguous_beginning(
         ({"state": "expired", "reason": "dave did not join"}, Answer.NO, "3/4  missing: dave"),
         ({"state": "failed", "faults": [{"party": "mallory", "what": "a bad deal", "evidence": "/e/x"}]},
          Answer.NO, "at fault: mallory: a bad deal"),
-        (DONE, Answer.YES, "tocsin ceremony verify /home/n/committee/keys-0001-0001.keys"),
+        (DONE, Answer.YES, "tocsin ceremony verify committee/keys-0001-0001.keys"),
     ],
 )  # fmt: skip
 def test_status_is_a_bar_for_each_step_and_an_exit_code(
