@@ -24,8 +24,10 @@ from relay.threshold.blame import (
     read_evidence,
     write_evidence,
 )
+from relay.threshold.bodies import statement_digest
 from relay.threshold.messages import CeremonyMessage, Complaint, Deal, Join, Transcript
 from relay.threshold.secrets import deal_of, join_of, pair_secret
+from relay.threshold.terms import joins_digest
 from tests.threshold.liars import SECRET, Liar, bad_box
 from tests.threshold.shares import refused
 from tests.threshold.troupe import Performance, Troupe, Twist, complaint_of, seven
@@ -199,6 +201,24 @@ def test_complaints_that_do_not_belong_to_the_deal_prove_nothing() -> None:
             judge(Evidence(envelopes), [troupe.committee])
     fine = (proposal, *joins, deal, troupe.envelope(mallory, complaint).raw)
     assert judge(Evidence(fine), [troupe.committee]).culprit == mallory
+
+
+def test_a_deal_over_the_joins_of_some_convicts_nobody() -> None:
+    """The digest in it is right, of all joins but that of who complains."""
+    troupe, made = seven()
+    dealer, mallory = troupe.identities[:2]
+    joins = {e.author: (e, m) for e, m in made.envelopes if isinstance(m, Join) and e.author != mallory}
+    digests = {author: statement_digest(author, message) for author, (_, message) in joins.items()}
+    deal = deal_of(troupe.players[dealer].seed, made.ceremony, dealer, None)
+    narrow = replace(deal, joins=joins_digest(digests))
+    complaint = replace(
+        complaint_of(made, troupe.players[mallory], dealer), deal=statement_digest(dealer, narrow)
+    )
+    said = [troupe.envelope(dealer, narrow).raw, troupe.envelope(mallory, complaint).raw]
+    proposal = made.envelopes[0][0].raw
+
+    with pytest.raises(ProofError, match="the joins that the deal is over"):
+        judge(Evidence((proposal, *(e.raw for e, _ in joins.values()), *said)), [troupe.committee])
 
 
 def _retold(troupe: Troupe, made: Performance, dealer: Identity) -> bytes:
