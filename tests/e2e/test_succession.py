@@ -1,0 +1,135 @@
+"""A member leaves, another takes its place: the keys rotate on both gateways, and nothing stops meanwhile."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import AsyncIterator, Mapping
+
+import pytest
+import pytest_asyncio
+
+from adapters.evm.demo.network import Member
+from tests.e2e.scene import Scene, until
+from tests.e2e.succession import DELAY_S, Succession, open_succession
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1_200),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+CHAIN_IDS = (724_111, 724_112)
+SLOT_S = 1_800
+STEP_S = 300
+"""Of chain time between two blocks while the notice runs."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def succession(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Succession]:
+    seed = random.SystemRandom().getrandbits(32)
+    print(f"scenario seed {seed}")
+    home = tmp_path_factory.mktemp("succession")
+    with pytest.MonkeyPatch.context() as patch:
+        async with open_succession(home, seed=seed, chain_ids=CHAIN_IDS, patch=patch) as running:
+            yield running
+
+
+async def certified(scene: Scene, member: Member) -> dict[int, list[Mapping[str, object]]]:
+    """The certified decisions of the rule that holds, as a member tells of them, by slot of their anchor."""
+    found: dict[int, list[Mapping[str, object]]] = {}
+    listing = await scene.network.ask(member, "/v1/incidents")
+    assert isinstance(listing, dict)
+    for short in listing["incidents"]:
+        whole = await scene.network.ask(member, f"/v1/incidents/{short['id']}")
+        assert isinstance(whole, dict)
+        for decision in whole["incident"]["decisions"]:
+            if decision["certified"] and decision["subject"] == "unbacked":
+                found.setdefault(decision["anchor"]["timestamp"] // SLOT_S, []).append(decision)
+    return found
+
+
+async def facts(scene: Scene, member: Member) -> dict[str, Mapping[str, object]]:
+    answer = await scene.network.ask(member, "/readyz")
+    assert isinstance(answer, dict)
+    return {str(fact["name"]): fact for fact in answer["facts"]}
+
+
+async def hold_ceremony(succession: Succession) -> None:
+    """Make the keys of the next epoch, by the operators of those who are in it."""
+    scene, vestry = succession.scene, succession.vestry
+    alice, *others = (vestry.member(name) for name in ("alice", "bob", "carol", "erin"))
+    document = alice.directory.committee / "epoch-0002.toml"
+    window = ("--rotate-from", str(scene.now_s - 600), "--rotate-until", str(scene.now_s + 1_500))
+    said = await vestry.call(alice, "propose", "--committee", document, *window, "--json")
+    assert said.code == 0, said.out
+    name = json.loads(said.out)["ceremony"]["id"]
+    await vestry.join(name, alice, *others)
+    await vestry.done(name)
+    for member in vestry.network.members:
+        share = {keys["key_epoch"]: keys["share"] for keys in await vestry.keys(member)}
+        lacks = {"dave": 2, "erin": 1}.get(member.name)
+        assert share == {
+            epoch: "none on this node" if epoch == lacks else "held by this node" for epoch in (1, 2)
+        }
+
+
+async def told(scene: Scene, member: Member) -> bool:
+    """Whether the verifiers of all gateways show the next key epoch, as a member sees them."""
+    keys = [fact for name, fact in (await facts(scene, member)).items() if name.startswith("keys ")]
+    return len(keys) == 2 and all("key epoch 2 from" in str(fact["reason"]) for fact in keys)
+
+
+async def go_on(succession: Succession, last: int) -> None:
+    """Mine through the notice and until the last slot; who has left is switched off when he has."""
+    scene, dave = succession.scene, succession.vestry.member("dave")
+    while scene.now_s // SLOT_S <= last:
+        await scene.mine(after_s=STEP_S)
+        await scene.read_by_all()
+        if scene.now_s >= succession.activates_at and dave in scene.running():
+            assert await scene.stop(dave) == 0
+
+
+def check_slot(decisions: list[Mapping[str, object]], activates_at: int) -> None:
+    """Decisions are those of the committee at their anchor: dave's before, erin's after."""
+    for decision in decisions:
+        anchor, verdicts = decision["anchor"], decision["verdicts"]
+        assert isinstance(anchor, dict)
+        assert isinstance(verdicts, dict)
+        stranger = "dave" if anchor["timestamp"] >= activates_at else "erin"
+        assert stranger not in verdicts, decision
+        assert "alice" in verdicts
+
+
+async def test_a_removal_rotates_the_keys_on_both_gateways_while_every_slot_is_certified(
+    succession: Succession,
+) -> None:
+    scene, vestry = succession.scene, succession.vestry
+    alice, erin = vestry.member("alice"), vestry.member("erin")
+    # The rule begins to hold, and does for ever: every slot has to be certified from here on.
+    await scene.mine(near=[scene.bridge.steal(step) for step in scene.thefts()[:2]])
+    began = scene.now_s // SLOT_S
+    await scene.read_by_all()
+
+    async def is_certified(slot: int) -> bool:
+        return slot in await certified(scene, alice)
+
+    await scene.mine_until("the attack is certified", lambda: is_certified(began))
+    await hold_ceremony(succession)
+    await scene.mine_until("both verifiers are told of the next epoch", lambda: told(scene, alice), most=40)
+    assert scene.now_s + DELAY_S <= succession.activates_at
+
+    last = succession.activates_at // SLOT_S + 2
+    await go_on(succession, last)
+    await until("the last slot is certified", lambda: is_certified(last))
+
+    for member in (alice, erin):
+        slots = await certified(scene, member)
+        missing = sorted(set(range(began, last + 1)) - slots.keys())
+        assert missing == [], f"{member.name}: slots that nobody certified"
+        for decisions in slots.values():
+            check_slot(decisions, succession.activates_at)
+    newest = max((await certified(scene, erin)).items())[1]
+    assert any("erin" in dict(decision["verdicts"]) for decision in newest)  # type: ignore[call-overload] - JSON
+    for name, fact in (await facts(scene, erin)).items():
+        assert fact["ready"] or not name.startswith("keys "), fact
