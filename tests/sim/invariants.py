@@ -22,7 +22,10 @@ class Witness:
     attested: dict[bytes, set[str]] = field(default_factory=dict)
     """Honest members by the digest that they signed."""
     results: dict[tuple[bytes, bytes, str, bytes], bytes] = field(default_factory=dict)
+    nonces: set[bytes] = field(default_factory=set)
+    """Of every share that an honest member gave."""
     _counted: dict[str, int] = field(default_factory=dict)
+    _shared: dict[str, int] = field(default_factory=dict)
     _evaluated: dict[tuple[str, bytes], tuple[int, bytes]] = field(default_factory=dict)
     _certified: set[tuple[str, bytes]] = field(default_factory=set)
     _landed: dict[str, int] = field(default_factory=dict)
@@ -31,6 +34,7 @@ class Witness:
         """Check what has changed since the last step."""
         for host in town.hosts.values():
             self.one_digest(town, host)
+            self.shares(town, host)
         for host in town.up():
             self.same_bytes(host)
             self.certificates(town, host)
@@ -47,6 +51,17 @@ class Witness:
                 assert first == attestation.digest, f"INV-A: {name} signed two mandates for {key[1].hex()}"
                 self.attested.setdefault(attestation.digest, set()).add(name)
         self._counted[name] = len(host.signed)
+
+    def shares(self, town: Town, host: Host) -> None:
+        """No nonce gives two shares, and a share is of what its member attested, or of no mandate."""
+        name = host.keys.name
+        for release in host.released[self._shared.get(name, 0) :]:
+            assert release.nonce not in self.nonces, f"{name} used a nonce twice"
+            self.nonces.add(release.nonce)
+            has_attested = name in self.attested.get(release.digest, ())
+            is_mandate = release.digest not in town.possessions()
+            assert has_attested or not is_mandate, f"{name} signed what it did not attest"
+        self._shared[name] = len(host.released)
 
     def same_bytes(self, host: Host) -> None:
         """INV-B: all that evaluate a block, over the same pins, reach the same bytes."""
@@ -73,7 +88,8 @@ class Witness:
         assert host.node is not None
         for entry in host.node.book.entries.values():
             prepared = entry.tally.prepared
-            if entry.tally.certificate is None or (host.keys.name, prepared.digest) in self._certified:
+            is_certified = entry.tally.certificate is not None or entry.threshold_certificate is not None
+            if not is_certified or (host.keys.name, prepared.digest) in self._certified:
                 continue
             self._certified.add((host.keys.name, prepared.digest))
             self._enough(town, prepared.digest, prepared.decision.tier)

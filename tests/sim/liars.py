@@ -25,6 +25,7 @@ from relay.core.types import Gateway as GatewayAddress
 from relay.core.wire import open_message
 from tests.sim.keys import EMPTY_TRACE, Keys
 from tests.sim.plans import HOME
+from tests.sim.session_liars import Saboteur
 from tests.sim.town import Liar, Town
 
 
@@ -38,6 +39,7 @@ class Mallory(Liar):
     def __init__(self, keys: Keys, town: Town, chance: random.Random) -> None:
         super().__init__(keys, town, chance)
         self.newest: BlockRef | None = None
+        self.saboteur = Saboteur(keys, town, chance)
         self.bridge = next(plan for plan in town.plans if plan.plan.protocol == "bridge")
 
     def receive(self, raw: bytes) -> None:
@@ -51,6 +53,8 @@ class Mallory(Liar):
             self._mislead(envelope.author, message)
         elif isinstance(message, Attestation) and self.chance.random() < 0.3:
             self._contradict(message)
+        elif self.chance.random() < 0.5:
+            self.saboteur.receive(raw)
 
     def act(self) -> None:
         """Front-run the newest block, then do something at random."""

@@ -84,6 +84,8 @@ class Saboteur(Liar):
     def _commit(self, prepared: Prepared) -> None:
         """Commit otherwise to each peer."""
         key = self._key(prepared)
+        if key is None:
+            return
         committee = self.town.committees.newest
         members = tuple(member.identity for member in committee.members)
         task = Task(prepared.digest, prepared.decision.tier, key.key_epoch, members, committee.f)
@@ -130,15 +132,18 @@ class Saboteur(Liar):
 
     # ---- what it holds
 
-    def _key(self, prepared: Prepared) -> GroupKey:
+    def _key(self, prepared: Prepared) -> GroupKey | None:
         decision = prepared.decision
-        keys = [key for dealt in self.town.group_keys for key in mandate_keys(dealt.document)]
+        keys = self._keys()
         wanted = (decision.key_epoch, decision.tier)
-        return [key for key in keys if (key.key_epoch, key.tier) == wanted][-1]
+        return next((key for key in reversed(keys) if (key.key_epoch, key.tier) == wanted), None)
 
     def _key_of(self, key_id: Digest) -> GroupKey | None:
-        keys = [key for dealt in self.town.group_keys for key in mandate_keys(dealt.document)]
-        return next((key for key in keys if key.key_id == key_id), None)
+        return next((key for key in self._keys() if key.key_id == key_id), None)
+
+    def _keys(self) -> list[GroupKey]:
+        held = [dealt for dealt in self.town.group_keys if self.me in dealt.shares]
+        return [key for dealt in held for key in mandate_keys(dealt.document)]
 
     def _share(self, key: GroupKey) -> int:
         name = key.tier.name.lower()

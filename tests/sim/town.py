@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from proofs.committee import CommitteeDocument
 from proofs.envelope import parse_envelope
 from proofs.hashes import sha256
+from proofs.mandate import key_proof_digest
 from relay.core.committees import Committees
 from relay.core.compiled import CompiledPlan
 from relay.core.types import Caip2, Identity
+from relay.threshold.tasks import mandate_keys
 from tests.sim.chain import GENESIS_S, ChainTerms, SimChain, make_chains
 from tests.sim.dealer import deal
 from tests.sim.host import Host, Setting
@@ -236,6 +238,12 @@ class Town:
             if entry.tally.certificate is not None and entry.tally.prepared.decision.subject == subject
         ]
         return [each.id for each in sorted(found, key=lambda each: each.decision.anchor.number)]
+
+    def possessions(self) -> frozenset[bytes]:
+        """Give what group keys sign to show that they can (threshold SPEC 1.2)."""
+        keys = [key for dealt in self.group_keys for key in mandate_keys(dealt.document)]
+        network = self.committee.network
+        return frozenset(key_proof_digest(network, key.key_epoch, key.tier, key.key) for key in keys)
 
     def record_until(self, act: str) -> int | None:
         """Give until when an act's record at its gateway lasts, if there is one."""
