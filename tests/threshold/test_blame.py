@@ -189,12 +189,10 @@ def test_complaints_that_do_not_belong_to_the_deal_prove_nothing() -> None:
     proposal = made.envelopes[0][0].raw
     joins = [e.raw for e, m in made.envelopes if isinstance(m, Join)]
     deal = next(e.raw for e, m in made.envelopes if isinstance(m, Deal) and e.author == dealer)
-    bad = _retold(troupe, made, dealer)
     for author, said, dealt in (
         (mallory, replace(complaint, deal=Digest(bytes(32))), deal),
         (mallory, replace(complaint, dealer=other), deal),
         (dealer, complaint, deal),
-        (mallory, complaint, bad),
     ):
         envelopes = (proposal, *joins, dealt, troupe.envelope(author, said).raw)
         with refused("evidence"):
@@ -221,9 +219,26 @@ def test_a_deal_over_the_joins_of_some_convicts_nobody() -> None:
         judge(Evidence((proposal, *(e.raw for e, _ in joins.values()), *said)), [troupe.committee])
 
 
-def _retold(troupe: Troupe, made: Performance, dealer: Identity) -> bytes:
-    deal = deal_of(SECRET, made.ceremony, dealer, None)
-    return troupe.envelope(dealer, replace(deal, groups=deal.groups[:1])).raw
+def test_a_complaint_needs_good_joins_and_a_deal_that_is_wrong_in_its_boxes_alone() -> None:
+    """What anybody sees to be wrong is judged by itself; here there may not even be a box to open."""
+    troupe, made = seven()
+    dealer, mallory = troupe.identities[:2]
+    joins, deals = made.ceremony.joins(), made.ceremony.deals()
+    assert joins is not None
+    assert deals is not None
+    empty = replace(joins[mallory], pairs={})
+    digests = {author: statement_digest(author, join) for author, join in {**joins, mallory: empty}.items()}
+    over_empty = replace(deals[dealer], joins=joins_digest(digests))
+    for joined, dealt, expected in (
+        ({**joins, mallory: empty}, over_empty, "good joins"),
+        (joins, replace(deals[dealer], sealed={}), "wrong in nothing but its boxes"),
+    ):
+        complaint = Complaint(made.ceremony.id, dealer, statement_digest(dealer, dealt), SECRET)
+        words = [*joined.items(), (dealer, dealt), (mallory, complaint)]
+        envelopes = [troupe.envelope(author, said).raw for author, said in words]
+
+        with pytest.raises(ProofError, match=expected):
+            judge(Evidence((made.envelopes[0][0].raw, *envelopes)), [troupe.committee])
 
 
 def test_two_complaints_about_two_dealers_are_no_contradiction() -> None:
