@@ -234,7 +234,8 @@ def test_a_complaint_needs_good_joins_and_a_deal_that_is_wrong_in_its_boxes_alon
         (joins, replace(deals[dealer], sealed={}), "wrong in nothing but its boxes"),
     ):
         complaint = Complaint(made.ceremony.id, dealer, statement_digest(dealer, dealt), SECRET)
-        words = [*joined.items(), (dealer, dealt), (mallory, complaint)]
+        words: list[tuple[Identity, CeremonyMessage]] = [(dealer, dealt), (mallory, complaint)]
+        words += joined.items()
         envelopes = [troupe.envelope(author, said).raw for author, said in words]
 
         with pytest.raises(ProofError, match=expected):
