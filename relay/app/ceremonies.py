@@ -19,6 +19,7 @@ from relay.core.ceremony_effects import (
     KeepEvidence,
     KeepPossession,
     PutInForce,
+    RetireShares,
 )
 from relay.core.effects import SignStatement
 from relay.core.errors import GuardRefusal, JournalError, KeyFileError
@@ -64,6 +65,8 @@ class CeremonyDeeds:
                 await asyncio.to_thread(self._keep, name, raw)
             case KeepPossession(document, name, certificate):
                 await asyncio.to_thread(self.keys.add_possession, document, {name: certificate})
+            case RetireShares(key_epoch):
+                await self._retire(key_epoch)
             case CeremonyMoved(ceremony):
                 self.moved(ceremony)
             case _:
@@ -106,6 +109,12 @@ class CeremonyDeeds:
             await self.signer.ceremony_drop(ceremony)
         except KeyFileError as error:
             self.telemetry.warning("ceremony not erased", ceremony=ceremony.hex()[:16], detail=str(error))
+
+    async def _retire(self, key_epoch: int) -> None:
+        try:
+            await self.signer.retire_shares(key_epoch)
+        except KeyFileError as error:
+            self.telemetry.warning("shares not erased", key_epoch=key_epoch, detail=str(error))
 
     def _keep(self, name: str, raw: bytes) -> None:
         try:

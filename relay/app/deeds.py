@@ -22,6 +22,7 @@ from relay.core.ceremony_effects import (
     KeepEvidence,
     KeepPossession,
     PutInForce,
+    RetireShares,
 )
 from relay.core.committees import Committees
 from relay.core.effects import (
@@ -171,6 +172,7 @@ class Deeds:
                     | CeremonyEnded()
                     | KeepEvidence()
                     | KeepPossession()
+                    | RetireShares()
                     | CeremonyMoved()
                 ):
                     self._begin_ceremony(effect)

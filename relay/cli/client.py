@@ -25,6 +25,8 @@ WATCH_TIMEOUT_S = 60.0
 class NodeUnreachable(TocsinError):
     """No node answers there, or what answers is none."""
 
+    remedy = "start it with: tocsin run; or say where it is with --url"
+
 
 class NodeRefusal(TocsinError):
     """The node refused the request; `status` is HTTP's, message and remedy are the node's own."""

@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 
 from proofs.errors import ProofError
-from relay.cli.client import NodeRefusal
+from relay.cli.client import NodeRefusal, NodeUnreachable
 from relay.cli.commands import Lazy, LazyGroup
 from relay.cli.settings import Answer, Settings
 from relay.core.errors import ConfigError, GuardRefusal, JournalError, TocsinError, WrongChain
@@ -101,7 +101,7 @@ def call(arguments: Sequence[str]) -> int:
     except ProofError as error:
         return settings.fail(str(error), "", Answer.NO)
     except TocsinError as error:
-        remedy = error.remedy if isinstance(error, ConfigError | NodeRefusal) else ""
+        remedy = error.remedy if isinstance(error, ConfigError | NodeRefusal | NodeUnreachable) else ""
         text = f"{error.where}: {error.problem}" if isinstance(error, ConfigError) else str(error)
         return settings.fail(text, remedy, answer_for(error))
     return result if isinstance(result, int) else Answer.YES

@@ -176,7 +176,8 @@ class Ceremonies:
                     running.consented, running.ended = False, Ended.DROPPED
                     effects += [CeremonyMoved(running.id), *self._erase(running)]
             case CeremonyStuck(_, reason):
-                running.trouble = reason
+                # Asked again with the next word, another join, or the next start.
+                running.trouble, running.asked = reason, None
                 effects += [CeremonyMoved(running.id), Notice("ceremony stuck", _facts(running, reason))]
             case _:
                 assert_never(event)

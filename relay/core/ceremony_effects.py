@@ -22,6 +22,7 @@ __all__ = [
     "KeepEvidence",
     "KeepPossession",
     "PutInForce",
+    "RetireShares",
 ]
 
 # ---- effects
@@ -73,6 +74,13 @@ class KeepPossession:
 
 
 @dataclass(frozen=True, slots=True)
+class RetireShares:
+    """Erase our shares of a key epoch: no verifier takes its certificates any more."""
+
+    key_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class CeremonyMoved:
     """The view of this ceremony has changed; for those who watch."""
 
@@ -115,4 +123,6 @@ class CeremonyStuck:
 
 
 CeremonyEvent = CeremonyProposed | CeremonyJoined | CeremonyLeft | CeremonyStuck
-CeremonyEffect = CeremonyStep | PutInForce | CeremonyEnded | KeepEvidence | KeepPossession | CeremonyMoved
+CeremonyEffect = (
+    CeremonyStep | PutInForce | CeremonyEnded | KeepEvidence | KeepPossession | RetireShares | CeremonyMoved
+)

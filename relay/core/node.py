@@ -88,6 +88,7 @@ from relay.core.presence import Beat, Presence
 from relay.core.quota import Quota
 from relay.core.recall import RecallState
 from relay.core.releasing import release
+from relay.core.retiring import Retiring
 from relay.core.room import Room
 from relay.core.rotations import Rotation
 from relay.core.signing import Signing
@@ -146,6 +147,8 @@ class Node:
         self.landing = Landing(landing, self.committees, self.views)
         self.presence = Presence(settings.me, self.committees)
         self.ceremonies = Ceremonies(settings.me, self.committees)
+        places = (place for plan in settings.plans for place in plan.gateways.items())
+        self._retiring = Retiring(frozenset(places))
         self.now_ms = Millis(0)
         self.edges: dict[tuple[PlanHash, str], int] = {}
         """Edges seen per rule, also those that were over when they were seen."""
@@ -282,6 +285,7 @@ class Node:
         self.landing.rearm(event.at_ms)
         self._anchoring.started()
         self.signing.started()
+        self._retiring.started()
         self.handovers.started()
         unsaid = (SignStatement(message) for message in self._unsaid)
         ceremonies = [*self.ceremonies.started(self.now_ms), *self.signing.shown()]
@@ -290,7 +294,7 @@ class Node:
     def _learned(self, document: CommitteeDocument) -> list[Effect]:
         effects = self._membership.learn(document)
         self.book.committees = self.presence.committees = self.committees
-        self.landing.learned(self.committees)
+        pass
         self.handovers.committees = self.committees
         return [*effects, *self.ceremonies.learned(self.committees, self.now_ms)]
 
@@ -304,9 +308,15 @@ class Node:
         said = self.presence.tick(self.now_ms, heads, self.log_size)
         calls = [*self.landing.due(self.now_ms), *self.signing.tick(self.now_ms), *self._hand_over()]
         # Incidents close slowly: it is enough to look with every heartbeat, and after the calls.
-        anchors = self._anchors() if said else []
+        anchors = [*self._anchors(), *self._retire()] if said else []
         told = [*self._membership.tell(self.now_ms), *self.ceremonies.tick(self.now_ms)]
         return [*told, *said, *self._unlock(was_released), *calls, *anchors]
+
+    def _retire(self) -> list[Effect]:
+        """Erase shares that no verifier takes any more; it is enough to look with every heartbeat."""
+        epochs = {document.key_epoch for document in self.signing.keys.values()}
+        heads = self._chain_times()
+        return list(self._retiring.due(epochs, self.committees, self.handovers, heads))
 
     def _rotated(self, event: VerifierSeen | RotationEnded | RotationRefused) -> list[Effect]:
         match event:
