@@ -294,7 +294,7 @@ class Node:
     def _learned(self, document: CommitteeDocument) -> list[Effect]:
         effects = self._membership.learn(document)
         self.book.committees = self.presence.committees = self.committees
-        pass
+        self.landing.learned(self.committees)
         self.handovers.committees = self.committees
         return [*effects, *self.ceremonies.learned(self.committees, self.now_ms)]
 
