@@ -98,8 +98,12 @@ class Saboteur(Liar):
         self.nonces[public.hiding] = nonces
         return OpenCommitment(self.chance.randrange(9), public.hiding, public.binding)
 
+    def _shares(self, good: bytes) -> list[bytes]:
+        """Give what it says instead of its share."""
+        return self.chance.sample([good, bytes(32), b"\xff" * 32, self.chance.randbytes(32)], 2)
+
     def _answer(self, coordinator: Identity, request: SigningRequest) -> None:
-        """Give a bad share, a good one, or none; twice, and under other names of the session."""
+        """Give a bad share, or a good one; twice, and under other names of the session."""
         key = self._key_of(request.key_id)
         mine = next((line for line in request.commitments if line.signer == self.me), None)
         if mine is None or key is None or mine.open.hiding not in self.nonces:
@@ -107,7 +111,7 @@ class Saboteur(Liar):
         number, nonces = key.identifiers[self.me], self.nonces[mine.open.hiding]
         good = SECP256K1.scalar_to_bytes(sign_share(key.package(request), number, self._share(key), nonces))
         session = session_id(coordinator, request)
-        for share in self.chance.sample([good, bytes(32), b"\xff" * 32, self.chance.randbytes(32)], 2):
+        for share in self._shares(good):
             said = SignatureShare(
                 request.digest, request.key_id, coordinator, session, share, 1, self._fresh(key)
             )
@@ -149,3 +153,13 @@ class Saboteur(Liar):
         name = key.tier.name.lower()
         dealt = next(each for each in self.town.group_keys if each.document.key_id(name) == key.key_id)
         return dealt.shares[self.me][name]
+
+
+class BadSigner(Saboteur):
+    """Commits in time, and gives nothing but bad shares."""
+
+    def _shares(self, good: bytes) -> list[bytes]:
+        return [bytes(31) + good[:1]]
+
+    def _rush(self, author: Identity, message: Commitments) -> None:
+        """Coordinate nothing."""

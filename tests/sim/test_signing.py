@@ -18,7 +18,7 @@ from tests.sim.invariants import Witness, assert_replay_is_equal
 from tests.sim.keys import committee_after
 from tests.sim.liars import Silent
 from tests.sim.plans import AWAY, BRIDGE, HOME, MARKET, REARM_S, compile_text
-from tests.sim.session_liars import Saboteur
+from tests.sim.session_liars import BadSigner, Saboteur
 from tests.sim.town import LiarMaker, Town
 
 SESSION_KINDS = frozenset(KIND[each] for each in SESSION)
@@ -95,9 +95,9 @@ def test_so_it_is_with_thirteen_members(liar: LiarMaker) -> None:
 
 
 def test_who_gives_bad_shares_is_named() -> None:
-    town = town_of(4, 2, Saboteur)
+    town = town_of(4, 2, BadSigner)
 
-    town.run_until(lambda: convicted(town), within_s=400, what="somebody is named")
+    town.run_until(lambda: convicted(town), within_s=600, what="somebody is named")
 
     assert convicted(town) == town.keys.keys() - town.hosts.keys()
 
