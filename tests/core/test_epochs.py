@@ -9,14 +9,16 @@ import pytest
 from proofs.committee import CommitteeDocument
 from proofs.decision import BlockRef, Decision
 from proofs.envelope import assemble_envelope, signing_bytes
-from proofs.kinds import Millis
+from proofs.hashes import sha256
+from proofs.kinds import DecisionId, Millis
 from relay.core.committees import LASTING_S, WORDS_S
 from relay.core.effects import Effect, Notice, Page, PageKind, SignAttestation, SignStatement
 from relay.core.errors import WireError
 from relay.core.events import CommitteeLearned, Received, Ticked
 from relay.core.history import event_from_bytes, event_to_bytes
-from relay.core.messages import Message, Recall, Void
+from relay.core.messages import Heartbeat, Message, Recall, Recalled, Void
 from relay.core.node import Node
+from relay.core.observations import GatewayEvent, GatewayEventKind
 from relay.core.wire import open_message, payload_of
 from tests.core.stage import BEGIN_S, BLOCK_S, Stage
 from tests.sim.keys import Keys, committee_after
@@ -295,3 +297,113 @@ def test_the_void_of_a_member_that_was_not_there_is_not_wanted() -> None:
 
     assert isinstance(dropped, Notice)
     assert dropped.facts["reason"] == "not wanted"
+
+
+# ---- who sends, who is live, who is asked
+
+
+def certified(stage: Stage, committee: CommitteeDocument, *names: str, key_epoch: int) -> Decision:
+    """Let others certify a decision at the newest block."""
+    decision = stage.decision(stage.blocks[-1], key_epoch=key_epoch)
+    for name in names:
+        stage.run(attests(stage, name, decision, committee))
+    entry = stage.node.book.entry_of(stage.prepared(decision).id)
+    assert entry is not None
+    assert entry.tally.certificate is not None
+    return decision
+
+
+def test_who_was_not_in_a_decision_s_committee_sends_nothing_of_it() -> None:
+    staying, _ = changing()
+    leaving, after = changing("bob", "carol", "dave", "erin")
+    for stage in (staying, leaving):
+        grow(stage, 1)
+        grow(stage, 1, lost=500)
+        certified(stage, stage.committee, "bob", "carol", key_epoch=1)
+        assert len(stage.node.landing.pending) == 1
+    drained_after(leaving)
+
+    certified(leaving, after, "bob", "erin", key_epoch=2)
+
+    assert len(leaving.node.landing.pending) == 1
+
+
+def test_who_has_left_ends_no_act_whose_time_is_over() -> None:
+    found = []
+    for names in (JOINED, ("bob", "carol", "dave", "erin")):
+        stage, _ = changing(*names)
+        grow(stage, 6)
+        stage.run(stage.block(gateway_events=[started(stage)]))
+        grow(stage, 3)
+        found.append(len(stage.node.landing.pending))
+
+    assert found == [1, 0]
+
+
+def started(stage: Stage) -> GatewayEvent:
+    """Give the start of a record that is over with the next block."""
+    act = stage.plan.acts["halt"]
+    return GatewayEvent(
+        gateway=act.gateway,
+        kind=GatewayEventKind.STARTED,
+        act_id=act.act_id,
+        tx=bytes(32),
+        log_index=0,
+        gas_used=1,
+        mandate=sha256(b"mandate"),
+        decision_id=DecisionId(sha256(b"decision")),
+        tier=1,
+        until=stage.blocks[-1].timestamp + BLOCK_S,
+        how=None,
+        ended_at=0,
+        undone=False,
+    )
+
+
+def test_words_on_a_decision_that_is_not_ours_are_not_said() -> None:
+    stage, document = changing("bob", "carol", "dave", "erin")
+    drained_after(stage)
+    decision = certified(stage, document, "bob", "erin", key_epoch=2)
+    prepared = stage.prepared(decision)
+    event = replace(started(stage), mandate=prepared.digest, decision_id=prepared.id)
+
+    effects = stage.run(stage.block(gateway_events=[event]))
+
+    assert [each for each in effects if isinstance(each, SignStatement)] == []
+
+
+def test_live_members_are_those_of_the_committee_in_force() -> None:
+    stage, _ = changing()
+    beat = Heartbeat(1, 1, bytes(16), 0, {})
+    envelope, message = stage.keys["dave"].say(beat, stage.committee, stage.now_ms)
+    stage.run(Received(envelope, message, Millis(stage.now_ms)))
+
+    live = [stage.node.presence.live_members(Millis(CHANGE_S * 1_000 + late_ms)) for late_ms in (-1, 0)]
+
+    assert live == [2, 1]
+    left, _ = changing("bob", "carol", "dave", "erin")
+    assert left.node.presence.live_members(Millis(CHANGE_S * 1_000)) == 0
+
+
+def test_after_the_change_both_committees_must_have_answered_what_we_said() -> None:
+    """Those who joined remember nothing of what was said before: their word alone would prove nothing."""
+    stage, document = changing("alice", "erin", "frank", "grace")
+    for name in ("frank", "grace"):
+        stage.keys[name] = Keys(name)
+    stage.now_ms = (CHANGE_S + 1) * 1_000
+    stage.run(stage.started(boot=2))
+    assert stage.node.recall is not None
+
+    def answers(name: str, committee: CommitteeDocument) -> None:
+        assert stage.node.recall is not None
+        answer = Recalled(stage.me, stage.node.recall.nonce, 0, 0, Millis(0), ())
+        envelope, message = stage.keys[name].say(answer, committee, stage.now_ms)
+        stage.run(Received(envelope, message, Millis(stage.now_ms)))
+
+    for name in ("erin", "frank", "grace"):
+        answers(name, document)
+    assert not stage.node.is_released
+    answers("bob", stage.committee)
+    assert not stage.node.is_released
+    answers("carol", stage.committee)
+    assert stage.node.is_released
