@@ -160,9 +160,11 @@ def judge(evidence: Evidence, committees: Sequence[CommitteeDocument]) -> Verdic
         return _judge_contradiction(*opened)
     terms = _terms(opened, evidence, committees)
     for envelope, message in opened:
-        if not isinstance(message, Proposal) and message.ceremony != terms.id:
+        if isinstance(message, Proposal):
+            continue
+        if message.ceremony != terms.id:
             raise _proves_nothing("messages of one ceremony", f"one of {message.ceremony.hex()}")
-        if envelope.author not in (*terms.participants, terms.proposer):
+        if envelope.author not in terms.participants:
             raise _proves_nothing("messages of its participants", envelope.author.hex())
     judgement = _judge_message(terms, opened, evidence)
     return Verdict(terms.id, judgement.culprit, judgement.reason)

@@ -12,7 +12,7 @@ from proofs.committee import CommitteeDocument
 from proofs.envelope import EnvelopeError
 from proofs.errors import ProofError
 from proofs.fields import FieldError
-from proofs.kinds import Digest, Identity
+from proofs.kinds import Digest, Identity, NetworkId
 from relay.threshold.blame import (
     CONTRADICTION,
     MAX_EVIDENCE_BYTES,
@@ -117,8 +117,9 @@ def test_evidence_of_strangers_proves_nothing_here() -> None:
     other = Troupe.of(4).committee
     later = replace(troupe.committee, committee_epoch=2)
     without = _without(troupe.committee, fault.verdict.culprit)
+    elsewhere = replace(troupe.committee, network=NetworkId(bytes(32)))
 
-    for committees in ([], [other], [later], [without]):
+    for committees in ([], [other], [later], [without], [elsewhere]):
         with refused("evidence"):
             judge(fault.evidence, committees)
 
@@ -136,6 +137,35 @@ def test_good_messages_convict_nobody() -> None:
         # Two envelopes are read as a contradiction, unless one of them is the proposal.
         with refused("evidence"):
             judge(Evidence((proposal[0].raw, envelope.raw), documents), [troupe.committee])
+
+
+def test_who_takes_no_part_or_holds_nothing_is_not_judged() -> None:
+    troupe, made = seven()
+    receivers = troupe.identities[1:]
+    alice = troupe.identities[0]
+    without = troupe.perform(troupe.proposal(dealers=receivers, receivers=receivers))
+    proposal = without.envelopes[0][0].raw
+    name = without.ceremony.id
+    join = Join(name, {receivers[0]: bytes(32)})
+    word = Transcript(name, made.document.digest, bytes(64), {})
+    dealing = troupe.reshare(made.document, receivers=receivers)
+    moved = troupe.perform(dealing, base=made.document, old=made.shares)
+    unheld = Transcript(moved.ceremony.id, moved.document.digest, bytes(64), {})
+
+    for proposed, author, said, documents, expected in (
+        (proposal, alice, join, (), "messages of its participants"),
+        (proposal, receivers[0], word, (made.document.raw,), "of this ceremony and holder"),
+        (
+            moved.envelopes[0][0].raw,
+            alice,
+            unheld,
+            (made.document.raw, moved.document.raw),
+            "of this ceremony and holder",
+        ),
+    ):
+        evidence = Evidence((proposed, troupe.envelope(author, said).raw), documents)
+        with pytest.raises(ProofError, match=expected):
+            judge(evidence, [troupe.committee])
 
 
 def test_what_is_no_case_is_refused_by_name() -> None:
