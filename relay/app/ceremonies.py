@@ -25,7 +25,7 @@ from relay.core.effects import SignStatement
 from relay.core.errors import GuardRefusal, JournalError, KeyFileError
 from relay.core.events import Event, KeysInForce
 from relay.core.types import Digest, Millis
-from relay.disk import create_file
+from relay.disk import create_file, make_directory
 from relay.keys import LocalSigner
 from relay.telemetry import Telemetry
 from relay.threshold.messages import CeremonyMessage
@@ -118,9 +118,12 @@ class CeremonyDeeds:
 
     def _keep(self, name: str, raw: bytes) -> None:
         try:
-            self.evidence.mkdir(mode=0o700, exist_ok=True)
+            make_directory(self.evidence)
+        except OSError as error:
+            raise JournalError(f"expected a directory {self.evidence}, got: {error.strerror}") from error
+        try:
             create_file(self.evidence / name, raw, mode=0o644)
         except FileExistsError:
-            pass
+            pass  # kept before, by this process or one before it
         except OSError as error:
             raise JournalError(f"expected to keep evidence {name}, got: {error.strerror}") from error

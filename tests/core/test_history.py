@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proofs.canonical import encode
-from proofs.kinds import Digest, Millis
+from proofs.kinds import Digest, Identity, Millis, NetworkId
+from relay.core.ceremony_effects import CeremonyJoined, CeremonyLeft, CeremonyProposed, CeremonyStuck
 from relay.core.errors import JournalError
 from relay.core.events import (
     AnchorEnded,
@@ -38,6 +39,7 @@ from relay.core.observations import (
 )
 from relay.core.ports import EffectSeen, Submission, SubmissionStatus
 from relay.core.types import ActId, BlockRef, Caip2, DecisionId, Gateway, Header, PlanHash
+from relay.threshold.messages import Proposal, RotationTerms
 from tests.core.stage import Stage
 from tests.sim.invariants import fingerprint
 
@@ -96,6 +98,23 @@ submission = st.builds(
     number,
     wide,
 )
+identities = st.lists(word32.map(Identity), max_size=4, unique=True).map(lambda found: tuple(sorted(found)))
+epoch = st.integers(1, (1 << 32) - 1)
+proposal = st.builds(
+    Proposal,
+    word32.map(NetworkId),
+    word32.map(Digest),
+    epoch,
+    epoch,
+    epoch,
+    st.none() | word32.map(Digest),
+    identities,
+    identities,
+    st.just(("fast", "full")),
+    st.none() | st.builds(RotationTerms, st.integers(0, 9), st.integers(0, 9), st.booleans()),
+    st.integers(0, 1 << 53),
+    st.binary(min_size=16, max_size=16),
+)
 events = st.one_of(
     st.builds(Started, millis, number, st.binary(min_size=16, max_size=16)),
     st.builds(BlockObserved, reads, number, number, block),
@@ -106,6 +125,9 @@ events = st.one_of(
     st.builds(SubmissionEnded, word32, submission),
     st.builds(AnchorEnded, word32.map(lambda value: DecisionId(Digest(value))), chain, number, submission),
     st.builds(SignalTold, word32, text, text, text, millis),
+    st.builds(CeremonyProposed, proposal, millis),
+    st.builds(CeremonyJoined, word32.map(Digest), millis),
+    st.builds(CeremonyLeft, word32.map(Digest), millis),
 )
 
 
@@ -144,6 +166,7 @@ def test_what_concerns_the_running_process_is_not_journalled() -> None:
         AnchorEnded(DecisionId(Digest(bytes(32))), Caip2("sim:home"), 1, None),
         stage.said("bob", Heartbeat(1, 1, bytes(16), 0, {})),
         stage.said("bob", Recall(1, bytes(16), bytes(16))),
+        CeremonyStuck(Digest(bytes(32)), "no disk"),
     ):
         assert not is_journalled(event)
 
