@@ -39,6 +39,8 @@ class Coordinator:
     """Who was asked in which session and has not answered."""
     asked: int = 0
     enough_since_ms: Millis | None = None
+    waits: bool = False
+    """Enough are ready, and it is not our turn."""
 
     def offer(self, line: SignerCommitment) -> str:
         """Take a signer's open commitment; give why it is not taken, or nothing."""
@@ -76,11 +78,14 @@ class Coordinator:
             for signer, line in self.ready.items()
             if signer in attesters and line.boot >= boots.get(signer, 0)
         ]
+        # Who was ready may be so no more: then its next word is waited for, and no time.
+        self.waits = False
         if len(fit) < self.key.threshold or self.asked >= self.key.most_requests:
             return None
         if self.enough_since_ms is None:
             self.enough_since_ms = now_ms
         if now_ms < self._turn_ms(self.enough_since_ms, before):
+            self.waits = True
             return None
         lines = sorted(fit[: self.key.threshold], key=lambda line: line.signer)
         request = SigningRequest(self.digest, self.key.key_id, tuple(lines))
@@ -93,7 +98,7 @@ class Coordinator:
 
     def due_ms(self, before: int) -> Millis | None:
         """Give when `ask` is to be called again though nothing has come, if it is."""
-        if self.asked or self.enough_since_ms is None:
+        if not self.waits or self.enough_since_ms is None:
             return None
         return self._turn_ms(self.enough_since_ms, before)
 

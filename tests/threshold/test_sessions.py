@@ -490,3 +490,32 @@ def test_the_session_names_its_coordinator_and_every_commitment() -> None:
     }
 
     assert len(names) == 5
+
+
+def test_a_member_that_restarts_while_a_coordinator_waits_for_its_turn_keeps_no_clock_running() -> None:
+    ring = ring_of(4, seed=1)
+    task = ring.task()
+    first, second = coordinators_of(task)
+    liar = next(each for each in ring.identities if each not in (first, second))
+    ring.delay = lambda author, _to: author == first
+    for each in (second, liar, next(each for each in ring.identities if each not in (first, second, liar))):
+        ring.attest(task, [each])
+    ring.members[second].attested(first, task)
+    ring.deliver()
+    waiting = ring.members[second].sessions
+    due_ms = waiting.next_due_ms()
+    assert due_ms == ring.now_ms + COORDINATOR_STEP_MS
+
+    # What it says of another mandate makes its commitment to this one dead.
+    other = ring.task("another")
+    ring.members[second].attested(liar, other)
+    key = mandate_keys(ring.keys[0].document)[1]
+    ring.members[second].hear(liar, Commitments(other.digest, key.key_id, 2, {}))
+    assert [want for want in waiting.tick(due_ms) if isinstance(want, Ask)] == []
+
+    assert waiting.next_due_ms() is None
+    ring.now_ms = due_ms
+    ring.delay = lambda _author, _to: False
+    ring.attest(task, [first])
+    ring.settle()
+    ring.check(task, honest=[each for each in ring.identities if each != liar])
