@@ -174,7 +174,7 @@ class Town:
         hosts = self.up()
         for one in hosts:
             for other in hosts:
-                for digest in one.disk.kept.keys() - other.disk.kept.keys():
+                for digest in sorted(one.disk.kept.keys() - other.disk.kept.keys()):
                     self.send(one.me, other.me, one.disk.kept[digest])
 
     # ---- time
