@@ -17,7 +17,7 @@ from relay.cli.commands import Command
 from relay.cli.gateway_options import FILE
 from relay.cli.node_files import this_directory
 from relay.cli.settings import Answer, Settings
-from relay.config import KeptKeys, check_keys, load_committee_chain, load_keys
+from relay.config import KeptKeys, check_keys, keys_files, load_committee_chain, load_keys
 from relay.core.errors import ConfigError
 from relay.threshold.blame import MAX_EVIDENCE_BYTES, judge, read_evidence
 
@@ -142,15 +142,18 @@ def _possession(keys: KeptKeys, name: str) -> Check:
 
 
 def _before(document: KeysDocument, file: Path) -> list[Check]:
-    """Compare a reshare with the generation before it."""
-    path = file.with_name(f"keys-{document.key_epoch:04d}-{document.generation - 1:04d}.keys")
-    if document.generation == 1 or not path.is_file():
+    """Compare a reshare with the newest earlier generation beside it; some may never have come into force."""
+    earlier = [load_keys(path).document for path in keys_files(file.parent) if path != file]
+    same_epoch = [each for each in earlier if each.key_epoch == document.key_epoch]
+    before = [each for each in same_epoch if each.generation < document.generation]
+    if not before:
         return []
+    newest = max(before, key=lambda each: each.generation)
     try:
-        verify_reshared(document, load_keys(path).document)
+        verify_reshared(document, newest)
     except ProofError as error:
-        return [(False, error.check, error.message, f"{path.name} and this file are not of one ceremony")]
-    return [(True, "reshared", f"the keys are those of generation {document.generation - 1}", "")]
+        return [(False, error.check, error.message, "one of the two files is of another network or ceremony")]
+    return [(True, "reshared", f"the keys are those of generation {newest.generation}", "")]
 
 
 def _committees(settings: Settings, directory: Path | None) -> tuple[CommitteeDocument, ...]:

@@ -69,7 +69,7 @@ def _common(command: F) -> F:
     for option in (
         token_option,
         url_option,
-        span_option("--deadline", "1h", "How long the others have: 10s to 7d."),
+        span_option("--deadline", "1h", "How long the others have: 5s to 7d."),
         click.option("--without", multiple=True, metavar="NAME", help="A member to leave out; repeatable."),
         click.option(
             "--generation",

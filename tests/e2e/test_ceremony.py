@@ -56,17 +56,17 @@ async def first(vestry: Vestry) -> KeysDocument:
     assert await vestry.keys(alice) == []
     await vestry.start(carol)
     await vestry.done(name)
-    return vestry.document(alice, 1)
+    return vestry.document(alice)
 
 
 async def test_four_processes_make_keys_though_one_is_killed_in_the_middle(
     vestry: Vestry, first: KeysDocument
 ) -> None:
     for member in vestry.network.members:
-        assert vestry.document(member, 1) == first
+        assert vestry.document(member) == first
         (keys,) = await vestry.keys(member)
         assert (keys["document"], keys["share"]) == (first.digest.hex(), "held by this node")
-        await vestry.proved(member, 1)
+        await vestry.proved(member)
         assert not list(member.directory.keys.rglob("*.seed")), "secrets of a ceremony end with it"
 
 
@@ -88,7 +88,7 @@ async def test_a_ceremony_with_a_member_missing_expires_names_it_and_leaves_the_
     vestry: Vestry, first: KeysDocument
 ) -> None:
     alice, bob, carol, _ = vestry.network.members
-    reshare = await vestry.spawn(alice, "reshare", "--deadline", "10s", "--yes")
+    reshare = await vestry.spawn(alice, "reshare", "--deadline", "5s", "--yes")
     name = await vestry.proposed(bob)
     await vestry.join(name, bob, carol)
 
@@ -99,9 +99,45 @@ async def test_a_ceremony_with_a_member_missing_expires_names_it_and_leaves_the_
     for member in vestry.network.members:
         await vestry.wait(member, name, lambda found: found["state"] == "expired")
         assert [keys["document"] for keys in await vestry.keys(member)] == [first.digest.hex()]
-        assert not vestry.file(member, 2).exists()
+        assert len(vestry.files(member)) == 1
     late = await vestry.call(vestry.member("dave"), "join", name, "--yes")
     assert (late.code, "it has ended: expired" in late.err) == (1, True)
+
+
+BAD_BOXES = """
+from dataclasses import replace
+from relay.keys import ceremonies
+
+honest = ceremonies.deal_of
+
+def spoilt(*given):
+    deal = honest(*given)
+    return replace(deal, sealed={who: box[:-1] + bytes([box[-1] ^ 1]) for who, box in deal.sealed.items()})
+
+ceremonies.deal_of = spoilt
+"""
+
+
+async def test_a_member_that_deals_wrong_is_named_with_evidence_and_the_keys_stay(
+    vestry: Vestry, first: KeysDocument
+) -> None:
+    alice, bob, carol, dave = vestry.network.members
+    await vestry.turn(carol, BAD_BOXES)
+    reshare = await vestry.spawn(alice, "reshare", "--yes")
+    name = await vestry.proposed(bob)
+    await vestry.join(name, bob, carol, dave)
+
+    code, said = await ended(reshare)
+
+    assert (code, "at fault: carol: a bad deal: its box does not open" in said) == (1, True), said
+    for member in (alice, bob, dave):
+        await vestry.wait(member, name, lambda found: found["state"] == "failed")
+        (evidence,) = member.directory.evidence.iterdir()
+        blamed = await vestry.call(member, "blame", evidence)
+        assert (blamed.code, "at fault: carol" in blamed.out) == (0, True), blamed.err
+        assert [keys["document"] for keys in await vestry.keys(member)] == [first.digest.hex()]
+        assert len(vestry.files(member)) == 1
+    await vestry.kill(carol)
 
 
 async def test_a_reshare_moves_a_member_to_a_new_machine_and_its_old_shares_sign_nothing(
@@ -113,7 +149,7 @@ async def test_a_reshare_moves_a_member_to_a_new_machine_and_its_old_shares_sign
     await old.process.wait()
     bob = await vestry.move("bob")
     document = vestry.sign_in(vestry.next_committee(bob))
-    await vestry.start(bob)
+    await vestry.start(*vestry.stopped())
 
     alice, carol, dave = (vestry.member(name) for name in ("alice", "carol", "dave"))
     words = ("reshare", "--replace", "bob", "--committee", str(document), "--yes")
@@ -124,10 +160,13 @@ async def test_a_reshare_moves_a_member_to_a_new_machine_and_its_old_shares_sign
     assert code == 0, said
     await vestry.done(name)
 
-    second = vestry.document(bob, 2)
+    second = vestry.document(bob)
     assert [group.key for group in second.groups] == [group.key for group in first.groups]
-    assert "the keys are those of generation 1" in (await vestry.call(bob, "verify", vestry.file(bob, 2))).out
-    assert [each["generation"] for each in await vestry.keys(bob)] == [2]
+    assert (
+        "the keys are those of generation 1" in (await vestry.call(bob, "verify", vestry.files(bob)[-1])).out
+    )
+    # Above the generation that the wrong dealer has signed, and nobody else.
+    assert [each["generation"] for each in await vestry.keys(bob)] == [3]
     await _old_share_signs_nothing(vestry, first, second, old.directory.keys)
 
 

@@ -48,11 +48,31 @@ class Vestry:
         for member in members:
             await self.network.wait_serving(member)
 
+    def stopped(self) -> list[Member]:
+        """The members whose process does not run."""
+        found = [(member, member.process) for member in self.network.members]
+        return [member for member, process in found if process is None or process.returncode is not None]
+
     async def kill(self, member: Member) -> None:
         """End a member's process without warning (SIGKILL)."""
         assert member.process is not None
         member.process.kill()
         await member.process.wait()
+
+    async def turn(self, member: Member, prelude: str) -> None:
+        """Start a member's process again with other code in it than the honest."""
+        await self.kill(member)
+        program = f"{prelude}\nfrom relay.cli.entry import main\nmain()"
+        with member.log_file.open("ab") as output:
+            member.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", program, "--home", str(member.directory.home), "run",
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, "TOCSIN_PASSPHRASE": self.network.passphrase},
+                start_new_session=True,
+            )  # fmt: skip
+        await self.network.wait_serving(member)
 
     async def move(self, name: str) -> Member:
         """Set up a member's new machine at another address: its keys, its guard, public files; no shares."""
@@ -169,18 +189,19 @@ class Vestry:
         assert isinstance(found, list)
         return found
 
-    def document(self, member: Member, generation: int) -> KeysDocument:
-        """The keys document in a member's directory."""
-        return load_keys(self.file(member, generation)).document
+    def document(self, member: Member) -> KeysDocument:
+        """The newest keys document in a member's directory."""
+        return load_keys(self.files(member)[-1]).document
 
-    def file(self, member: Member, generation: int) -> Path:
-        return member.directory.committee / f"keys-0001-{generation:04d}.keys"
+    def files(self, member: Member) -> list[Path]:
+        """A member's keys files, by generation."""
+        return sorted(member.directory.committee.glob("keys-*.keys"))
 
-    async def proved(self, member: Member, generation: int) -> None:
+    async def proved(self, member: Member) -> None:
         """Wait until a member's keys file shows that the keys can sign."""
 
         async def shown() -> bool:
-            said = await self.call(member, "verify", self.file(member, generation))
+            said = await self.call(member, "verify", self.files(member)[-1])
             return said.code == 0
 
         await until(f"{member.name}'s keys sign for themselves", shown, within_s=WITHIN_S)
