@@ -59,8 +59,8 @@ class CeremonyDeeds:
                 await self._step(effect)
             case PutInForce(keys):
                 await self._put_in_force(keys)
-            case CeremonyEnded(ceremony):
-                await self._end(ceremony)
+            case CeremonyEnded():
+                await self._end(effect)
             case KeepEvidence(name, raw):
                 await asyncio.to_thread(self._keep, name, raw)
             case KeepPossession(document, name, certificate):
@@ -104,11 +104,12 @@ class CeremonyDeeds:
             self.telemetry.warning("no share of the keys in force", detail=str(error))
         await self.put(KeysInForce(document, self.clock()))
 
-    async def _end(self, ceremony: Digest) -> None:
+    async def _end(self, effect: CeremonyEnded) -> None:
         try:
-            await self.signer.ceremony_drop(ceremony)
+            await self.signer.ceremony_drop(effect.ceremony, superseded=effect.superseded)
         except KeyFileError as error:
-            self.telemetry.warning("ceremony not erased", ceremony=ceremony.hex()[:16], detail=str(error))
+            told = effect.ceremony.hex()[:16]
+            self.telemetry.warning("ceremony not erased", ceremony=told, detail=str(error))
 
     async def _retire(self, key_epoch: int) -> None:
         try:

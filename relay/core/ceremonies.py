@@ -131,6 +131,7 @@ class Ceremonies:
         for running in self.all():
             running.asked, running.erased = None, False
             running.trouble = running.trouble if running.ceremony is None else ""
+            effects += [CeremonyEnded(running.id, superseded=True)] if running.superseded else []
             effects += self._follow(running, now_ms)
             if running.ceremony is not None and running.ceremony.is_done and not running.in_force:
                 effects += self._put_in_force(running.ceremony)
@@ -151,8 +152,9 @@ class Ceremonies:
         for other in self.all():
             proposal = other.proposal
             is_over = proposal.key_epoch == document.key_epoch and proposal.generation <= document.generation
-            if is_over and other.ended is not None:
-                effects += self._erase(other)
+            # Its own shares are where they belong, or the next start puts them there: not ours to erase.
+            if is_over and other.ended is not None and other is not running:
+                effects += self._supersede(other)
         moved: list[Effect] = [] if running is None else [CeremonyMoved(running.id)]
         return [*moved, *effects, *self._judge_again(now_ms)]
 
@@ -341,6 +343,13 @@ class Ceremonies:
             return []
         running.erased = True
         return [CeremonyEnded(running.id)]
+
+    def _supersede(self, running: Running) -> list[Effect]:
+        """Erase also what our signer kept because its signature may have been under way."""
+        if running.superseded:
+            return []
+        running.erased = running.superseded = True
+        return [CeremonyEnded(running.id, superseded=True)]
 
 
 def _dropped(reason: str) -> Notice:

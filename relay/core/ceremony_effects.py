@@ -51,9 +51,14 @@ class PutInForce:
 
 @dataclass(frozen=True, slots=True)
 class CeremonyEnded:
-    """Nothing more can come of a ceremony: erase what we kept secret of it."""
+    """Erase what we kept secret of a ceremony.
+
+    `superseded`: its generation or a higher one is in force. Else it is over only as far as the node has
+    heard: our signature may be under way, so the signer keeps what it has signed for.
+    """
 
     ceremony: Digest
+    superseded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,8 @@ class Running:
     ended: Ended | None = None
     in_force: bool = False
     erased: bool = False
+    superseded: bool = False
+    """Whether our signer was told that these or later keys are in force."""
     trouble: str = ""
     evident: dict[str, Fault] = field(default_factory=dict)
     """The faults of which evidence was kept, by the names of the files."""

@@ -120,15 +120,21 @@ class CeremonySigner:
             self._keys.put(document, shares)
         self._keys.supersede(document)
 
-    async def drop(self, ceremony: Digest) -> None:
+    async def drop(self, ceremony: Digest, *, superseded: bool = False) -> None:
         """Erase what is left of a ceremony that has failed: its seed, and shares that never were in force.
 
-        Whoever drops what others have finished holds no share until the next reshare.
+        Once there are shares our word on them may be out, also if the node has not heard it yet: the others
+        can put them in force without us. They stay until the ceremony is `superseded`.
 
         Raises:
             KeyFileError: the disk refuses.
         """
-        await self._do(lambda: self._files.end(ceremony))
+
+        def work() -> None:
+            if superseded or not self._files.has_shares(ceremony):
+                self._files.end(ceremony)
+
+        await self._do(work)
 
     async def retire(self, key_epoch: int) -> None:
         """Erase our shares of a key epoch that no verifier accepts any more.

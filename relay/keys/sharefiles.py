@@ -111,6 +111,10 @@ class ShareFiles:
         # DURABLE: who signs the transcript has its shares on disk: others count on them.
         self._write(path, KeyKind.SHARES, document.digest, Secret(_shares_bytes(shares)))
 
+    def has_shares(self, ceremony: Digest) -> bool:
+        """Tell whether shares of a ceremony are sealed that are not in force: we have signed, or shall."""
+        return self._pending(ceremony).exists()
+
     def put_in_force(self, document: KeysDocument) -> None:
         """Give the shares of a ceremony that is done the name under which they are found.
 

@@ -208,9 +208,9 @@ class LocalSigner:
         """Put our shares of a document in force; as `CeremonySigner.activate`."""
         await self._ceremonies.activate(document)
 
-    async def ceremony_drop(self, ceremony: Digest) -> None:
+    async def ceremony_drop(self, ceremony: Digest, *, superseded: bool = False) -> None:
         """Erase what is left of a failed ceremony; as `CeremonySigner.drop`."""
-        await self._ceremonies.drop(ceremony)
+        await self._ceremonies.drop(ceremony, superseded=superseded)
 
     async def retire_shares(self, key_epoch: int) -> None:
         """Erase our shares of a key epoch that no verifier accepts any more; as `CeremonySigner.retire`."""

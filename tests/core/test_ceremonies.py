@@ -118,7 +118,7 @@ def test_a_ceremony_with_a_member_missing_expires_and_the_old_keys_stay() -> Non
         assert running.ceremony is not None
         assert running.ceremony.waiting_for() == (parish["dave"].identity,)
         assert priest.core.base_of(1) == old
-        assert priest.erased == [old.ceremony, ceremony]
+        assert priest.erased == [ceremony]
     parish.join(ceremony, "dave")
     assert [len(priest.in_force) for priest in parish.priests] == [1, 1, 1, 1]
 
@@ -142,7 +142,10 @@ def test_who_signed_keeps_its_shares_until_a_higher_generation_is_in_force() -> 
     parish.join(parish.propose(deadline_ms=Millis(3 * DEADLINE_MS), salt=bytes([2]) * 16))
 
     assert parish["alice"].in_force[-1].document.generation == 2
-    assert ceremony in parish["alice"].erased
+    assert parish["alice"].erased == [ceremony]
+    # The process may have ended before it was done.
+    parish["alice"].restart()
+    assert parish["alice"].erased == [ceremony] * 2
 
 
 def test_nobody_signs_two_documents_of_one_generation() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -145,7 +146,7 @@ async def test_keys_come_into_force_behind_their_file_once_and_for_all(tmp_path:
 async def test_who_has_lost_its_shares_knows_the_keys_and_is_told(tmp_path: Path) -> None:
     async with sexton(tmp_path) as desk:
         keys = await desk.keys()
-        await desk.do(CeremonyEnded(keys.document.ceremony))
+        await desk.do(CeremonyEnded(keys.document.ceremony, superseded=True))
 
         await desk.do(PutInForce(keys))
 
@@ -168,3 +169,42 @@ async def test_evidence_is_kept_once_and_a_disk_that_refuses_it_ends_the_process
         await desk.do(KeepEvidence("a.blame", b"second"))
 
         assert (tmp_path / "evidence" / "a.blame").read_bytes() == b"first"
+
+
+async def test_a_ceremony_that_fails_while_we_sign_leaves_us_our_shares(tmp_path: Path) -> None:
+    """Who deals last can contradict itself at once: our signature is on its way then, and may be the last."""
+    async with sexton(tmp_path) as desk:
+        dealt = await desk.ceremony(before=Duty.OPEN)
+        keys = (await desk.circle.perform(desk.signers, dealt)).result()
+        assert keys is not None
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(desk.do(CeremonyStep(Duty.OPEN, dealt)))
+            group.create_task(desk.do(CeremonyEnded(dealt.id)))
+        assert [type(said.message) for said in desk.said] == [Transcript]
+        await desk.do(CeremonyEnded(dealt.id))
+        await desk.do(PutInForce(keys))
+
+        assert desk.signer.held_keys() == (keys.document,)
+
+
+async def test_a_ceremony_that_fails_before_we_sign_gets_no_signature(tmp_path: Path) -> None:
+    async with sexton(tmp_path) as desk:
+        dealt = await desk.ceremony(before=Duty.OPEN)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(desk.do(CeremonyEnded(dealt.id)))
+            group.create_task(desk.do(CeremonyStep(Duty.OPEN, dealt)))
+
+        assert desk.said == []
+        assert desk.circle.files(desk.signer.identity) == []
+
+
+async def test_shares_of_a_ceremony_that_is_superseded_are_erased(tmp_path: Path) -> None:
+    async with sexton(tmp_path) as desk:
+        ceremony = await desk.ceremony()
+        assert len(desk.circle.files(desk.signer.identity)) == 2
+
+        await desk.do(CeremonyEnded(ceremony.id, superseded=True))
+
+        assert desk.circle.files(desk.signer.identity) == []

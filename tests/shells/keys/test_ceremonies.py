@@ -222,7 +222,7 @@ async def test_a_failed_reshare_leaves_the_keys_as_they_were(circle: Circle) -> 
         begun = await circle.begin(signers[circle.identities[0]], circle.proposal(first), first)
         await circle.perform(signers, begun)
         for signer in signers.values():
-            await signer.ceremony_drop(begun.id)
+            await signer.ceremony_drop(begun.id, superseded=True)
 
         assert {tuple(circle.files(member)) for member in signers} == {("1-1.shares",)}
         await show(signers, first, Tier.FULL)
