@@ -35,7 +35,7 @@ from relay.app.watch import (
 )
 from relay.config import NodeConfig
 from relay.core.errors import TocsinError
-from relay.core.events import CommitteeLearned, Event, PeersSeen, SignalTold, Started
+from relay.core.events import CommitteeLearned, Event, KeysInForce, PeersSeen, SignalTold, Started
 from relay.core.readiness import Fact
 from relay.core.types import Identity, Millis, PlanHash
 from relay.detectors import Detector
@@ -123,6 +123,7 @@ async def _serve(
         group.create_task(inbox.run(shells.lane, inputs.put), name="inbox")
         group.create_task(_watch_peers(shells, inputs), name="peers")
         group.create_task(_watch_committees(shells, inputs), name="committees")
+        group.create_task(_watch_keys(shells, inputs), name="keys")
         group.create_task(_keep_books(config, shells, telemetry), name="books")
         expose_lane(telemetry.metrics, shells.lane)
         telemetry.notice("serving", api=api.url, lane=shells.lane.address)
@@ -224,6 +225,17 @@ async def _watch_committees(shells: Shells, inputs: Pump) -> None:
         at_s = _wall_clock_ms() // 1_000
         if shells.node.committees.newest.committee_epoch >= asked:
             shells.lane.set_peers(lane_peers(shells.node.committees, shells.node.settings.me, at_s))
+        await asyncio.sleep(PEERS_EVERY_S)
+
+
+async def _watch_keys(shells: Shells, inputs: Pump) -> None:
+    """Learn keys that are put into the directory by hand; those of a ceremony of ours come by themselves."""
+    known = shells.node.ceremonies
+    while True:
+        for kept in await asyncio.to_thread(shells.keys.look):
+            document = kept.document
+            if not known.knows(document) and known.get(document.ceremony) is None:
+                await inputs.put(KeysInForce(document, _wall_clock_ms()))
         await asyncio.sleep(PEERS_EVERY_S)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from proofs.committee import CommitteeDocument
 from proofs.groupkeys import KeysDocument, SignedKeys
-from relay.config import KeptKeys, dump_keys, keys_file, load_keys, load_known_keys
+from relay.config import KeptKeys, dump_keys, keys_file, keys_files, load_keys, load_known_keys
 from relay.core.errors import ConfigError, JournalError
 from relay.disk import replace_file
 from relay.telemetry import Telemetry
@@ -30,6 +30,7 @@ class KeysFiles:
         self._telemetry = telemetry
         self._writing = threading.Lock()
         """Two proofs may come at once, and each is added to what is there."""
+        self._seen: object = None
 
     def path(self, document: KeysDocument) -> Path:
         """Give where the keys of a document lie."""
@@ -37,10 +38,15 @@ class KeysFiles:
 
     def in_force(self) -> tuple[KeptKeys, ...]:
         """Give the keys that are in force, oldest first; what is not is told, and changes nothing."""
+        self._seen = self._fingerprint()
         known = load_known_keys(self._directory, self._committees())
         for problem in known.problems:
             self._telemetry.warning("keys file not in force", detail=str(problem))
         return known.keys
+
+    def look(self) -> tuple[KeptKeys, ...]:
+        """Give what is in force if a file, or a committee document to hold it against, has come since."""
+        return () if self._fingerprint() == self._seen else self.in_force()
 
     def keep(self, signed: SignedKeys) -> None:
         """Write the keys of a ceremony that is done; the same again changes nothing.
@@ -51,7 +57,7 @@ class KeysFiles:
         with self._writing:
             kept = self._kept(signed.document)
             if kept is None:
-                self._write(KeptKeys(signed))
+                self._write(KeptKeys(signed, self._proved_before(signed.document)))
 
     def add_possession(self, document: KeysDocument, possession: Mapping[str, bytes]) -> None:
         """Add proofs that keys can sign to their file.
@@ -88,6 +94,12 @@ class KeysFiles:
         if kept.document.raw != document.raw:
             raise JournalError(f"{path}: expected keys {document.digest.hex()}, got others")
         return kept
+
+    def _fingerprint(self) -> object:
+        """Give what shows a change without reading files."""
+        found = [(path.name, path.stat()) for path in keys_files(self._directory)]
+        committees = [document.committee_epoch for document in self._committees()]
+        return [(name, stat.st_mtime_ns, stat.st_size) for name, stat in found], committees
 
     def _write(self, keys: KeptKeys) -> None:
         path = self.path(keys.document)

@@ -81,3 +81,25 @@ def test_a_proof_of_keys_that_are_not_kept_makes_no_file(tmp_path: Path) -> None
     keys.add_possession(KEPT.document, KEPT.possession)
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reshare_takes_over_what_is_proved_of_the_same_keys(tmp_path: Path) -> None:
+    keys = files(tmp_path)
+    keys.keep(KEPT.signed)
+    keys.add_possession(KEPT.document, KEPT.possession)
+    again = kept(keys_of(COMMITTEE, 2, again=DEALT), COMMITTEE)
+
+    keys.keep(again.signed)
+
+    assert keys.in_force() == (KEPT, again)
+
+
+def test_a_file_that_is_put_there_by_hand_is_seen_once(tmp_path: Path) -> None:
+    keys = files(tmp_path)
+    assert keys.in_force() == ()
+    assert keys.look() == ()
+
+    keys.path(KEPT.document).write_text(dump_keys(KEPT))
+
+    assert keys.look() == (KEPT,)
+    assert keys.look() == ()
