@@ -6,10 +6,15 @@ import random
 from collections.abc import Iterable
 from dataclasses import replace
 
+import pytest
+
+from proofs.canonical import Value
+from proofs.fields import FieldError
 from proofs.groupkeys import group_name
 from proofs.hashes import sha256
 from proofs.kinds import Digest, Gateway, Millis
 from proofs.mandate import Tier, encode_frost_certificate, key_proof_digest
+from relay.core.bodies import body_of, read_body
 from relay.core.effects import Effect, LogEntry, Page, PageKind, SignRotation, SubmitRotation
 from relay.core.events import (
     CommitteeLearned,
@@ -219,3 +224,24 @@ def test_a_refusal_of_the_guard_wakes_somebody() -> None:
     assert isinstance(page, Page)
     assert page.kind is PageKind.CANNOT_SIGN
     assert "key epoch 2: conflicting digest" in page.text
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rotation": bytes(351)},
+        {"rotation": bytes(353)},
+        {"signature": bytes(64)},
+        {"verifier": bytes(20)},
+        {"chain": ""},
+        {"chain": "x" * 129},
+        {"more": 1},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_rotation_s_body_is_of_one_form(changes: dict[str, Value]) -> None:
+    said = RotationSigned(HOME, Gateway(bytes(32)), bytes(352), bytes(65))
+
+    assert read_body("rotation", body_of(said)) == said
+    with pytest.raises(FieldError):
+        read_body("rotation", {**body_of(said), **changes})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -87,9 +88,10 @@ def test_a_document_put_there_is_picked_up_and_learned_once(watched: Watched) ->
 
 def test_a_document_that_gathers_signatures_waits_and_is_told_of_once(watched: Watched) -> None:
     second = document_after(GENESIS)
-    put(watched.directory, second, SEVEN[:3])
+    file = put(watched.directory, second, SEVEN[:3])
 
     assert watched.epochs() == [1]
+    os.utime(file, (1, 1))
     assert watched.epochs() == [1]
     assert watched.said.getvalue().count("committee document not in force") == 1
     put(watched.directory, second, SEVEN[:5])
