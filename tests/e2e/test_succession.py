@@ -150,6 +150,7 @@ async def test_a_removal_rotates_the_keys_on_both_gateways_while_every_slot_is_c
         assert missing == [], f"{member.name}: slots that nobody certified"
         for decisions in slots.values():
             check_slot(decisions, succession.activates_at)
+
     async def is_erased() -> bool:
         return not list((alice.directory.keys / "threshold").glob("1-*.shares"))
 
