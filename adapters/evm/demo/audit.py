@@ -21,13 +21,15 @@ __all__ = ["Auditor", "Evidence"]
 BUNDLE_S: Final = 120.0
 """For a bundle that proves every effect: a member asks about an unproved one again after half a minute."""
 RETRY_S: Final = 0.5
+UNKNOWN: Final = "0" * 64
+"""A decision of which there never is a bundle."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the auditor got, from whom, and what came of it."""
+    """What the auditor got, from whom, and what came of it: a bundle for each incident that had effects."""
 
-    path: Path
+    paths: tuple[Path, ...]
     member: Member
     verified: bool
     failed_check: str
@@ -43,14 +45,15 @@ class Auditor:
     watcher: Watcher
 
     async def audit(self) -> Evidence:
-        """Take the bundle from a member that submitted nothing, and verify it offline.
+        """Take the bundles from a member that submitted nothing, and verify them offline.
 
-        Policy and network are pinned. Members publish effects as they see them, so a bundle that lacks one
-        is asked for again, until the deadline.
+        Policy and network are pinned. Two rules that turn true at once are two incidents. Members publish
+        effects as they see them, so bundles that lack one are asked for again, until the deadline.
         """
         policy = self.network.policy().encode()
         (self.home / "policy.txt").write_bytes(policy)
-        found = Evidence(self.home / "bundle.json", await self._bystander(), verified=False, failed_check="")
+        paths = (self.home / "bundle.json",)
+        found = Evidence(paths, await self._bystander(), verified=False, failed_check="")
         try:
             async with asyncio.timeout(BUNDLE_S):
                 while not found.verified:
@@ -61,34 +64,46 @@ class Auditor:
 
     async def _take(self, before: Evidence, policy: bytes) -> Evidence:
         """Fetch and verify once; what is missing is named, and the caller asks again after a moment."""
-        decision = await self._first_certified(before.member)
-        bundle = await self.network.bundle(before.member, decision)
-        before.path.write_bytes(bundle)
-        network = self.network.committee.network
-        try:
-            verdict = await asyncio.to_thread(
-                verify_bundle, bundle, policy=policy, policy_hash=sha256(policy), network=network
-            )
-        except ProofError as error:
-            reason = str(error)
-        else:
-            missing = await self._acts_seen() - _acts_proved(verdict)
-            if not missing:
-                return replace(before, verified=True, failed_check="")
-            chain, act, tx = min(missing)
-            reason = f"no receipt of {act} on {chain}, transaction {tx}"
+        paths: list[Path] = []
+        included: set[str] = set()
+        proved: set[tuple[str, str, str]] = set()
+        for decision in await self._roots(before.member):
+            if decision in included:
+                continue
+            paths.append(self.home / (f"bundle-{len(paths) + 1}.json" if paths else "bundle.json"))
+            bundle = await self.network.bundle(before.member, decision)
+            paths[-1].write_bytes(bundle)
+            try:
+                verdict = await asyncio.to_thread(self._verify, bundle, policy)
+            except ProofError as error:
+                await asyncio.sleep(RETRY_S)
+                return replace(before, paths=tuple(paths), failed_check=str(error))
+            included |= {each.decision_id.hex() for each in verdict.decisions}
+            proved |= _acts_proved(verdict)
+        missing = await self._acts_seen() - proved
+        if not missing:
+            return replace(before, paths=tuple(paths), verified=True, failed_check="")
+        chain, act, tx = min(missing)
         await asyncio.sleep(RETRY_S)
-        return replace(before, failed_check=reason)
+        reason = f"no receipt of {act} on {chain}, transaction {tx}"
+        return replace(before, paths=tuple(paths), failed_check=reason)
+
+    def _verify(self, bundle: bytes, policy: bytes) -> Verdict:
+        network = self.network.committee.network
+        return verify_bundle(bundle, policy=policy, policy_hash=sha256(policy), network=network)
 
     async def _acts_seen(self) -> set[tuple[str, str, str]]:
         views = await self.watcher.sightings(self.network.members[0])
         return {(act.chain, act.act, act.tx) for sighting in views for act in sighting.acts}
 
-    async def _first_certified(self, member: Member) -> str:
-        """Give the decision that took effect first: its full copy, of the same anchor, is published later."""
+    async def _roots(self, member: Member) -> list[str]:
+        """Give the decisions that had effects and follow from no other, the first one first.
+
+        The full copy of the same anchor is published later, in the same bundle.
+        """
         sightings = await self.watcher.sightings(member)
-        rooted = [each for each in sightings if each.certified and each.parent is None and each.acts]
-        return next((each.id for each in rooted), "0" * 64)
+        rooted = [each.id for each in sightings if each.certified and each.parent is None and each.acts]
+        return rooted or [UNKNOWN]
 
     async def _bystander(self) -> Member:
         """Give a member from whose account no call came; the last one if all sent."""

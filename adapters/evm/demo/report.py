@@ -79,6 +79,8 @@ class Report:
     second_leg_reverted: bool
     acts: tuple[ActReport, ...]
     bundle: str
+    more_bundles: tuple[str, ...]
+    """Of further incidents: rules that turned true beside the first."""
     bundle_from: str
     policy: str
     log_dir: str
@@ -131,6 +133,7 @@ class Report:
                 f"after {self.published_after_s:,} s of chain time: no usable mandate is shown",
             ),
             ("bundle", f"{self.bundle} (from {self.bundle_from}, who submitted nothing)"),
+            *(("… of a further incident", path) for path in self.more_bundles),
             ("policy", self.policy),
             ("audit log", self.log_dir),
         ]

@@ -48,6 +48,7 @@ def report(quorum: str, *kinds: str) -> Report:
         second_leg_reverted=True,
         acts=acts,
         bundle="bundle.json",
+        more_bundles=(),
         bundle_from="carol",
         policy="policy.txt",
         log_dir="log",
