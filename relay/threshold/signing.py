@@ -136,15 +136,13 @@ class Signing:
         mine = next(line for line in session.request.commitments if line.signer == self.me)
         if self._open.get(coordinator) != mine:
             return [Refused(coordinator, "not our open commitment")]
-        answered = self._answered.get(coordinator, 0) + 1
-        if answered > self.key.most_requests:
-            return [Refused(coordinator, "asked too often")]
         try:
             self.key.package(session.request)
         except ThresholdError:
             return [Refused(coordinator, "malformed commitments")]
         del self._open[coordinator]
-        self._answered[coordinator] = answered
+        answered = self._answered[coordinator] = self._answered.get(coordinator, 0) + 1
+        # The gathering takes no more requests of a coordinator than that.
         goes_on = answered < self.key.most_requests
         return [Answer(self.task, session.request, coordinator, session.id, goes_on)]
 

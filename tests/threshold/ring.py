@@ -135,6 +135,23 @@ class Mute(Member):
 
 
 @dataclass
+class Restarter(Member):
+    """Answers each request by a restart: it commits again, under a higher boot."""
+
+    def hear(self, author: Identity, message: SessionMessage) -> None:
+        super().hear(author, message)
+        asks = isinstance(message, SigningRequest) and any(
+            line.signer == self.me for line in message.commitments
+        )
+        if asks and self.boot < 50:
+            self.restart()
+
+    def say(self, message: SessionMessage) -> None:
+        if not isinstance(message, SignatureShare):
+            super().say(message)
+
+
+@dataclass
 class BadSigner(Member):
     """Gives shares that are none."""
 
