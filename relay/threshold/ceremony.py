@@ -4,8 +4,8 @@
 proposed --all joined--> joined --all dealt--> dealt --one receiver signed--> signed --all receivers--> done
 any but done --a fault, two documents, the deadline--> failed
 ```
-The state is a function of the set of envelopes: their order and their repetition do not matter. The one
-exception is `done`, which nothing undoes.
+What follows from the envelopes does so whatever their order and repetition; of more than two words of one
+step which two are kept may differ. The one exception is `done`, which nothing undoes.
 """
 
 from __future__ import annotations
@@ -58,12 +58,29 @@ def take(ceremony: Ceremony, envelope: Envelope, message: CeremonyMessage) -> tu
         said = replace(known, envelope=min(known.envelope, envelope, key=lambda found: found.digest))
         words = tuple(said if word is known else word for word in words)
         return replace(ceremony, said={**ceremony.said, slot: words}), Taken.KNOWN
-    if len(words) == 2 and (ceremony.is_done or said.digest > words[1].digest):
+    if len(words) == 2 and not _is_missed(ceremony, slot, said):
         return ceremony, Taken.SURPLUS
-    kept = (*words, said) if ceremony.is_done else tuple(sorted((*words, said), key=lambda word: word.digest))
-    changed = replace(ceremony, said={**ceremony.said, slot: kept[:2]})
+    # Of two bad ones the first goes: that they are two is known, and the good one is what counts.
+    kept = (*words[-1:], said) if ceremony.is_done else tuple(sorted((*words[-1:], said), key=_by_digest))
+    changed = replace(ceremony, said={**ceremony.said, slot: kept})
     taken = Taken.CONTRADICTION if words else Taken.NEW
     return _settled(changed), taken
+
+
+def _by_digest(said: Said) -> Digest:
+    return said.digest
+
+
+def _is_missed(ceremony: Ceremony, slot: Slot, said: Said) -> bool:
+    """Tell whether a third word is a good signature where both that are kept are bad ones.
+
+    SECURITY: its author would else show the good one to some alone: they sign with the new shares, and the
+    others never hear that they are in force.
+    """
+    if slot.step is not Step.TRANSCRIPT or ceremony.is_done or ceremony.signed(slot.author) is not None:
+        return False
+    judged = _judge(ceremony, slot, said, None)
+    return judged.basis is not None and judged.judgement is None
 
 
 def adopt(ceremony: Ceremony, document: KeysDocument) -> Ceremony:
