@@ -29,15 +29,12 @@ from relay.core.effects import (
     Changed,
     Effect,
     Facts,
-    LogEntry,
     Notice,
     Page,
     PageKind,
-    Releasable,
     SignStatement,
     UnlockSigner,
 )
-from relay.core.errors import WireError
 from relay.core.events import (
     AnchorEnded,
     BlockObserved,
@@ -64,6 +61,7 @@ from relay.core.events import (
     is_journalled,
 )
 from relay.core.handovers import Handovers, Sources
+from relay.core.hearing import Hearing
 from relay.core.incidents import closed_incidents
 from relay.core.landing import Landing, LandingSettings
 from relay.core.membership import Membership
@@ -78,14 +76,12 @@ from relay.core.messages import (
     RotationSigned,
     Signal,
     Unlanded,
-    Verdict,
     Void,
 )
 from relay.core.observations import GatewayEvent
 from relay.core.outcomes import Outcomes
 from relay.core.ports import Submission
 from relay.core.presence import Beat, Presence
-from relay.core.quota import Quota
 from relay.core.recall import RecallState
 from relay.core.releasing import release
 from relay.core.retiring import Retiring
@@ -94,7 +90,6 @@ from relay.core.rotations import Rotation
 from relay.core.signing import Signing
 from relay.core.types import Caip2, DecisionId, Identity, Millis, PlanHash
 from relay.core.view import ChainView
-from relay.core.wire import open_equivocation
 from relay.threshold.messages import (
     Commitments,
     Complaint,
@@ -153,14 +148,13 @@ class Node:
         self.edges: dict[tuple[PlanHash, str], int] = {}
         """Edges seen per rule, also those that were over when they were seen."""
         self.log_size = 0
-        self.complaints = Complaints()
+        self._hearing = Hearing(settings.me, self.book, self.landing, self.presence)
         self._outcomes = Outcomes(self.views)
         self._anchoring = Anchoring(settings.me)
         self.signing = Signing(settings.me)
         self.handovers = Handovers(
             settings.me, committees, settings.rotation_form, settings.block_time_ms, self._sources()
         )
-        self._quota = Quota()
         self._unsaid: dict[Outcome | Equivocation | Signal | Void | Proposal, None] = {}
         """Statements that our signer was asked for and that are not signed: a restart asks again."""
 
@@ -183,6 +177,11 @@ class Node:
     def is_member(self) -> bool:
         """Tell whether we are in the committee in force; who is not attests nothing."""
         return self.committee.member(self.settings.me) is not None
+
+    @property
+    def complaints(self) -> Complaints:
+        """What members say of calls that do not land."""
+        return self._hearing.complaints
 
     @property
     def recall(self) -> RecallState | None:
@@ -413,7 +412,7 @@ class Node:
         effects += release(self.book.entries.values(), now_s, self.landing.is_spent)
         self.book.forget(now_s)
         self.signing.keep(self.book.open_mandates(now_s))
-        self.complaints.keep(self.book.stated)
+        self._hearing.keep()
         return effects
 
     # ---- mail
@@ -442,27 +441,11 @@ class Node:
             self._unsaid.pop(message, None)
         return self._heard(envelope, message)
 
-    def _heard(self, envelope: Envelope, message: Message) -> list[Effect]:  # noqa: C901 - one dispatch
-        """Take a statement that enters the audit log, a member's or our own."""
+    def _heard(self, envelope: Envelope, message: Message) -> list[Effect]:
+        """Take what a member says, or what we have said ourselves."""
         match message:
-            case Attestation():
-                effects = self.book.hear(envelope, message)
-                taken = any(isinstance(effect, LogEntry) for effect in effects)
-                if message.verdict is Verdict.ATTEST and taken:
-                    self.presence.note_statement(envelope)
-                return effects
-            case Equivocation():
-                return self._accused(envelope, message)
-            case Outcome() | Void():
-                if not self._wants(envelope, message.decision_id):
-                    return [Notice("statement dropped", {"reason": "not wanted", "kind": envelope.kind})]
-                return [*_logged(envelope), Changed(message.decision_id)]
-            case Unlanded():
-                return self._complained(envelope, message)
-            case Signal():
-                if not self._quota.takes_signal(envelope.author, self.now_ms):
-                    return [Notice("statement dropped", {"reason": "too many", "kind": envelope.kind})]
-                return _logged(envelope)
+            case Attestation() | Equivocation() | Outcome() | Void() | Unlanded() | Signal():
+                return self._hearing.hear(envelope, message, self.now_ms)
             case Commitments() | SigningRequest() | SignatureShare():
                 return self.signing.heard(envelope.author, message, self.now_ms)
             case RotationSigned():
@@ -473,28 +456,6 @@ class Node:
                 return self.ceremonies.hear(envelope, message, self.now_ms)
             case _:
                 assert_never(message)
-
-    def _wants(self, envelope: Envelope, decision_id: DecisionId) -> bool:
-        """Tell whether a member's word on a decision is about one we know, and not one too many."""
-        is_theirs = self.book.concerns(envelope.author, decision_id)
-        return is_theirs and self._quota.takes_word(envelope.author, decision_id)
-
-    def _complained(self, envelope: Envelope, message: Unlanded) -> list[Effect]:
-        if envelope.author == self.settings.me:
-            self.landing.stated(message)
-        is_theirs = self.book.concerns(envelope.author, message.decision_id)
-        stated = self.book.stated(message.decision_id) if is_theirs else ()
-        if not self.complaints.take(envelope.author, message, stated):
-            return [Notice("statement dropped", {"reason": "not wanted", "kind": envelope.kind})]
-        return [*_logged(envelope), Changed(message.decision_id)]
-
-    def _accused(self, envelope: Envelope, evidence: Equivocation) -> list[Effect]:
-        try:
-            first, _, author = open_equivocation(evidence, self.committees)
-        except WireError:
-            # It was good when it was journalled, and what was known then is known now.
-            return []
-        return self.book.accused(envelope, first, author)
 
     def _settle(self) -> list[Effect]:
         """Follow up what the last messages have certified."""
@@ -548,10 +509,6 @@ def _lasting_s(plans: Sequence[CompiledPlan]) -> int:
     """Give how long a mandate of any of the plans can live, with the slot in which it is still wanted."""
     clocks = [compiled.plan.clock for compiled in plans]
     return max((clock.mandate_full_s + clock.rearm_s for clock in clocks), default=LASTING_S)
-
-
-def _logged(envelope: Envelope) -> list[Effect]:
-    return [LogEntry(envelope.digest, envelope.raw), Releasable((envelope.digest,))]
 
 
 def _facts_of(submission: Submission) -> Facts:

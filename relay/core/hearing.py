@@ -1,0 +1,94 @@
+"""Taking what members say for the audit log: verdicts, effects, complaints, evidence, signals (SPEC 3, 6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from proofs.envelope import Envelope
+from relay.core.book import Book
+from relay.core.complaints import Complaints
+from relay.core.effects import Changed, Effect, LogEntry, Notice, Releasable
+from relay.core.errors import WireError
+from relay.core.landing import Landing
+from relay.core.messages import Attestation, Equivocation, Outcome, Signal, Unlanded, Verdict, Void
+from relay.core.presence import Presence
+from relay.core.quota import Quota
+from relay.core.types import DecisionId, Identity, Millis
+from relay.core.wire import open_equivocation
+
+__all__ = ["Hearing", "Statement"]
+
+Statement = Attestation | Equivocation | Outcome | Void | Unlanded | Signal
+
+
+@dataclass(slots=True)
+class Hearing:
+    """Members' statements, ours included, on their way to the book and the log; fed by the node."""
+
+    me: Identity
+    book: Book
+    landing: Landing
+    presence: Presence
+    complaints: Complaints = field(default_factory=Complaints)
+    _quota: Quota = field(default_factory=Quota)
+
+    def hear(self, envelope: Envelope, message: Statement, now_ms: Millis) -> list[Effect]:
+        """Take a statement that enters the audit log, a member's or our own."""
+        match message:
+            case Attestation():
+                return self._attested(envelope, message)
+            case Equivocation():
+                return self._accused(envelope, message)
+            case Outcome() | Void():
+                if not self._wants(envelope, message.decision_id):
+                    return [_dropped(envelope, "not wanted")]
+                return [*_logged(envelope), Changed(message.decision_id)]
+            case Unlanded():
+                return self._complained(envelope, message)
+            case Signal():
+                is_taken = self._quota.takes_signal(envelope.author, now_ms)
+                return _logged(envelope) if is_taken else [_dropped(envelope, "too many")]
+            case _:
+                assert_never(message)
+
+    def keep(self) -> None:
+        """Forget the complaints about decisions that the book has forgotten."""
+        self.complaints.keep(self.book.stated)
+
+    def _attested(self, envelope: Envelope, message: Attestation) -> list[Effect]:
+        effects = self.book.hear(envelope, message)
+        taken = any(isinstance(effect, LogEntry) for effect in effects)
+        if message.verdict is Verdict.ATTEST and taken:
+            self.presence.note_statement(envelope)
+        return effects
+
+    def _wants(self, envelope: Envelope, decision_id: DecisionId) -> bool:
+        """Tell whether a member's word on a decision is about one we know, and not one too many."""
+        is_theirs = self.book.concerns(envelope.author, decision_id)
+        return is_theirs and self._quota.takes_word(envelope.author, decision_id)
+
+    def _complained(self, envelope: Envelope, message: Unlanded) -> list[Effect]:
+        if envelope.author == self.me:
+            self.landing.stated(message)
+        is_theirs = self.book.concerns(envelope.author, message.decision_id)
+        stated = self.book.stated(message.decision_id) if is_theirs else ()
+        if not self.complaints.take(envelope.author, message, stated):
+            return [_dropped(envelope, "not wanted")]
+        return [*_logged(envelope), Changed(message.decision_id)]
+
+    def _accused(self, envelope: Envelope, evidence: Equivocation) -> list[Effect]:
+        try:
+            first, _, author = open_equivocation(evidence, self.book.committees)
+        except WireError:
+            # It was good when it was journalled, and what was known then is known now.
+            return []
+        return self.book.accused(envelope, first, author)
+
+
+def _logged(envelope: Envelope) -> list[Effect]:
+    return [LogEntry(envelope.digest, envelope.raw), Releasable((envelope.digest,))]
+
+
+def _dropped(envelope: Envelope, reason: str) -> Notice:
+    return Notice("statement dropped", {"reason": reason, "kind": envelope.kind})
