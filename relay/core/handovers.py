@@ -223,13 +223,16 @@ class Handovers:
         effects: list[Effect] = []
         for handover in self.all():
             if handover.is_done:
-                self._calls.pop(handover.digest, None)
                 continue
             if heads.get(handover.rotation.chain, now_ms // 1_000) > handover.rotation.not_after:
                 effects += self._too_late(handover)
                 continue
             effects += self._sign(handover)
             effects += self._submit(handover, now_ms, heads)
+        # What was due and is not to be sent now is no reason to wake up for: it begins anew when it is.
+        self._calls = {
+            digest: call for digest, call in self._calls.items() if call.in_flight or call.due_ms > now_ms
+        }
         return effects
 
     def next_due_ms(self) -> Millis | None:

@@ -405,3 +405,21 @@ def test_without_an_adapter_nothing_is_handed_over() -> None:
     bench.see(verifier())
 
     assert bench.due() == []
+
+
+def test_nobody_wakes_up_for_a_call_that_is_not_to_be_sent_any_more() -> None:
+    for end in ("out of time", "chain went back", "shown", "gone"):
+        bench = of_the_first()
+        (sent,) = submissions(bench.due())
+        bench.core.ended(sent.key, Submission(SubmissionStatus.UNFUNDED), NOW_MS)
+        assert bench.core.next_due_ms() == NOW_MS + AGAIN_MS
+        heads = {"out of time": TERMS.not_after + 1, "chain went back": TERMS.not_before - 1}
+        if end == "shown":
+            rotation = bench.only().rotation
+            bench.see(replace(verifier(), epochs=(*verifier().epochs, announced(rotation))))
+        elif end == "gone":
+            bench.see(replace(verifier(), network=Digest(bytes(32))))
+
+        bench.due(NOW_MS + AGAIN_MS, {str(NEAR): heads.get(end, TERMS.not_before)})
+
+        assert bench.core.next_due_ms() is None, end
