@@ -111,10 +111,8 @@ class Landing:
                 certificate=certificate,
             )
             pending = self._make(prepared.id, call, leaf.duration_s, document, at_ms)
-            due_ms = Millis(pending.due_ms + hold_ms)
-            pending = replace(
-                pending, prepared=prepared, opens_next=opens_next, due_ms=due_ms, held_ms=hold_ms
-            )
+            due = Millis(pending.due_ms + hold_ms)
+            pending = replace(pending, prepared=prepared, opens_next=opens_next, due_ms=due, held_ms=hold_ms)
             effects += [*self._supersede(pending), *self._queue(pending)]
         return effects
 
@@ -174,8 +172,7 @@ class Landing:
         pending = self.pending.get(key)
         if pending is None:
             return []
-        again = refused(pending, submission, at_ms)
-        if again is not None:
+        if (again := refused(pending, submission, at_ms)) is not None:
             self.pending[key] = again
             return []
         failures = pending.failures + (submission.status in _FAILED)
