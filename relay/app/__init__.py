@@ -15,7 +15,7 @@ from proofs.statements import OutcomeStatement
 from relay.api import Api, ApiOptions, ApiPorts, SignalRefused, SignalRequest
 from relay.app.assembly import detector_settings
 from relay.app.ceremony_desk import CeremonyDesk
-from relay.app.committees import lane_peers
+from relay.app.committees import CommitteeWatch
 from relay.app.deeds import Deeds, NodeStopped, Tools
 from relay.app.inbox import Inbox
 from relay.app.pump import Pump
@@ -35,7 +35,7 @@ from relay.app.watch import (
 )
 from relay.config import NodeConfig
 from relay.core.errors import TocsinError
-from relay.core.events import CommitteeLearned, Event, KeysInForce, PeersSeen, SignalTold, Started
+from relay.core.events import Event, KeysInForce, PeersSeen, SignalTold, Started
 from relay.core.readiness import Fact
 from relay.core.types import Identity, Millis, PlanHash
 from relay.detectors import Detector
@@ -122,7 +122,10 @@ async def _serve(
         inbox = Inbox(lambda: node.committees, shells.journal, shells.signer, telemetry, _wall_clock_ms)
         group.create_task(inbox.run(shells.lane, inputs.put), name="inbox")
         group.create_task(_watch_peers(shells, inputs), name="peers")
-        group.create_task(_watch_committees(shells, inputs), name="committees")
+        committees = CommitteeWatch(
+            node, shells.committees, inputs.put, shells.lane.set_peers, _wall_clock_ms
+        )
+        group.create_task(committees.run(PEERS_EVERY_S), name="committees")
         group.create_task(_watch_keys(shells, inputs), name="keys")
         group.create_task(_keep_books(config, shells, telemetry), name="books")
         expose_lane(telemetry.metrics, shells.lane)
@@ -209,22 +212,6 @@ async def _watch_peers(shells: Shells, inputs: Pump) -> None:
             seen = connected
             peers = frozenset(Identity(peer) for peer in connected)
             await inputs.put(PeersSeen(peers, _wall_clock_ms()))
-        await asyncio.sleep(PEERS_EVERY_S)
-
-
-async def _watch_committees(shells: Shells, inputs: Pump) -> None:
-    """Learn documents that are put into the directory; the lane is for the members of those known."""
-    learned = sum(isinstance(event, CommitteeLearned) for event in shells.learned)
-    asked = shells.node.committees.newest.committee_epoch + learned
-    while True:
-        shells.committees.look()
-        for event in shells.committees.unknown_to(shells.node.committees):
-            if event.document.committee_epoch > asked:
-                asked = event.document.committee_epoch
-                await inputs.put(event)
-        at_s = _wall_clock_ms() // 1_000
-        if shells.node.committees.newest.committee_epoch >= asked:
-            shells.lane.set_peers(lane_peers(shells.node.committees, shells.node.settings.me, at_s))
         await asyncio.sleep(PEERS_EVERY_S)
 
 

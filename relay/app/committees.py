@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from proofs.committee import CommitteeDocument, SignedCommittee
@@ -9,12 +12,13 @@ from relay.config import KnownCommittees, NodeConfig, load_known_committees
 from relay.core.committee_check import committee_refusals
 from relay.core.committees import Committees
 from relay.core.errors import ConfigError
-from relay.core.events import CommitteeLearned
-from relay.core.types import Identity
+from relay.core.events import CommitteeLearned, Event
+from relay.core.node import Node
+from relay.core.types import Identity, Millis
 from relay.gossip import LanePeer
 from relay.telemetry import Telemetry
 
-__all__ = ["CommitteeFiles", "check_in_force", "lane_peers"]
+__all__ = ["CommitteeFiles", "CommitteeWatch", "check_in_force", "lane_peers"]
 
 
 class CommitteeFiles:
@@ -86,6 +90,37 @@ class CommitteeFiles:
         """Give what shows a change of the files without reading them."""
         found = [(path.name, path.stat()) for path in sorted(self._directory.glob("epoch-*"))]
         return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in found)
+
+
+@dataclass(slots=True)
+class CommitteeWatch:
+    """Teaches a running node the documents that are put into its directory; tells the lane the members."""
+
+    node: Node
+    files: CommitteeFiles
+    put: Callable[[Event], Awaitable[None]]
+    set_peers: Callable[[Sequence[LanePeer]], None]
+    clock: Callable[[], Millis]
+    _given: int = 0
+    """The newest epoch that was handed to the node; it may still wait in its queue."""
+
+    async def run(self, every_s: float) -> None:
+        """Look for ever."""
+        while True:
+            await self.look()
+            await asyncio.sleep(every_s)
+
+    async def look(self) -> None:
+        """Look once."""
+        self.files.look()
+        known = self.node.committees
+        for event in self.files.unknown_to(known):
+            if event.document.committee_epoch > self._given:
+                self._given = event.document.committee_epoch
+                await self.put(event)
+        # Who joins by a document that still waits in the queue would be hung up on, and back at once.
+        if known.newest.committee_epoch >= self.files.signed[-1].document.committee_epoch:
+            self.set_peers(lane_peers(known, self.node.settings.me, self.clock() // 1_000))
 
 
 def check_in_force(config: NodeConfig, committee: CommitteeDocument, telemetry: Telemetry) -> None:

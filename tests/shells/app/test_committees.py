@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from proofs.committee import CommitteeDocument, CommitteeStatement, build_committee, committee_signing_bytes
-from relay.app.committees import CommitteeFiles, check_in_force, lane_peers
+from relay.app.committees import CommitteeFiles, CommitteeWatch, check_in_force, lane_peers
 from relay.config import (
     NodeConfig,
     dump_committee,
@@ -19,7 +20,10 @@ from relay.config import (
 )
 from relay.core.committees import LASTING_S, Committees
 from relay.core.errors import ConfigError
+from relay.core.events import Event
+from relay.core.node import Node, NodeSettings
 from relay.core.types import Identity, Millis
+from relay.gossip import LanePeer
 from relay.telemetry import Log, Telemetry
 from tests.shells.config.committees import NAMES, SEVEN, identity_key, make_committee, member
 
@@ -181,3 +185,69 @@ def node(home: Path, *, demo: bool) -> NodeConfig:
     )
     file.chmod(0o600)
     return load_node(file)
+
+
+class Watching:
+    """A node without plans, and the watch over its directory; events wait until the test lets them in."""
+
+    def __init__(self, directory: Path) -> None:
+        self.watched = Watched(directory)
+        bob = Identity(bytes(identity_key("bob").verify_key))
+        self.node = Node(NodeSettings(bob, GENESIS, (), {}))
+        self.waiting: list[Event] = []
+        self.peers: list[int] = []
+        self.watch = CommitteeWatch(
+            self.node, self.watched.files, self._put, self._set_peers, lambda: Millis(1_700_000_001_000)
+        )
+
+    async def _put(self, event: Event) -> None:
+        self.waiting.append(event)
+
+    def _set_peers(self, peers: Sequence[LanePeer]) -> None:
+        self.peers.append(len(peers))
+
+    def let_in(self) -> int:
+        """Let the node have what waits; give how much that was."""
+        events, self.waiting = self.waiting, []
+        for event in events:
+            self.node.advance(event)
+        return len(events)
+
+
+@pytest.mark.asyncio
+async def test_a_running_node_learns_each_document_once_and_the_lane_follows(tmp_path: Path) -> None:
+    watching = Watching(tmp_path)
+    await watching.watch.look()
+    assert (watching.let_in(), watching.peers) == (0, [6])
+    second = document_after(GENESIS, (*SEVEN, "heidi"))
+    put(tmp_path, second)
+
+    await watching.watch.look()
+    await watching.watch.look()
+
+    assert watching.peers == [6], "nobody is hung up on while the document waits in the queue"
+    assert watching.let_in() == 1
+    await watching.watch.look()
+    assert watching.peers == [6, 7]
+    put(tmp_path, document_after(second, SEVEN), (*SEVEN, "heidi"))
+    await watching.watch.look()
+    assert watching.let_in() == 1
+    assert watching.node.committees.newest.committee_epoch == 3
+
+
+@pytest.mark.asyncio
+async def test_what_was_learned_at_the_start_stands_in_no_later_document_s_way(
+    tmp_path: Path,
+) -> None:
+    watching = Watching(tmp_path)
+    second = document_after(GENESIS)
+    put(tmp_path, second)
+    watching.watched.files.look()
+    for event in watching.watched.files.unknown_to(watching.node.committees):
+        watching.node.advance(event)
+    put(tmp_path, document_after(second))
+
+    await watching.watch.look()
+
+    assert watching.let_in() == 1
+    assert watching.node.committees.newest.committee_epoch == 3
