@@ -1,7 +1,7 @@
 """The ceremonies that a node knows (threshold SPEC 3): what was said in them, and what is ours to do.
 
 ```
-proposal heard  ▶ judged by the documents that it names ▶ open, at most 4, of each proposer one
+proposal heard  ▶ judged by the documents that it names ▶ open, of each proposer one
 our join        ▶ CeremonyStep join, deal, open, each when everybody has done what comes before it
 all signed      ▶ PutInForce, also for who holds no share: it checks certificates by these keys
 fault           ▶ evidence, the end; deadline ▶ the end; in both cases the old keys stay
@@ -13,6 +13,7 @@ it signs no second document of a generation.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Final, assert_never
 
@@ -43,13 +44,22 @@ from relay.threshold.messages import CeremonyMessage, Proposal, Transcript
 from relay.threshold.record import Ceremony, Duty, Taken
 
 __all__ = [
+    "MAX_AHEAD",
     "MAX_DEADLINE_MS",
     "MAX_ENDED",
     "MAX_OPEN",
+    "MAX_PROPOSALS",
+    "PROPOSALS_SPAN_MS",
     "Ceremonies",
 ]
 
-MAX_OPEN: Final = 4
+MAX_OPEN: Final = 50
+"""As many as there can be members: each has one at most, so that no liars take the place of others."""
+MAX_PROPOSALS: Final = 60
+PROPOSALS_SPAN_MS: Final = 3_600_000
+"""A member's proposals are journalled, and shown to people: so many in this time."""
+MAX_AHEAD: Final = 1 << 20
+"""How far a generation may lie above those that are known."""
 MAX_ENDED: Final = 8
 """Ended ceremonies that are kept for people to read; the oldest goes."""
 MAX_DEADLINE_MS: Final = 8 * 86_400_000
@@ -66,6 +76,8 @@ class Ceremonies:
         self._running: dict[Digest, Running] = {}
         self._signed: dict[int, int] = {}
         """The highest generation of which we signed a document, by key epoch."""
+        self._proposed: dict[Identity, deque[Millis]] = {}
+        """When each member made its last proposals."""
 
     # ---- looking
 
@@ -102,7 +114,7 @@ class Ceremonies:
         heard = [
             each.proposal.generation
             for each in self._running.values()
-            if each.proposal.key_epoch == key_epoch and each.is_signed_by_any
+            if each.proposal.key_epoch == key_epoch and each.may_be_signed
         ]
         in_force = 0 if base is None else base.generation
         return 1 + max(in_force, self.signed_generation(key_epoch), *heard, 0)
@@ -114,8 +126,14 @@ class Ceremonies:
             return "its deadline has passed"
         if proposal.deadline_ms > now_ms + MAX_DEADLINE_MS:
             return "its deadline is too far ahead"
+        # SECURITY: of generations there are 2^32: one that is joined must not use them up.
+        if proposal.generation >= self.next_generation(proposal.key_epoch) + MAX_AHEAD:
+            return "its generation is too far ahead"
         if any(each.proposed.author == proposer for each in open_ones):
             return "its proposer has another open ceremony"
+        times = self._proposed.get(proposer, deque[Millis]())
+        if len(times) == MAX_PROPOSALS and now_ms - times[0] < PROPOSALS_SPAN_MS:
+            return "its proposer has proposed too often"
         return "too many open ceremonies" if len(open_ones) >= MAX_OPEN else ""
 
     def next_due_ms(self) -> Millis | None:
@@ -216,7 +234,9 @@ class Ceremonies:
         for running in ended[: max(0, len(ended) - MAX_ENDED)]:
             # What a rotation says, and what may still become done, is needed longer.
             says_rotation = running.in_force and running.proposal.rotation is not None
-            if (running.erased or running.in_force) and not says_rotation:
+            # SECURITY: proposed again before its deadline, we would join with another seed: two words.
+            may_come_again = running.has_joined(self._me) and now_ms <= running.proposal.deadline_ms
+            if (running.erased or running.in_force) and not says_rotation and not may_come_again:
                 del self._running[running.id]
         return effects
 
@@ -235,6 +255,7 @@ class Ceremonies:
         except ThresholdError as error:
             return [_dropped(str(error))]
         self._running[name] = running
+        self._proposed.setdefault(envelope.author, deque(maxlen=MAX_PROPOSALS)).append(now_ms)
         return [CeremonyMoved(name), Notice("ceremony proposed", _facts(running, running.trouble))]
 
     def _begun(self, running: Running) -> Ceremony | str:
@@ -298,7 +319,7 @@ class Ceremonies:
         may = running.consented if duty is Duty.JOIN else running.has_joined(self._me)
         if duty is None or duty is running.asked or not may:
             return []
-        if duty is Duty.OPEN and not self._is_free(running.proposal):
+        if duty is Duty.OPEN and (not self._is_free(running.proposal) or self._signs_another(running)):
             # Two ceremonies of one generation were joined: we sign in the one that came first.
             running.trouble = f"this node has signed other keys of generation {running.proposal.generation}"
             return []
@@ -337,6 +358,17 @@ class Ceremonies:
     def _is_free(self, proposal: Proposal) -> bool:
         """Tell whether we signed no document of this generation or of a higher one (SPEC 2)."""
         return proposal.generation > self.signed_generation(proposal.key_epoch)
+
+    def _signs_another(self, running: Running) -> bool:
+        """Tell whether our signer is at work on such a document already: of two, we want to sign one."""
+        proposal = running.proposal
+        return any(
+            each is not running
+            and each.is_signing(self._me)
+            and each.proposal.key_epoch == proposal.key_epoch
+            and each.proposal.generation >= proposal.generation
+            for each in self._running.values()
+        )
 
     def _erase(self, running: Running) -> list[Effect]:
         if running.erased:

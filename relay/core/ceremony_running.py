@@ -54,10 +54,19 @@ class Running:
         return self.ceremony is not None and Slot(Step.TRANSCRIPT, me) in self.ceremony.said
 
     @property
-    def is_signed_by_any(self) -> bool:
-        """Tell whether somebody signed a keys document of it."""
-        said = {} if self.ceremony is None else self.ceremony.said
-        return any(slot.step is Step.TRANSCRIPT for slot in said)
+    def may_be_signed(self) -> bool:
+        """Tell whether an honest member may have signed its keys: none does before all have joined."""
+        if self.ceremony is None:
+            return False
+        said, all_of = self.ceremony.said, self.ceremony.terms.participants
+        has_all = all(Slot(Step.JOIN, each) in said for each in all_of)
+        return has_all and any(slot.step is Step.TRANSCRIPT for slot in said)
+
+    def is_signing(self, me: Identity) -> bool:
+        """Tell whether our signer is about to sign a keys document of it, or to complain."""
+        said = () if self.ceremony is None else self.ceremony.said
+        has_complained = any(slot.step is Step.COMPLAINT and slot.author == me for slot in said)
+        return self.asked is Duty.OPEN and not has_complained
 
     def has_joined(self, me: Identity) -> bool:
         """Tell whether our join is out."""

@@ -48,6 +48,9 @@ class Priest:
     in_force: list[SignedKeys] = field(default_factory=list)
     erased: list[Digest] = field(default_factory=list)
     evidence: dict[str, bytes] = field(default_factory=dict)
+    times_kept: int = 0
+    dies_before_force: bool = False
+    """Whether it is killed when keys are to be put in force, once."""
     is_up: bool = True
     said: int = 0
 
@@ -95,8 +98,9 @@ class Priest:
                 case SignStatement(message):
                     self._say(message)  # type: ignore[arg-type] - of a ceremony
                 case CeremonyStep():
-                    for message in self._step(effect):
-                        self._say(message)
+                    self.go_on(effect)
+                case PutInForce() if self.dies_before_force:
+                    self.is_up = self.dies_before_force = False
                 case PutInForce(keys):
                     self.in_force.append(keys)
                     now_ms = self.parish.now_ms
@@ -105,8 +109,16 @@ class Priest:
                     self.erased.append(ceremony)
                 case KeepEvidence(name, raw):
                     self.evidence[name] = raw
+                    self.times_kept += 1
                 case _:
                     pass
+
+    def go_on(self, effect: CeremonyStep) -> None:
+        if effect.duty is Duty.OPEN and self.parish.held is not None:
+            self.parish.held.append((self, effect))
+            return
+        for message in self._step(effect):
+            self._say(message)
 
     def _say(self, message: CeremonyMessage) -> None:
         self.said += 1
@@ -146,6 +158,8 @@ class Parish:
     priests: list[Priest] = field(init=False)
     mail: list[Word] = field(default_factory=list)
     kept: list[Word] = field(default_factory=list)
+    held: list[tuple[Priest, CeremonyStep]] | None = None
+    """What signers are busy with, if they are slow: what was dealt to them."""
 
     def __post_init__(self) -> None:
         self.committee, keys = committee_of(self.size)
@@ -163,6 +177,13 @@ class Parish:
                 for priest in self.priests:
                     if priest.is_up:
                         priest.hear(author, said)
+
+    def let_go(self) -> None:
+        """Let the slow signers come to an end."""
+        held, self.held = self.held or [], None
+        for priest, effect in held:
+            priest.go_on(effect)
+        self.deliver()
 
     def heal(self, priest: Priest) -> None:
         """Bring a member all that was said, as anti-entropy does."""

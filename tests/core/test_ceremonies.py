@@ -7,17 +7,23 @@ from dataclasses import replace
 
 import pytest
 
-from relay.core.ceremonies import MAX_DEADLINE_MS, MAX_ENDED, MAX_OPEN
+from relay.core.ceremonies import (
+    MAX_AHEAD,
+    MAX_DEADLINE_MS,
+    MAX_ENDED,
+    MAX_PROPOSALS,
+    PROPOSALS_SPAN_MS,
+)
 from relay.core.ceremony_effects import CeremonyJoined, CeremonyLeft, CeremonyProposed, CeremonyStuck
 from relay.core.ceremony_running import Ended
 from relay.core.ceremony_terms import WishRefused, propose_dkg
 from relay.core.effects import SignStatement
 from relay.core.events import Signed, Started, Ticked
 from relay.core.node import Node, NodeSettings
-from relay.core.types import Millis
+from relay.core.types import Digest, Millis
 from relay.threshold.blame import judge, read_evidence
 from relay.threshold.messages import CeremonyMessage, Deal, Join, Proposal, RotationTerms, Transcript
-from tests.core.parish import DEADLINE_MS, Parish
+from tests.core.parish import DEADLINE_MS, Parish, Word
 from tests.sim.keys import Keys
 
 
@@ -100,6 +106,41 @@ def test_one_that_missed_the_last_words_and_the_deadline_still_gets_its_keys() -
 
     assert len(parish["dave"].in_force) == 1
     assert parish["dave"].running(ceremony).ended is Ended.DONE
+
+
+def test_one_that_is_killed_while_keys_come_into_force_puts_them_in_force_at_its_start() -> None:
+    parish = Parish()
+    parish["dave"].dies_before_force = True
+    parish.join(parish.propose())
+    assert [len(priest.in_force) for priest in parish.priests] == [1, 1, 1, 0]
+
+    parish["dave"].restart()
+
+    assert len(parish["dave"].in_force) == 1
+
+
+def test_who_has_signed_stands_by_its_document_whatever_it_hears_then() -> None:
+    parish = Parish()
+    ceremony = parish.propose()
+    spoken: list[Word] = []
+
+    def hold_back(author: Keys, message: CeremonyMessage) -> Sequence[CeremonyMessage]:
+        if isinstance(message, Transcript) and author.name != "alice":
+            spoken.append((author, message))
+            return []
+        return [message]
+
+    parish.twist = hold_back
+    parish.join(ceremony)
+    carol = parish["carol"].keys
+    deal = next(message for author, message in parish.kept if isinstance(message, Deal) and author is carol)
+    parish["alice"].hear(carol, replace(deal, joins=Digest(bytes(32))))
+    assert parish["alice"].running(ceremony).ended is Ended.FAILED
+
+    for author, message in spoken:
+        parish["alice"].hear(author, message)
+
+    assert len(parish["alice"].in_force) == 1
 
 
 def test_a_ceremony_with_a_member_missing_expires_and_the_old_keys_stay() -> None:
@@ -227,6 +268,7 @@ def test_a_bad_deal_fails_the_ceremony_for_everybody() -> None:
         assert priest.erased == [ceremony]
         assert priest.in_force == []
         (evidence,) = priest.evidence.values()
+        assert priest.times_kept == 1
         verdict = judge(read_evidence(evidence), [parish.committee])
         assert (verdict.culprit, verdict.reason) == (
             parish["carol"].identity,
@@ -270,6 +312,10 @@ def test_a_step_that_the_signer_could_not_do_is_told_and_asked_again_after_a_res
     parish["bob"]._do(parish["bob"].core.apply(CeremonyStuck(ceremony, "no disk"), parish.now_ms))
     assert parish["bob"].running(ceremony).trouble == "no disk"
     parish.deliver()
+    said = parish["bob"].said
+    parish["bob"].tell(CeremonyJoined(ceremony, parish.now_ms))
+    assert parish["bob"].said == said + 1, "another join asks again"
+    parish.deliver()
 
     parish.twist = lambda _author, message: [message]
     parish["bob"].restart()
@@ -278,21 +324,15 @@ def test_a_step_that_the_signer_could_not_do_is_told_and_asked_again_after_a_res
     assert len(parish["bob"].in_force) == 1
 
 
-def test_a_member_has_one_open_ceremony_and_all_of_them_at_most_four() -> None:
+def test_a_member_has_one_open_ceremony() -> None:
     parish = Parish(size=7)
-    first = parish.propose("alice")
-    assert len(parish["bob"].core.all()) == 1
+    parish.propose("alice")
     parish.propose("alice", salt=b"\1" * 16)
     assert len(parish["bob"].core.all()) == 1
 
-    for name in ("bob", "carol", "dave", "erin"):
-        parish.propose(name)
-
-    assert len(parish["bob"].core.all()) == MAX_OPEN
-    parish["grace"].tell(CeremonyLeft(first, parish.now_ms))
     parish.now_ms = Millis(DEADLINE_MS + 1)
-    parish.propose("frank", deadline_ms=Millis(2 * DEADLINE_MS))
-    assert [running.is_open for running in parish["bob"].core.all()] == [False] * MAX_OPEN + [True]
+    parish.propose("alice", deadline_ms=Millis(2 * DEADLINE_MS))
+    assert [running.is_open for running in parish["bob"].core.all()] == [False, True]
 
 
 def test_ended_ceremonies_make_room() -> None:
@@ -402,3 +442,92 @@ def test_a_node_wakes_at_the_deadline_and_says_a_lost_proposal_again() -> None:
     assert node.next_deadline_ms() == 5_001
     node.advance(Ticked(Millis(5_001)))
     assert [running.ended for running in node.ceremonies.all()] == [Ended.EXPIRED]
+
+
+def test_a_liar_s_signature_in_a_ceremony_that_nobody_joined_raises_no_generation() -> None:
+    parish = Parish()
+    mallory = parish["dave"]
+    far = parish.propose("dave", generation=900)
+    lie = Transcript(far, far, bytes(64), {})
+
+    for priest in parish.priests:
+        priest.hear(mallory.keys, lie)
+
+    others = [priest for priest in parish.priests if priest is not mallory]
+    assert [priest.core.next_generation(1) for priest in others] == [1] * 3
+
+
+def test_a_generation_that_would_be_the_last_one_is_not_taken() -> None:
+    parish = Parish()
+
+    parish.propose("dave", generation=MAX_AHEAD + 1)
+    parish.propose("carol", generation=(1 << 32) - 1)
+    parish.propose("bob", generation=MAX_AHEAD)
+
+    taken = [running.proposal.generation for running in parish["alice"].core.all()]
+    assert taken == [MAX_AHEAD]
+
+
+def test_while_one_ceremony_of_a_generation_is_signed_no_other_is() -> None:
+    """Both could come into force: two documents of one generation, and nobody knows which of them counts."""
+    parish = Parish()
+    parish.held = []
+    ceremonies = [parish.propose("alice"), parish.propose("bob", salt=bytes([2]) * 16)]
+
+    for ceremony in ceremonies:
+        parish.join(ceremony)
+    parish.let_go()
+
+    signed = {message.ceremony for _, message in parish.kept if isinstance(message, Transcript)}
+    assert len(signed) == 1
+    assert [len(priest.in_force) for priest in parish.priests] == [1] * 4
+
+
+def test_a_ceremony_that_we_joined_is_not_forgotten_before_its_deadline() -> None:
+    """Else the same proposal again would have us join with another seed: two words of ours for one step."""
+    parish = Parish()
+    first = parish.propose("dave")
+    parish.join(first, "alice")
+    parish["alice"].tell(CeremonyLeft(first, parish.now_ms))
+
+    for number in range(MAX_ENDED + 2):
+        deadline_ms = Millis(parish.now_ms + 10)
+        parish.propose("carol", deadline_ms=deadline_ms, salt=bytes([9, number]) * 8)
+        parish.now_ms = Millis(deadline_ms + 1)
+        parish["alice"].tick()
+    said = parish["alice"].said
+    parish["alice"].hear(parish["dave"].keys, parish["dave"].running(first).proposal)
+    parish.join(first, "alice")
+
+    assert parish["alice"].said == said
+
+
+def test_liars_do_not_keep_others_from_proposing() -> None:
+    parish = Parish(size=13)
+    for name in ("alice", "bob", "carol", "dave"):
+        parish.propose(name, deadline_ms=Millis(MAX_DEADLINE_MS))
+
+    parish.propose("erin")
+
+    assert len(parish["frank"].core.all()) == 5
+
+
+def another_proposal(parish: Parish, deadline_ms: Millis, number: int) -> Proposal:
+    wish = parish.wish(deadline_ms=deadline_ms, salt=number.to_bytes(16))
+    return propose_dkg(wish, parish.committee, parish.committee)
+
+
+def test_a_member_proposes_so_often_and_no_more() -> None:
+    parish = Parish()
+    taken = 0
+
+    for number in range(3 * MAX_PROPOSALS):
+        deadline_ms = Millis(parish.now_ms + 10)
+        parish["bob"].hear(parish["dave"].keys, another_proposal(parish, deadline_ms, number))
+        taken += parish["bob"].core.all()[-1].is_open
+        parish.now_ms = Millis(deadline_ms + 1)
+
+    assert taken == MAX_PROPOSALS
+    parish.now_ms = Millis(parish.now_ms + PROPOSALS_SPAN_MS)
+    parish["bob"].hear(parish["dave"].keys, another_proposal(parish, Millis(parish.now_ms + 10), 999))
+    assert parish["bob"].core.all()[-1].is_open
