@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proofs.committee import CommitteeDocument, CommitteeMember
+from relay.cli.findings import Finding, file_found
+from relay.cli.key_findings import group_key_findings
 from relay.cli.node_files import passphrase_of
 from relay.cli.plan import read_plan
 from relay.config import NodeConfig, NodeDirectory, load_known_committees
@@ -21,29 +23,6 @@ from relay.keys import PublicKeys, public_keys
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _WRITABLE = stat.S_IWGRP | stat.S_IWOTH
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One check; `held` is None where it could not be told."""
-
-    name: str
-    held: bool | None
-    detail: str = ""
-    remedy: str = ""
-
-    def row(self) -> tuple[bool | None, str, str, str]:
-        """As a line for people."""
-        return self.held, self.name, self.detail, self.remedy
-
-    def document(self) -> dict[str, object]:
-        """As JSON holds it."""
-        return {"name": self.name, "held": self.held, "detail": self.detail, "remedy": self.remedy}
-
-
-def file_found(name: str, detail: str) -> Finding:
-    """Give the finding that something is in order."""
-    return Finding(name, True, detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +50,7 @@ def diagnose_files(directory: NodeDirectory, config: NodeConfig | None) -> Diagn
         committee = committees.in_force(wall_clock_s())
         findings += _fitness(committee)
         findings += _membership(committee, keys, config)
+        findings += group_key_findings(directory, committees, keys, wall_clock_s())
     if config is not None:
         findings += _plans(config)
         findings.append(_token(config))
@@ -222,4 +202,4 @@ def _disk(config: NodeConfig) -> Finding:
     return file_found("disk", detail)
 
 
-__all__ = ["Diagnosis", "Finding", "diagnose_files", "file_found"]
+__all__ = ["Diagnosis", "diagnose_files", "wall_clock_s"]

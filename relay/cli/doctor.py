@@ -8,8 +8,9 @@ import click
 
 from relay.cli import shown
 from relay.cli.commands import Command
-from relay.cli.diagnosis import Diagnosis, Finding, diagnose_files, file_found
+from relay.cli.diagnosis import Diagnosis, diagnose_files
 from relay.cli.endpoints import diagnose_endpoints
+from relay.cli.findings import Finding, file_found
 from relay.cli.last_mile import diagnose_last_mile, diagnose_rehearsals
 from relay.cli.node_files import this_directory
 from relay.cli.settings import Answer, Settings

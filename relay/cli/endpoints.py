@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from relay.chains import load_adapters
-from relay.cli.diagnosis import Finding
+from relay.cli.findings import Finding
 from relay.config import NodeConfig
 from relay.core.errors import ChainError
 from relay.core.ports import Adapter, ChainSettings, EndpointAddress

@@ -12,7 +12,7 @@ from proofs.committee import CommitteeDocument
 from proofs.errors import ProofError
 from proofs.groupkeys import group_name
 from proofs.mandate import Tier
-from relay.cli.diagnosis import Finding
+from relay.cli.findings import Finding
 from relay.cli.gateway_options import FILE
 from relay.cli.gateway_reading import has_node
 from relay.cli.node_files import this_directory

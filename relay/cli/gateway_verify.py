@@ -13,7 +13,7 @@ from rich.console import Console
 from proofs.committee import CommitteeDocument
 from relay.cli import shown
 from relay.cli.commands import Command
-from relay.cli.diagnosis import Finding
+from relay.cli.findings import Finding
 from relay.cli.gateway_changes import wanted_budget
 from relay.cli.gateway_keys import committee_keys, keys_finding, keys_option
 from relay.cli.gateway_options import FILE, plan_option, rpc_option

@@ -8,7 +8,8 @@ from contextlib import AsyncExitStack
 
 from relay.chains import load_adapters
 from relay.chains.loading import adapter_of
-from relay.cli.diagnosis import Finding, wall_clock_s
+from relay.cli.diagnosis import wall_clock_s
+from relay.cli.findings import Finding
 from relay.cli.plan import read_plan
 from relay.cli.rehearsal_record import read_record, words_of_record
 from relay.config import NodeConfig
