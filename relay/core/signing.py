@@ -206,8 +206,12 @@ def _proof_of(document: KeysDocument, key: GroupKey) -> Digest:
 
 
 def _task(digest: Digest, key: GroupKey, committee: CommitteeDocument) -> Task:
+    """Give the task of a possession: all members coordinate.
+
+    Who coordinates hears all shares; of f+1 one honest member alone might, and no list goes out instead.
+    """
     members = tuple(member.identity for member in committee.members)
-    return Task(digest, key.tier, key.key_epoch, members, committee.f)
+    return Task(digest, key.tier, key.key_epoch, members, len(members) - 1)
 
 
 def _is_for(about: _About, key: GroupKey) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from proofs.committee import MAX_MEMBERS
 from relay.core.types import DecisionId, Digest, Identity
 from relay.threshold.frost import Commitment, Nonces
 from relay.threshold.messages import OpenCommitment
@@ -19,8 +20,8 @@ __all__ = ["MAX_COORDINATORS", "MAX_OPEN", "NonceVault", "Purpose"]
 
 MAX_OPEN: Final = 64
 """Digests with open nonces; the oldest goes for one more."""
-MAX_COORDINATORS: Final = 17
-"""f+1 of the largest committee."""
+MAX_COORDINATORS: Final = MAX_MEMBERS
+"""Of a mandate f+1, of a possession all members."""
 
 Make = Callable[[], tuple[Nonces, Commitment]]
 
@@ -61,7 +62,7 @@ class NonceVault:
 
         The purpose is new (`find` gives None); the oldest one is dropped for the 65th.
         """
-        assert 1 <= len(set(coordinators)) == len(coordinators) <= MAX_COORDINATORS, "f+1 members, each once"
+        assert 1 <= len(set(coordinators)) == len(coordinators) <= MAX_COORDINATORS, "members, each once"
         lines = {coordinator: _Line(answers) for coordinator in coordinators}
         opened = {coordinator: self._open(line, make) for coordinator, line in lines.items()}
         while len(self._lines) >= MAX_OPEN:

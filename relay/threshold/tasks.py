@@ -22,7 +22,10 @@ __all__ = ["GroupKey", "Task", "coordinators_of", "mandate_keys", "session_id"]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A mandate that members attest to; `members` are all of its committee, `malicious` is f."""
+    """A mandate that members attest to; `members` are all of its committee.
+
+    `malicious` is f; one less than all of them where nobody may be alone with the signature.
+    """
 
     digest: Digest
     tier: Tier
@@ -104,7 +107,7 @@ def mandate_keys(document: KeysDocument) -> tuple[GroupKey, ...]:
 
 
 def coordinators_of(task: Task) -> tuple[Identity, ...]:
-    """Give who may coordinate, first in rank first: f+1 members, so that one of them is honest."""
+    """Give who may coordinate, first in rank first: one member more than may be malicious."""
     ranked = sorted(task.members, key=lambda member: tagged("tocsin/coordinator/1", task.digest + member))
     return tuple(ranked[: task.malicious + 1])
 

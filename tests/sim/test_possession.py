@@ -7,6 +7,7 @@ import random
 from proofs.certificates import verify_frost_certificate
 from proofs.groupkeys import KeysDocument
 from proofs.mandate import Tier, key_proof_digest
+from relay.core.effects import CommitPossession
 from relay.threshold.tasks import GroupKey, mandate_keys
 from tests.sim.dealer import deal
 from tests.sim.host import Host
@@ -94,3 +95,15 @@ def test_shares_made_anew_prove_nothing_again() -> None:
     assert all(proofs_of(host, again).keys() == set(Tier) for host in town.hosts.values())
     assert all(map(wants_nothing_proved, town.hosts.values()))
     assert [len(host.released) for host in town.hosts.values()] == shares
+
+
+def test_all_members_coordinate_so_that_nobody_is_alone_with_a_proof() -> None:
+    town = Town(random.Random(16))
+    alice = town.hosts["alice"]
+    node = alice.fresh_node()
+
+    asked = node.signing.prove(node.committees, node.now_ms)
+
+    members = {member.identity for member in town.committee.members}
+    commits = [effect for effect in asked if isinstance(effect, CommitPossession)]
+    assert [set(effect.coordinators) for effect in commits] == [members] * len(Tier)

@@ -152,6 +152,21 @@ class Restarter(Member):
 
 
 @dataclass
+class Whisperer(Member):
+    """Asks for nothing, and shows its shares to the coordinator alone."""
+
+    def say(self, message: SessionMessage) -> None:
+        match message:
+            case Commitments():
+                super().say(message)
+            case SignatureShare():
+                self.ring.send(self.me, message.coordinator, message)
+                self.do(self.sessions.heard(self.me, message, self.ring.now_ms))
+            case SigningRequest():
+                pass
+
+
+@dataclass
 class BadSigner(Member):
     """Gives shares that are none."""
 

@@ -28,6 +28,7 @@ from tests.threshold.ring import (
     Rusher,
     Silent,
     TwoFaced,
+    Whisperer,
     ring_of,
 )
 
@@ -290,3 +291,16 @@ def test_a_commitment_of_an_earlier_boot_is_dead() -> None:
     refused = ring.members[first].sessions.heard(signer, old, ring.now_ms)
 
     assert refused == [Refused(signer, "of an earlier boot")]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_where_all_coordinate_nobody_is_alone_with_the_signature(size: int) -> None:
+    """Of f+1 the one honest coordinator may be: that does for a mandate, which has the list as well."""
+    ring = ring_of(size, seed=size, liars=[Whisperer] * malicious_bound(size))
+    task = replace(ring.task(), malicious=size - 1)
+    assert coordinators_of(task)[: size // 3 + 1] == coordinators_of(ring.task())
+
+    ring.attest(task, ring.identities)
+    ring.settle()
+
+    ring.check(task, honest=honest(ring))
