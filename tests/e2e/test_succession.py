@@ -12,6 +12,7 @@ import pytest_asyncio
 from adapters.evm.demo.network import Member
 from tests.e2e.scene import Scene, until
 from tests.e2e.succession import DELAY_S, Succession, open_succession
+from tests.e2e.vestry import ended
 
 pytestmark = [
     pytest.mark.slow,
@@ -53,6 +54,37 @@ async def facts(scene: Scene, member: Member) -> dict[str, Mapping[str, object]]
     answer = await scene.network.ask(member, "/readyz")
     assert isinstance(answer, dict)
     return {str(fact["name"]): fact for fact in answer["facts"]}
+
+
+async def sent(scene: Scene) -> dict[tuple[str, str], object]:
+    """How many transactions each member's account has sent on each chain, and each chain's height."""
+    found: dict[tuple[str, str], object] = {}
+    for driver in (scene.world.near, scene.world.far):
+        found[driver.anvil.chain, "height"] = await driver.number()
+        for member in scene.network.members:
+            account = "0x" + member.public.submitters["default"].hex()
+            count = await driver.anvil.rpc("eth_getTransactionCount", account, "pending")
+            found[driver.anvil.chain, member.name] = count
+    return found
+
+
+async def test_a_running_network_shares_its_keys_anew_without_a_transaction(succession: Succession) -> None:
+    scene, vestry = succession.scene, succession.vestry
+    members = [vestry.member(name) for name in ("alice", "bob", "carol", "dave")]
+    before, first = await sent(scene), (await vestry.keys(members[0]))[0]
+
+    reshare = await vestry.spawn(members[0], "reshare", "--yes")
+    name = await vestry.proposed(members[1])
+    await vestry.join(name, *members[1:])
+    code, said = await ended(reshare)
+    assert code == 0, said
+    await vestry.done(name)
+
+    for member in members:
+        (keys,) = await vestry.keys(member)
+        assert (keys["generation"], keys["share"]) == (2, "held by this node")
+        assert keys["groups"] == first["groups"], "the keys, and what is proved of them, are as they were"
+    assert await sent(scene) == before
 
 
 async def hold_ceremony(succession: Succession) -> None:
