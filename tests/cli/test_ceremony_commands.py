@@ -295,3 +295,4 @@ def test_no_node_is_could_not_tell() -> None:
 
     assert said.code == Answer.UNKNOWN
     assert "expected a running node" in said.err
+    assert "try: start it with: tocsin run" in said.err
