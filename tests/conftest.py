@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,6 +15,12 @@ settings.register_profile(
 settings.load_profile("tocsin")
 
 SEED_VARIABLE = "TOCSIN_TEST_SEED"
+
+
+def pytest_configure() -> None:
+    """Let the processes that tests start hear Ctrl-C: in a shell's background all are born deaf to it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
