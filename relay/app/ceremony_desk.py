@@ -223,7 +223,7 @@ class CeremonyDesk:
             if request.kind is CeremonyKind.RESHARE:
                 proposal = propose_reshare(wish, committee, base)
             else:
-                self._check_new(committee, base)
+                self._check_new(committee.key_epoch, base)
                 proposal = propose_dkg(wish, committee, node.committee)
         except WishRefused as refusal:
             raise CeremonyRefused(str(refusal), refusal.remedy) from refusal
@@ -259,11 +259,11 @@ class CeremonyDesk:
         problem = f"expected a committee document in force by its signatures, got {wanted.hex()[:16]}"
         raise CeremonyRefused(problem, remedy)
 
-    def _check_new(self, committee: CommitteeDocument, base: KeysDocument | None) -> None:
+    def _check_new(self, key_epoch: int, base: KeysDocument | None) -> None:
         """New keys under an epoch that verifiers accept would leave them with the old ones."""
-        if base is not None and committee.key_epoch <= self.node.committee.key_epoch:
+        if base is not None and key_epoch <= self.node.committee.key_epoch:
             raise CeremonyRefused(
-                f"keys of key epoch {committee.key_epoch} are in force already",
+                f"keys of key epoch {key_epoch} are in force already",
                 "for new shares of them: tocsin ceremony reshare; other keys need a new key epoch",
             )
 
@@ -292,6 +292,8 @@ class CeremonyDesk:
         """What the machine leaves to who joins (threshold SPEC 3): the base in force, and the rotation."""
         newest = self.node.ceremonies.base_of(proposal.key_epoch)
         is_dealer = self.node.settings.me in proposal.dealers
+        if proposal.base is None:
+            self._check_new(proposal.key_epoch, newest)
         if proposal.base is not None and (newest is None or newest.digest != proposal.base):
             raise CeremonyRefused(
                 "the keys that it shares anew are not the newest in force here", "propose it again"

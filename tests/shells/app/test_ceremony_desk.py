@@ -229,6 +229,19 @@ async def test_keys_that_are_not_the_newest_are_not_shared_anew() -> None:
     assert "not the newest" in await office.refusal(ceremony)
 
 
+async def test_other_keys_for_an_epoch_that_verifiers_know_are_not_joined() -> None:
+    """They would supersede those that verifiers take: the shares of these would be erased."""
+    office = Office()
+    office.make_keys()
+
+    ceremony = office.parish.propose("dave", generation=2, salt=bytes([4]) * 16)
+
+    assert await office.refusal(ceremony) == (
+        "keys of key epoch 1 are in force already; "
+        "for new shares of them: tocsin ceremony reshare; other keys need a new key epoch"
+    )
+
+
 async def test_what_this_node_has_signed_it_neither_drops_nor_joins_beside() -> None:
     office = Office()
     ceremony = office.parish.propose()
