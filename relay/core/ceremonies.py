@@ -214,7 +214,7 @@ class Ceremonies:
         ceremony, taken = take(running.ceremony, envelope, message)
         if taken in (Taken.KNOWN, Taken.FOREIGN, Taken.SURPLUS):
             return [*effects, _dropped(taken.value)]
-        running.ceremony = self._adopted(ceremony, envelope, message)
+        running.ceremony = self._adopted(running, ceremony, envelope, message)
         if envelope.author == self._me and isinstance(message, Transcript):
             proposal = running.proposal
             self._signed[proposal.key_epoch] = max(
@@ -292,9 +292,13 @@ class Ceremonies:
 
     # ---- what follows
 
-    def _adopted(self, ceremony: Ceremony, envelope: Envelope, message: CeremonyMessage) -> Ceremony:
-        """Stand by the document that we have signed, whatever comes of the others' words later."""
-        document = ceremony.document
+    def _adopted(
+        self, running: Running, ceremony: Ceremony, envelope: Envelope, message: CeremonyMessage
+    ) -> Ceremony:
+        """Stand by the document that we have signed, whatever has come of the others' words."""
+        # SECURITY: a contradiction while our signer is at work takes the document away; for whoever hears of
+        # it later the keys come into force, by our signature too.
+        document = running.opened or ceremony.document
         if document is None or envelope.author != self._me or not isinstance(message, Transcript):
             return ceremony
         return adopt(ceremony, document) if message.document == document.digest else ceremony
@@ -324,6 +328,7 @@ class Ceremonies:
             running.trouble = f"this node has signed other keys of generation {running.proposal.generation}"
             return []
         running.asked = duty
+        running.opened = ceremony.document if duty is Duty.OPEN else running.opened
         return [CeremonyStep(duty, ceremony)]
 
     def _done(self, running: Running, ceremony: Ceremony) -> list[Effect]:

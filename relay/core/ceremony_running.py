@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from proofs.envelope import Envelope
+from proofs.groupkeys import KeysDocument
 from proofs.hashes import sha256
 from relay.core.types import Digest, Identity
 from relay.threshold.blame import Fault
@@ -35,6 +36,8 @@ class Running:
     consented: bool = False
     asked: Duty | None = None
     """What our signer was asked for since this process began."""
+    opened: KeysDocument | None = None
+    """What the deals gave when our signer was asked to open them: what it signs, if it does."""
     ended: Ended | None = None
     in_force: bool = False
     erased: bool = False

@@ -531,3 +531,39 @@ def test_a_member_proposes_so_often_and_no_more() -> None:
     parish.now_ms = Millis(parish.now_ms + PROPOSALS_SPAN_MS)
     parish["bob"].hear(parish["dave"].keys, another_proposal(parish, Millis(parish.now_ms + 10), 999))
     assert parish["bob"].core.all()[-1].is_open
+
+
+@pytest.mark.parametrize("kind", [Join, Deal, Transcript])
+def test_a_contradiction_while_signers_are_at_work_parts_nobody_from_the_keys(
+    kind: type[CeremonyMessage],
+) -> None:
+    """Some hear of it before their own signature and some after: all of them have signed."""
+    parish = Parish()
+    old = parish.make_keys()
+    parish.held = []
+    ceremony = parish.propose_reshare(old)
+    parish.join(ceremony)
+    mallory = parish["dave"]
+    other: CeremonyMessage
+    if kind is Transcript:
+        other = Transcript(ceremony, ceremony, bytes(64), {})
+    else:
+        said = next(
+            message
+            for author, message in parish.kept[::-1]
+            if author is mallory.keys and isinstance(message, kind)
+        )
+        assert isinstance(said, Join | Deal)
+        other = replace(said, joins=ceremony) if isinstance(said, Deal) else replace(said, pairs={})
+
+    for name in ("bob", "carol"):
+        parish[name].hear(mallory.keys, other)
+        assert parish[name].running(ceremony).ended is Ended.FAILED
+    parish.let_go()
+    parish.heal(parish["alice"])
+
+    documents = [priest.in_force[-1].document for priest in parish.priests]
+    assert len({each.digest for each in documents}) == 1
+    assert documents[0].generation == 2
+    parish["bob"].restart()
+    assert parish["bob"].core.base_of(1) == documents[0]
