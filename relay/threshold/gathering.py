@@ -15,7 +15,7 @@ from relay.threshold.tasks import GroupKey, session_id
 __all__ = ["Gathering", "Session"]
 
 MAX_EARLY: Final = 8
-"""Shares of a member that came before the request that they answer."""
+"""Shares of a member that came before the request that they answer; the oldest goes."""
 
 
 @dataclass(slots=True)
@@ -77,9 +77,11 @@ class Gathering:
         session = self.sessions.get(share.session)
         if session is None:
             waiting = self._early.setdefault(author, {})
-            if len(waiting) >= MAX_EARLY:
+            waiting.setdefault(share.session, share)
+            if len(waiting) > MAX_EARLY:
+                # Liars can make it answer requests that nobody else hears of: the oldest goes, not its newest.
+                del waiting[next(iter(waiting))]
                 raise ThresholdError("session", f"expected at most {MAX_EARLY} shares before their requests")
-            waiting[share.session] = share
             return None
         if author not in session.signers or share.coordinator != session.coordinator:
             raise ThresholdError("session", "expected a share of a signer that the coordinator asked")

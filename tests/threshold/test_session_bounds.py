@@ -11,6 +11,7 @@ from proofs.kinds import Digest, Identity, Millis
 from proofs.mandate import Tier
 from relay.threshold.coordinator import COORDINATOR_STEP_MS, Coordinator
 from relay.threshold.groups import SECP256K1
+from relay.threshold.gathering import MAX_EARLY as MAX_EARLY_SHARES
 from relay.threshold.messages import (
     Commitments,
     OpenCommitment,
@@ -373,3 +374,27 @@ def test_an_older_generation_that_comes_late_changes_nothing() -> None:
     member.sessions.put_in_force(ring.keys[0].document, ring.now_ms)
 
     assert member.sessions.key_of(1, Tier.FULL) == newest
+
+
+def test_answers_to_requests_that_others_do_not_hear_of_push_out_no_later_share() -> None:
+    """Liars coordinate too, and show their requests to one member alone."""
+    ring = ring_of(7, seed=7)
+    task = ring.task()
+    late = next(each for each in ring.identities if each not in coordinators_of(task))
+    first, hidden = coordinators_of(task)[:2]
+    key = mandate_keys(ring.keys[0].document)[1]
+    ring.delay = lambda author, to: (author, to) == (first, late)
+    for each in ring.identities:
+        ring.members[late].attested(each, task)
+    for signer in ring.identities:
+        for number in range(2 * MAX_EARLY_SHARES):
+            session = Digest(sha256(signer + bytes([number])))
+            answer = SignatureShare(task.digest, key.key_id, hidden, session, bytes(32), 1, None)
+            ring.members[late].sessions.heard(signer, answer, ring.now_ms)
+
+    ring.attest(task, ring.identities)
+    ring.deliver()
+    ring.delay = lambda _author, _to: False
+    ring.settle()
+
+    ring.check(task, honest=ring.identities)
