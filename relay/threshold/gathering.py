@@ -79,7 +79,7 @@ class Gathering:
             waiting = self._early.setdefault(author, {})
             waiting.setdefault(share.session, share)
             if len(waiting) > MAX_EARLY:
-                # Liars can make it answer requests that nobody else hears of: the oldest goes, not its newest.
+                # Liars may have it answer requests that nobody else hears of: so its newest stays.
                 del waiting[next(iter(waiting))]
                 raise ThresholdError("session", f"expected at most {MAX_EARLY} shares before their requests")
             return None

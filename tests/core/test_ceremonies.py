@@ -189,6 +189,29 @@ def test_who_signed_keeps_its_shares_until_a_higher_generation_is_in_force() -> 
     assert parish["alice"].erased == [ceremony] * 2
 
 
+def test_keys_that_come_late_erase_nothing_of_a_later_generation() -> None:
+    parish = Parish()
+    first = parish.propose()
+    lost: list[CeremonyMessage] = []
+
+    def lose(author: Keys, message: CeremonyMessage) -> Sequence[CeremonyMessage]:
+        lost.extend([message] if lose_dave_s_signature(author, message) == [] else [])
+        return lose_dave_s_signature(author, message)
+
+    parish.twist = lose
+    for ceremony in (first, parish.propose("bob", salt=bytes([2]) * 16, generation=2)):
+        parish.join(ceremony)
+        assert parish["alice"].running(ceremony).has_signed(parish["alice"].identity)
+    parish.now_ms = Millis(DEADLINE_MS + 1)
+    for priest in parish.priests:
+        priest.tick()
+
+    parish["alice"].hear(parish["dave"].keys, lost[0])
+
+    assert [keys.document.generation for keys in parish["alice"].in_force] == [1]
+    assert parish["alice"].erased == []
+
+
 def test_nobody_signs_two_documents_of_one_generation() -> None:
     parish = Parish()
     first = parish.propose("alice")

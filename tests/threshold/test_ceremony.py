@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -230,12 +230,8 @@ def test_a_third_word_of_one_step_is_dropped_whatever_its_digest() -> None:
     others = [word for word in made.envelopes if isinstance(word[1], Join)]
     deals = [replace(deal, joins=Digest(bytes([each]) * 32)) for each in range(20)]
     deals.sort(key=lambda each: statement_digest(mallory, each), reverse=True)
-    ceremony = replay(made, others, troupe)
-    taken = []
 
-    for each in deals:
-        ceremony, became = take(ceremony, troupe.envelope(mallory, each), each)
-        taken.append(became)
+    taken = take_all(troupe, replay(made, others, troupe), mallory, deals)
 
     assert taken == [Taken.NEW, Taken.CONTRADICTION] + [Taken.SURPLUS] * 18
 
@@ -420,6 +416,17 @@ def test_what_is_foreign_changes_nothing() -> None:
         assert take(before, envelope, message) == (before, Taken.FOREIGN)
 
 
+def take_all(
+    troupe: Troupe, ceremony: Ceremony, author: Identity, words: Sequence[CeremonyMessage]
+) -> list[Taken]:
+    """What becomes of one author's words."""
+    became: list[Taken] = []
+    for word in words:
+        ceremony, taken = take(ceremony, troupe.envelope(author, word), word)
+        became.append(taken)
+    return became
+
+
 @pytest.mark.parametrize("good_at", [0, 1, 2])
 def test_bad_signatures_do_not_hide_a_good_one_from_who_has_signed(good_at: int) -> None:
     """Else its author shows the good one to some alone: they sign with the new shares, the others never."""
@@ -439,6 +446,8 @@ def test_bad_signatures_do_not_hide_a_good_one_from_who_has_signed(good_at: int)
     assert statement_digest(mallory, good) > statement_digest(mallory, words[-1])
     words.insert(good_at, good)
     ceremony = adopt(replay(made, others, troupe), made.document)
+    third = take_all(troupe, ceremony, mallory, bad[:3])
+    assert third == [Taken.NEW, Taken.CONTRADICTION, Taken.SURPLUS]
 
     for word in words:
         ceremony, _ = take(ceremony, troupe.envelope(mallory, word), word)

@@ -10,8 +10,8 @@ from proofs.hashes import sha256
 from proofs.kinds import Digest, Identity, Millis
 from proofs.mandate import Tier
 from relay.threshold.coordinator import COORDINATOR_STEP_MS, Coordinator
-from relay.threshold.groups import SECP256K1
 from relay.threshold.gathering import MAX_EARLY as MAX_EARLY_SHARES
+from relay.threshold.groups import SECP256K1
 from relay.threshold.messages import (
     Commitments,
     OpenCommitment,
