@@ -1,27 +1,28 @@
 """The node: one event in, the effects out (SPEC 7.1). The same events give the same state.
 
 ```
-BlockObserved, ChainReorged, ChainFinalized   ▶ views ▶ rooms (evaluate, schedule) ▶ book ▶ SignAttestation
-Received, Signed                              ▶ book: count ▶ certificate ▶ landing, links
-Ticked, SubmissionEnded                       ▶ landing: Submit
-Started, Received(recall, recalled)           ▶ presence: UnlockSigner
+BlockObserved, ChainReorged, ChainFinalized ▶ chains: views ▶ rooms (schedule) ▶ book: SignAttestation
+Received, Signed                            ▶ hearing ▶ book: count ▶ certificate ▶ landing, links
+Ticked, SubmissionEnded                     ▶ landing: Submit
+Received(commitments), ThresholdSigned      ▶ keyring: signing ▶ certificate ▶ landing
+CeremonyProposed, KeysInForce, VerifierSeen ▶ keyring: ceremonies ▶ signing ▶ handovers: SubmitRotation
+Started, Received(recall, recalled)         ▶ presence: UnlockSigner
 ```
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, assert_never
 
 from proofs.committee import CommitteeDocument
-from proofs.decision import BlockRef, Decision
+from proofs.decision import Decision
 from proofs.envelope import Envelope
-from proofs.groupkeys import KeysDocument
 from relay.core.anchoring import Anchoring
 from relay.core.book import Book
-from relay.core.ceremonies import Ceremonies
 from relay.core.ceremony_effects import CeremonyJoined, CeremonyLeft, CeremonyProposed, CeremonyStuck
+from relay.core.chains import Chains
 from relay.core.committees import LASTING_S, Committees
 from relay.core.compiled import CompiledPlan, merge_queries
 from relay.core.complaints import Complaints
@@ -60,9 +61,9 @@ from relay.core.events import (
     VerifierSeen,
     is_journalled,
 )
-from relay.core.handovers import Handovers, Sources
 from relay.core.hearing import Hearing
 from relay.core.incidents import closed_incidents
+from relay.core.keyring import Keyring, KeyringSettings
 from relay.core.landing import Landing, LandingSettings
 from relay.core.membership import Membership
 from relay.core.messages import (
@@ -73,34 +74,18 @@ from relay.core.messages import (
     Outcome,
     Recall,
     Recalled,
-    RotationSigned,
     Signal,
     Unlanded,
     Void,
 )
-from relay.core.observations import GatewayEvent
-from relay.core.outcomes import Outcomes
 from relay.core.ports import Submission
 from relay.core.presence import Beat, Presence
 from relay.core.recall import RecallState
-from relay.core.releasing import release
-from relay.core.retiring import Retiring
 from relay.core.room import Room
 from relay.core.rotations import Rotation
-from relay.core.signing import Signing
 from relay.core.types import Caip2, DecisionId, Identity, Millis, PlanHash
-from relay.core.view import ChainView
-from relay.threshold.messages import (
-    Commitments,
-    Complaint,
-    Deal,
-    Join,
-    Proposal,
-    RotationTerms,
-    SignatureShare,
-    SigningRequest,
-    Transcript,
-)
+from relay.core.view import ChainView, newest_times
+from relay.threshold.messages import Proposal
 
 __all__ = ["Node", "NodeSettings", "is_journalled"]
 
@@ -141,20 +126,16 @@ class Node:
         landing = LandingSettings(settings.me, settings.block_time_ms)
         self.landing = Landing(landing, self.committees, self.views)
         self.presence = Presence(settings.me, self.committees)
-        self.ceremonies = Ceremonies(settings.me, self.committees)
-        places = (place for plan in settings.plans for place in plan.gateways.items())
-        self._retiring = Retiring(frozenset(places))
-        self.now_ms = Millis(0)
-        self.edges: dict[tuple[PlanHash, str], int] = {}
-        """Edges seen per rule, also those that were over when they were seen."""
-        self.log_size = 0
+        gateways = frozenset(place for plan in settings.plans for place in plan.gateways.items())
+        keys = KeyringSettings(settings.me, gateways, settings.block_time_ms, settings.rotation_form)
+        self._keyring = Keyring(keys, self.presence, committees, self.views)
+        self.signing, self.ceremonies = self._keyring.signing, self._keyring.ceremonies
+        self.handovers = self._keyring.handovers
         self._hearing = Hearing(settings.me, self.book, self.landing, self.presence)
-        self._outcomes = Outcomes(self.views)
+        self._chains = Chains(self.views, self.rooms, self.book, self.landing, self._hearing, self.signing)
         self._anchoring = Anchoring(settings.me)
-        self.signing = Signing(settings.me)
-        self.handovers = Handovers(
-            settings.me, committees, settings.rotation_form, settings.block_time_ms, self._sources()
-        )
+        self.now_ms = Millis(0)
+        self.log_size = 0
         self._unsaid: dict[Outcome | Equivocation | Signal | Void | Proposal, None] = {}
         """Statements that our signer was asked for and that are not signed: a restart asks again."""
 
@@ -177,6 +158,11 @@ class Node:
     def is_member(self) -> bool:
         """Tell whether we are in the committee in force; who is not attests nothing."""
         return self.committee.member(self.settings.me) is not None
+
+    @property
+    def edges(self) -> Mapping[tuple[PlanHash, str], int]:
+        """Edges seen per rule, also those that were over when they were seen."""
+        return self._chains.edges
 
     @property
     def complaints(self) -> Complaints:
@@ -220,23 +206,17 @@ class Node:
             case CommitteeLearned(document):
                 return self._learned(document)
             case BlockObserved():
-                return self._observed(event)
+                return self._chains.observed(event, self.now_ms)
             case ChainReorged(chain, ancestor):
-                return self._reorged(chain, ancestor)
+                return self._chains.reorged(chain, ancestor, self.now_ms)
             case ChainFinalized(block):
-                self.views[block.chain].finalize(block)
-                return self._progress()
+                return self._chains.finalized(block)
             case Received(envelope, message, at_ms):
                 self._at(at_ms)
                 return [*self._received(envelope, message), *self._settle()]
             case Signed(envelope, message, at_ms):
                 self._at(at_ms)
                 return [*self._signed(envelope, message), *self._settle()]
-            case KeysInForce(document, at_ms):
-                self._at(at_ms)
-                known = self.ceremonies.keys_in_force(document, self.now_ms)
-                effects = [*known, *self.signing.in_force(document, self.now_ms)]
-                return [*effects, *self.signing.shown(), *self._prove_keys(), *self._hand_over()]
             case ThresholdSigned():
                 self._at(event.at_ms)
                 return self._threshold_signed(event)
@@ -248,16 +228,17 @@ class Node:
                 return (
                     [] if event.submission is None else [Notice("anchor ended", _facts_of(event.submission))]
                 )
-            case VerifierSeen() | RotationEnded() | RotationRefused():
-                return self._rotated(event)
             case SignalTold():
                 self._at(event.at_ms)
                 return [_told(event)]
+            case KeysInForce() | VerifierSeen() | RotationEnded():
+                self._at(event.at_ms)
+                return self._keyring.apply(event, self.now_ms)
             case CeremonyProposed() | CeremonyJoined() | CeremonyLeft():
                 self._at(event.at_ms)
-                return self.ceremonies.apply(event, self.now_ms)
-            case CeremonyStuck():
-                return self.ceremonies.apply(event, self.now_ms)
+                return self._keyring.apply(event, self.now_ms)
+            case CeremonyStuck() | RotationRefused():
+                return self._keyring.apply(event, self.now_ms)
             case Ticked(at_ms):
                 self._at(at_ms)
                 return self._ticked()
@@ -283,19 +264,15 @@ class Node:
         self._at(event.at_ms)
         self.landing.rearm(event.at_ms)
         self._anchoring.started()
-        self.signing.started()
-        self._retiring.started()
-        self.handovers.started()
+        keys = self._keyring.started(self.now_ms)
         unsaid = (SignStatement(message) for message in self._unsaid)
-        ceremonies = [*self.ceremonies.started(self.now_ms), *self.signing.shown()]
-        return [*self.presence.started(event), *unsaid, *ceremonies]
+        return [*self.presence.started(event), *unsaid, *keys]
 
     def _learned(self, document: CommitteeDocument) -> list[Effect]:
         effects = self._membership.learn(document)
         self.book.committees = self.presence.committees = self.committees
         self.landing.learned(self.committees)
-        self.handovers.committees = self.committees
-        return [*effects, *self.ceremonies.learned(self.committees, self.now_ms)]
+        return [*effects, *self._keyring.learned(self.committees, self.now_ms)]
 
     def _decision_of(self, decision_id: DecisionId) -> Decision | None:
         entry = self.book.entry_of(decision_id)
@@ -305,44 +282,11 @@ class Node:
         was_released = self.is_released
         heads = {chain: view.tip for chain, view in self.views.items() if view.tip is not None}
         said = self.presence.tick(self.now_ms, heads, self.log_size)
-        calls = [*self.landing.due(self.now_ms), *self.signing.tick(self.now_ms), *self._hand_over()]
+        calls = [*self.landing.due(self.now_ms), *self._keyring.tick(self.now_ms)]
         # Incidents close slowly: it is enough to look with every heartbeat, and after the calls.
-        anchors = [*self._anchors(), *self._retire()] if said else []
+        anchors = [*self._anchors(), *self._keyring.retire()] if said else []
         told = [*self._membership.tell(self.now_ms), *self.ceremonies.tick(self.now_ms)]
         return [*told, *said, *self._unlock(was_released), *calls, *anchors]
-
-    def _retire(self) -> list[Effect]:
-        """Erase shares that no verifier takes any more; it is enough to look with every heartbeat."""
-        epochs = {document.key_epoch for document in self.signing.keys.values()}
-        heads = self._chain_times()
-        return list(self._retiring.due(epochs, self.committees, self.handovers, heads))
-
-    def _rotated(self, event: VerifierSeen | RotationEnded | RotationRefused) -> list[Effect]:
-        match event:
-            case VerifierSeen(gateway, state, at_ms):
-                self._at(at_ms)
-                return [*self.handovers.seen(gateway, state), *self._hand_over()]
-            case RotationEnded(key, submission, at_ms):
-                self._at(at_ms)
-                return self.handovers.ended(key, submission, self.now_ms)
-            case RotationRefused(chain, key_epoch, reason):
-                text = f"rotation of {chain} to key epoch {key_epoch}: {reason}"
-                return [Page(PageKind.CANNOT_SIGN, text)]
-            case _:
-                assert_never(event)
-
-    def _hand_over(self) -> list[Effect]:
-        """Sign and announce what hands verifiers over to the next key epoch, as soon as our signer may."""
-        return self.handovers.due(self.now_ms, self._chain_times()) if self.is_released else []
-
-    def _sources(self) -> Sources:
-        """Give handovers what they rest on."""
-
-        def terms(keys: KeysDocument) -> RotationTerms | None:
-            running = self.ceremonies.get(keys.ceremony)
-            return None if running is None else running.proposal.rotation
-
-        return Sources(lambda: tuple(self.signing.keys.values()), terms, self.signing.possession_of)
 
     def _anchors(self) -> list[Effect]:
         """Put our log on a chain for what has closed, where no call needs that chain (SPEC 7.4)."""
@@ -355,65 +299,8 @@ class Node:
         """Let the signer sign once we are released, and ask it for what it has not signed before."""
         if was_released or not self.is_released:
             return []
-        again = self.book.ask_again(self._chain_times())
-        return [UnlockSigner(), *again, *self.signing.resume(self.now_ms), *self._prove_keys()]
-
-    def _prove_keys(self) -> list[Effect]:
-        """Show that new group keys can sign, as soon as our signer may (threshold SPEC 1.2)."""
-        return self.signing.prove(self.committees, self.now_ms) if self.is_released else []
-
-    # ---- chains
-
-    def _observed(self, event: BlockObserved) -> list[Effect]:
-        block = event.reads.header.block
-        self.views[block.chain].observe(event)
-        effects: list[Effect] = []
-        for gateway_event in event.reads.gateway_events:
-            effects += self._landed(gateway_event, block)
-        effects += self._progress()
-        for room in self.rooms.values():
-            effects += self.landing.look_for_expired(room.compiled, block.chain, self.now_ms)
-        return effects
-
-    def _landed(self, event: GatewayEvent, block: BlockRef) -> list[Effect]:
-        if event.decision_id is None:
-            # The end of a record names the mandate only.
-            event = replace(event, decision_id=self.book.id_of_mandate(event.mandate))
-        entry = self.book.entry_of(event.decision_id) if event.decision_id is not None else None
-        self.landing.needs.observed(event, block, entry.tally.prepared if entry is not None else None)
-        outcome = self._outcomes.of(event, block)
-        return [] if outcome is None else [SignStatement(outcome), Changed(outcome.decision_id)]
-
-    def _reorged(self, chain: Caip2, ancestor: BlockRef) -> list[Effect]:
-        removed = self.views[chain].rollback(ancestor)
-        for room in self.rooms.values():
-            room.rollback(ancestor)
-        effects = self.book.removed(removed, self.landing.has_any_effect)
-        self.landing.removed(removed, self.now_ms)
-        effects.append(Notice("chain reorganised", {"chain": chain, "blocks": len(removed)}))
-        return [*effects, *self._progress()]
-
-    def _progress(self) -> list[Effect]:
-        """Evaluate what has become readable, propose what is due, release and forget what is over."""
-        effects: list[Effect] = []
-        for plan_hash, room in self.rooms.items():
-            for edge in room.advance():
-                counted = (plan_hash, edge.rule)
-                self.edges[counted] = self.edges.get(counted, 0) + 1
-                seen: Facts = {
-                    "plan": room.compiled.plan.protocol,
-                    "rule": edge.rule,
-                    "block": edge.block.number,
-                }
-                effects.append(Notice("rule edge", seen))
-        effects += self.book.propose_due()
-        now_s = self._chain_times()
-        effects += self.book.abstain_overdue(now_s)
-        effects += release(self.book.entries.values(), now_s, self.landing.is_spent)
-        self.book.forget(now_s)
-        self.signing.keep(self.book.open_mandates(now_s))
-        self._hearing.keep()
-        return effects
+        again = self.book.ask_again(newest_times(self.views))
+        return [UnlockSigner(), *again, *self._keyring.released(self.now_ms)]
 
     # ---- mail
 
@@ -446,16 +333,10 @@ class Node:
         match message:
             case Attestation() | Equivocation() | Outcome() | Void() | Unlanded() | Signal():
                 return self._hearing.hear(envelope, message, self.now_ms)
-            case Commitments() | SigningRequest() | SignatureShare():
-                return self.signing.heard(envelope.author, message, self.now_ms)
-            case RotationSigned():
-                return [*self.handovers.heard(envelope, message), *self._hand_over()]
             case Heartbeat() | Recall() | Recalled():
                 return []
-            case Proposal() | Join() | Deal() | Complaint() | Transcript():
-                return self.ceremonies.hear(envelope, message, self.now_ms)
             case _:
-                assert_never(message)
+                return self._keyring.hear(envelope, message, self.now_ms)
 
     def _settle(self) -> list[Effect]:
         """Follow up what the last messages have certified."""
@@ -497,9 +378,6 @@ class Node:
         what: Facts = {"subject": prepared.decision.subject, "tier": prepared.decision.tier.name.lower()}
         told = Notice("threshold certificate complete", what)
         return [told, Changed(prepared.id), *self.landing.due(self.now_ms)]
-
-    def _chain_times(self) -> dict[str, int]:
-        return {chain: view.head.timestamp for chain, view in self.views.items() if view.head is not None}
 
     def _at(self, at_ms: Millis) -> None:
         self.now_ms = max(self.now_ms, at_ms)

@@ -7,7 +7,7 @@ Blocks come in the order of the chain. A re-org takes the newest away again, exa
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from relay.core.errors import ChainError
@@ -243,3 +243,8 @@ class ChainView:
 
 
 __all__ = ["ActRecord", "ChainView"]
+
+
+def newest_times(views: Mapping[Caip2, ChainView]) -> dict[str, int]:
+    """Give each chain's newest time in seconds, of those that were seen."""
+    return {chain: view.head.timestamp for chain, view in views.items() if view.head is not None}
