@@ -269,6 +269,13 @@ def test_a_deal_over_other_joins_ends_it_but_convicts_nobody() -> None:
     assert ceremony.deals() is None
     assert ceremony.document is None
     assert faults(ceremony) == ()
+    # Nor when all others have dealt.
+    made = troupe.perform(troupe.proposal())
+    words = [
+        (troupe.envelope(e.author, said), said) for e, m in made.envelopes for said in twist(e.author, m)
+    ]
+    late = replay(made, words, troupe)
+    assert (late.deals(), late.document, late.stage(NOW_MS)) == (None, None, Stage.FAILED)
 
 
 # ---- the same bytes again
