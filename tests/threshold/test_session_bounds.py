@@ -11,6 +11,7 @@ from proofs.kinds import Digest, Identity, Millis
 from proofs.mandate import Tier
 from relay.threshold.coordinator import COORDINATOR_STEP_MS, Coordinator
 from relay.threshold.gathering import MAX_EARLY as MAX_EARLY_SHARES
+from relay.threshold.gathering import Gathering
 from relay.threshold.groups import SECP256K1
 from relay.threshold.messages import (
     Commitments,
@@ -398,3 +399,19 @@ def test_answers_to_requests_that_others_do_not_hear_of_push_out_no_later_share(
     ring.settle()
 
     ring.check(task, honest=ring.identities)
+
+
+def test_of_two_shares_of_a_signer_in_a_session_the_first_counts() -> None:
+    """Else each further one would have the whole session added up and judged again."""
+    ring = ring_of(7, seed=1)
+    _, first, request = signer_asked(ring, ring.task())
+    gathering = Gathering(ring.key(request.key_id))
+    session = gathering.begin(first, request)
+    assert session is not None
+    signer = request.commitments[0].signer
+    said = SignatureShare(request.digest, request.key_id, first, session.id, bytes(32), 1, None)
+
+    assert gathering.add(signer, said) is session
+    assert gathering.add(signer, replace(said, share=b"\1" * 32)) is None
+
+    assert session.shares == {signer: bytes(32)}
