@@ -32,6 +32,8 @@ __all__ = [
     "combinations",
     "complaint_of",
     "honest",
+    "replay",
+    "said_by",
     "seven",
     "sign_with",
     "silent",
@@ -275,3 +277,22 @@ def combinations(identities: Sequence[Identity], count: int, limit: int) -> list
     """Give up to `limit` choices of `count` identities, the first and the last among them."""
     every = list(itertools.islice(itertools.combinations(identities, count), 200))
     return [every[0], every[-1], *every[1 : limit - 1]] if len(every) > 1 else every
+
+
+def replay(
+    performance: Performance, chosen: list[tuple[Envelope, CeremonyMessage]], troupe: Troupe
+) -> Ceremony:
+    """Feed these envelopes to a fresh ceremony of the same proposal."""
+    proposal = performance.ceremony.terms.proposal
+    ceremony = troupe.begin(proposal, performance.ceremony.terms.base)
+    for envelope, message in chosen:
+        ceremony, _ = take(ceremony, envelope, message)
+    return ceremony
+
+
+def said_by(performance: Performance, who: Identity, kind: type[CeremonyMessage]) -> CeremonyMessage:
+    return next(
+        message
+        for envelope, message in performance.envelopes
+        if envelope.author == who and isinstance(message, kind)
+    )
