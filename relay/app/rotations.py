@@ -90,7 +90,9 @@ class VerifierWatch:
             view = self.node.views.get(place[0])
             head = None if view is None else view.head
             at_s = self.clock() // 1_000 if head is None else head.timestamp
-            found.append(verifier_fact(name, state, self.node.committees, at_s, self._progress))
+            keys = handovers.sources.documents()
+            fact = verifier_fact(name, state, self.node.committees, at_s, self._progress, keys=keys)
+            found.append(fact)
         return found
 
     async def _look(self, chain: Caip2, gateway: Gateway) -> None:

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
+from proofs.groupkeys import KeysDocument
 from relay.chains import load_adapters
 from relay.chains.loading import adapter_of
 from relay.cli.diagnosis import wall_clock_s
 from relay.cli.findings import Finding
 from relay.cli.plan import read_plan
 from relay.cli.rehearsal_record import read_record, words_of_record
-from relay.config import NodeConfig
+from relay.config import NodeConfig, load_known_keys
 from relay.core.committees import Committees
 from relay.core.compiled import CompiledPlan, compile_plan
 from relay.core.errors import ConfigError
@@ -50,7 +51,9 @@ async def diagnose_last_mile(
         answers = await _ask_gateways(plans, committees, inspectors)
         live = plans_to_watch(plans, lambda compiled: _is_in_force(compiled, answers))
         facts = await _ask_chains(config, chains, live, submitter, inspectors)
-        facts += await _ask_verifiers(live, committees, inspectors)
+        known = load_known_keys(config.directory.committee, committees.documents).keys
+        keys = [kept.document for kept in known]
+        facts += await _ask_verifiers(live, committees, keys, inspectors)
     facts += [fact for (plan, _), found in answers.items() if plan in _hashes(live) for fact in found]
     return [_finding(fact) for fact in facts] + _without_key(chains, submitter)
 
@@ -122,7 +125,10 @@ def _is_in_force(compiled: CompiledPlan, answers: _Answers) -> bool:
 
 
 async def _ask_verifiers(
-    plans: Sequence[CompiledPlan], committees: Committees, inspectors: dict[Caip2, Inspector]
+    plans: Sequence[CompiledPlan],
+    committees: Committees,
+    keys: Sequence[KeysDocument],
+    inspectors: dict[Caip2, Inspector],
 ) -> list[Fact]:
     """Say of each gateway's verifier which key epochs it takes, and when the next committee can begin."""
     places = {
@@ -134,7 +140,7 @@ async def _ask_verifiers(
 
     async def ask(name: str, chain: Caip2, gateway: Gateway) -> Fact:
         state = await inspectors[chain].look_at_verifier(gateway)
-        return verifier_fact(name, state, committees, wall_clock_s())
+        return verifier_fact(name, state, committees, wall_clock_s(), keys=keys)
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(ask(name, *place)) for name, place in sorted(places.items())]

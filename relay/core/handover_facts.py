@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from proofs.committee import CommitteeDocument
+from proofs.groupkeys import KeysDocument, group_name
+from proofs.mandate import Tier
 from relay.core.committees import Committees
 from relay.core.readiness import Fact, Standing
 from relay.core.rotations import VerifierEpoch, VerifierState
@@ -26,10 +28,13 @@ def verifier_fact(
     committees: Committees,
     at_s: int,
     progress: Callable[[VerifierState], str] = lambda _: _NO_PROGRESS,
+    *,
+    keys: Sequence[KeysDocument] = (),
 ) -> Fact:
     """Say how a verifier stands to the committee in force and to the next one with other keys.
 
-    `progress` tells how far the rotation of one that is not announced has come.
+    `progress` tells how far the rotation of one that is not announced has come; `keys` are the documents that
+    are in force here.
     """
     if state is None:
         return Fact(name, Standing.UNTOLD, "too few endpoints show the verifier alike", "see the endpoints")
@@ -40,6 +45,9 @@ def verifier_fact(
         reason = f"expected key epoch {committee.key_epoch} of this committee, the verifier shows {shown}"
         remedy = "rotate the verifier to the committee in force, or let the owner call setVerifier"
         return Fact(name, Standing.FAILED, reason, remedy)
+    strange = _strange(name, state, keys, at_s)
+    if strange is not None:
+        return strange
     following = next((each for each in committees.documents if each.key_epoch > committee.key_epoch), None)
     if following is None:
         return Fact(name, Standing.HELD, _span(epoch))
@@ -82,6 +90,25 @@ def _announced(name: str, old: VerifierEpoch, new: VerifierEpoch, following: Com
 def _is_of(epoch: VerifierEpoch, document: CommitteeDocument) -> bool:
     sizes = (epoch.fast, epoch.full) == (document.fast, document.full)
     return sizes and set(epoch.attesters) == set(document.attesters())
+
+
+def _strange(name: str, state: VerifierState, keys: Sequence[KeysDocument], at_s: int) -> Fact | None:
+    """Give what is wrong where a tier's key is nobody's that we know [its holder is a whole quorum]."""
+    for epoch in state.epochs:
+        ours = [_groups(each) for each in keys if each.key_epoch == epoch.key_epoch]
+        if epoch.groups is not None and epoch.groups not in ours and at_s <= epoch.valid_until:
+            reason = f"{_span(epoch)}: its group keys stand in no keys document that is in force here"
+            remedy = (
+                "copy the keys file of that key epoch into the committee directory; where there is none, "
+                "somebody else signs by them: the gateway's owner calls setVerifier"
+            )
+            return Fact(name, Standing.FAILED, reason, remedy)
+    return None
+
+
+def _groups(document: KeysDocument) -> tuple[bytes, bytes] | None:
+    fast, full = (document.group(group_name(tier)) for tier in (Tier.FAST, Tier.FULL))
+    return None if fast is None or full is None else (fast.key, full.key)
 
 
 _OPEN_END = (1 << 40) - 1

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import pytest
 
 from proofs.committee import CommitteeDocument
+from proofs.groupkeys import KeysDocument
 from proofs.kinds import Caip2, Gateway
 from relay.core.committees import Committees
 from relay.core.events import VerifierSeen
@@ -15,11 +17,14 @@ from relay.core.history import event_from_bytes, event_to_bytes
 from relay.core.readiness import Fact, Standing
 from relay.core.rotations import VerifierEpoch, VerifierState
 from relay.core.types import Millis
+from tests.sim.dealer import deal
 from tests.sim.keys import committee_after, committee_of
 
 OLD, _ = committee_of(4)
 NEW = committee_after(OLD, ("alice", "bob", "carol", "erin"), activates_at=10_000)
 BOTH = Committees((OLD, NEW))
+DEALT = deal([each.identity for each in OLD.members], OLD.network, random.Random(1))
+DEALT_LATER = deal([each.identity for each in NEW.members], OLD.network, random.Random(2), key_epoch=2)
 OPEN_END = (1 << 40) - 1
 NAME = keys_fact_name("acme", Caip2("sim:home"))
 
@@ -105,6 +110,40 @@ def test_keys_of_others_for_the_next_epoch_fail() -> None:
 
     assert found.standing is Standing.FAILED
     assert "announced with other attesters" in found.reason
+
+
+def groups_of(document: KeysDocument) -> tuple[bytes, bytes]:
+    fast, full = document.groups
+    return fast.key, full.key
+
+
+@pytest.mark.parametrize("known", [(), (DEALT_LATER.document,)], ids=["none known", "others known"])
+def test_group_keys_that_no_ceremony_here_made_fail_though_all_attesters_are_right(
+    known: tuple[KeysDocument, ...],
+) -> None:
+    keyed = replace(epoch(OLD, 0), groups=groups_of(DEALT.document))
+
+    found = verifier_fact(NAME, state(keyed), Committees((OLD,)), 5_000, keys=known)
+
+    assert found.standing is Standing.FAILED
+    assert "in no keys document that is in force here" in found.reason
+    assert "keys file" in found.remedy
+
+
+def test_group_keys_of_a_ceremony_hold_and_strange_ones_that_are_announced_do_not() -> None:
+    keyed = replace(epoch(OLD, 0), groups=groups_of(DEALT.document))
+    known = (DEALT.document, DEALT_LATER.document)
+    planted = replace(epoch(NEW, 10_000), groups=groups_of(DEALT.document))
+    announced = replace(planted, groups=groups_of(DEALT_LATER.document))
+    ended = replace(keyed, groups=groups_of(DEALT_LATER.document), valid_until=9_999)
+
+    def standing(*epochs: VerifierEpoch, at_s: int = 5_000) -> Standing:
+        return verifier_fact(NAME, state(*epochs), BOTH, at_s, keys=known).standing
+
+    assert standing(keyed) is Standing.HELD
+    assert standing(replace(keyed, valid_until=10_900), announced) is Standing.HELD
+    assert standing(replace(keyed, valid_until=10_900), planted) is Standing.FAILED
+    assert standing(ended, announced, at_s=10_000) is Standing.HELD, "over: nobody signs by them any more"
 
 
 def test_once_the_next_is_in_force_it_is_what_counts() -> None:

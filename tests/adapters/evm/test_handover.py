@@ -200,7 +200,8 @@ async def test_both_verifiers_are_handed_over_while_decisions_go_on_on_chains_at
             assert state is not None
             assert [epoch.key_epoch for epoch in state.epochs] == [1, 2]
             assert state.newest.groups == tuple(group.key for group in DEALT.document.groups)
-            fact = verifier_fact("keys", state, Committees((OLD, NEW)), BEGIN_S + 101)
+            committees = Committees((OLD, NEW))
+            fact = verifier_fact("keys", state, committees, BEGIN_S + 101, keys=[DEALT.document])
             assert fact.standing is Standing.HELD, fact.reason
         assert all(handover.is_done for core in members.each.values() for handover in core.all())
         assert len(set(members.sent)) == len(members.sent) <= 2 * (OLD.f + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from proofs.envelope import assemble_envelope, open_envelope
 from proofs.mandate import recover_address
 from relay.app.rotations import RotationDeeds, VerifierWatch
 from relay.core.effects import SignRotation, SubmitRotation
-from relay.core.events import Event, RotationEnded, RotationRefused, VerifierSeen
+from relay.core.events import Event, KeysInForce, RotationEnded, RotationRefused, VerifierSeen
 from relay.core.messages import Message, RotationSigned
 from relay.core.ports import GatewayCall, Submission, SubmissionStatus
 from relay.core.readiness import Fact, Standing
@@ -22,6 +23,7 @@ from relay.core.wire import payload_of, seal
 from relay.keys import KdfCost, Secret, generate, open_signer
 from tests.core.stage import BEGIN_S, Stage
 from tests.core.test_handovers import form
+from tests.sim.dealer import deal
 from tests.sim.keys import committee_of
 from tests.sim.plans import HOME
 
@@ -186,3 +188,21 @@ async def test_a_call_is_carried_and_its_end_told(tmp_path: Path) -> None:
 
     assert hands.carried == [call]
     assert hands.told == [RotationEnded(b"k" * 32, Submission(SubmissionStatus.LANDED), Millis(7))]
+
+
+@pytest.mark.asyncio
+async def test_a_verifier_with_group_keys_holds_only_once_their_document_is_in_force_here() -> None:
+    holders = [each.identity for each in COMMITTEE.members]
+    document = deal(holders, COMMITTEE.network, random.Random(1)).document
+    fast, full = document.groups
+    plain = shown()
+    (epoch,) = plain.epochs
+    watched = Watched(replace(plain, epochs=(replace(epoch, groups=(fast.key, full.key)),)))
+    await watched.look()
+    for event in watched.told:
+        watched.stage.node.advance(event)
+    assert watched.fact().standing is Standing.FAILED
+
+    watched.stage.node.advance(KeysInForce(document, Millis(BEGIN_S * 1_000)))
+
+    assert watched.fact().standing is Standing.HELD
