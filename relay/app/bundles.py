@@ -72,7 +72,7 @@ class Bundles:
         """Keep what members say they saw of a decision; called after the node took it, also in a replay."""
         if not isinstance(event, Received | Signed) or not isinstance(event.message, Outcome):
             return
-        entry = self._node.book.entry_of(event.message.decision_id)
+        entry = self._node.book.entries.entry_of(event.message.decision_id)
         if entry is None or not _is_about(event.message, entry):
             return
         kept = self._outcomes.setdefault(event.message.decision_id, {})

@@ -90,7 +90,7 @@ class Watch:
         """Take note of the certificates: of the list, if the word just counted was the last that it needed,
         and of the group's signature; and of the first effect that was read by quorum.
         """
-        entry = self._node.book.entry_of(DecisionId(decision_id))
+        entry = self._node.book.entries.entry_of(DecisionId(decision_id))
         times = self._timeline.at_us.get(decision_id, {})
         if entry is None:
             return

@@ -25,7 +25,7 @@ from relay.core.effects import (
     SignStatement,
     Stop,
 )
-from relay.core.entries import Entry, Key, standing
+from relay.core.entries import Entries, Entry, Key, standing
 from relay.core.errors import WireError
 from relay.core.evidence import Convictions, SigningKey
 from relay.core.links import Links, WaitingLink
@@ -33,14 +33,11 @@ from relay.core.messages import Attestation, Equivocation, Verdict, Void
 from relay.core.room import Room
 from relay.core.schedule import MAX_PROPOSALS, Assessment, Due
 from relay.core.shadows import Shadows
-from relay.core.tally import Slot, Taken, Tally, is_well_signed, take
-from relay.core.types import DecisionId, Digest, Identity, PlanHash
+from relay.core.tally import Taken, Tally, is_well_signed, take
+from relay.core.types import DecisionId, Identity, PlanHash
 
 __all__ = ["Book", "Entry", "Key"]
 
-MAX_OPEN: Final = 4_096
-MAX_OPEN_ALONE: Final = 64
-"""Open decisions that at most f members attest, for the member that brought them up (SPEC 6.5)."""
 KEEP_CERTIFIED_S: Final = 30 * 86_400
 """For how long a certified decision can still be asked for, in the reference chain's time."""
 MAX_ATTESTATION_BYTES: Final = 32_000
@@ -54,16 +51,13 @@ class Book:
         self.me = me
         self.committees = committees
         self.rooms = rooms
-        self.entries: dict[Key, Entry] = {}
+        self.entries = Entries(me)
         self.certified: list[tuple[Prepared, bytes]] = []
         """Decisions certified since the node last took them."""
         self.attested: list[tuple[Prepared, Identity]] = []
         """Who attested to which mandate since the node last took them."""
         self.links = Links(rooms)
-        self._by_id: dict[DecisionId, list[Key]] = {}
         self._undecided: dict[Key, None] = {}
-        self._alone: dict[Identity, dict[Key, None]] = {}
-        """By the member that brought them up: open decisions that at most f members attest."""
         self._tracks: dict[tuple[PlanHash, tuple[str, int, int, int]], list[Key]] = {}
         self._anchors = Anchors()
         self._shadows = Shadows()
@@ -109,7 +103,7 @@ class Book:
         if len(standing) >= MAX_PROPOSALS or any(self._is_settled(key) for key in standing):
             return []
         decision = due.decision(plan_hash, committee.key_epoch)
-        key = self._open(prepare(committee.network, room.compiled, decision), self.me)
+        key = self.entries.open(prepare(committee.network, room.compiled, decision), self.me)
         if key not in track:
             track.append(key)
         return self._judge(key)
@@ -132,7 +126,7 @@ class Book:
             return [Notice("shadow decision", about)]
         if committee.member(self.me) is None:
             return []
-        return self._judge(self._open(prepare(committee.network, room.compiled, decision), self.me))
+        return self._judge(self.entries.open(prepare(committee.network, room.compiled, decision), self.me))
 
     # ---- hearing
 
@@ -145,18 +139,17 @@ class Book:
         about: SigningKey = (prepared.id, attestation.decision.key_epoch)
         if self._convictions.holds(envelope.author, about):
             return [_dropped(envelope, "convicted of two mandates")]
-        other = self._other_mandate(about, envelope.author, attestation)
+        other = self.entries.other_mandate(about, envelope.author, attestation)
         if other is not None:
             evidence = Equivocation(first=other.raw, second=envelope.raw)
             return self._convict(envelope.author, about, [SignStatement(evidence)])
         key = (*about, attestation.decision.anchor)
         if key not in self.entries:
-            alone = self._alone.get(envelope.author, {})
-            if len(alone) >= MAX_OPEN_ALONE or self._open_count() >= MAX_OPEN:
+            if not self.entries.has_place_for(envelope.author):
                 return [_dropped(envelope, "too many open decisions")]
             if not is_well_signed(prepared, envelope.author, attestation, self.committee_of(prepared)):
                 return [_dropped(envelope, Taken.BAD_SIGNATURE.value)]
-            self._open(prepared, envelope.author)
+            self.entries.open(prepared, envelope.author)
         return self._count(key, envelope, attestation) + self._judge(key)
 
     def _prepare(self, envelope: Envelope, decision: Decision) -> Prepared:
@@ -185,7 +178,7 @@ class Book:
         tally, taken = take(entry.tally, envelope, attestation, committee)
         entry.tally = tally
         if len(tally.attesters()) > committee.f:
-            self._alone.get(entry.opener, {}).pop(key, None)
+            self.entries.back(key)
         if taken is Taken.REPEATED:
             return []
         if taken is Taken.BAD_SIGNATURE:
@@ -217,9 +210,8 @@ class Book:
 
     def _convict(self, author: Identity, about: SigningKey, record: list[Effect]) -> list[Effect]:
         is_worth_telling = self._convictions.add(author, about)
-        for key in self._by_id.get(about[0], ()):
-            entry = self.entries[key]
-            if key[1] == about[1] and entry.tally.certificate is None:
+        for entry in self.entries.about(about):
+            if entry.tally.certificate is None:
                 slots = {identity: slot for identity, slot in entry.tally.slots.items() if identity != author}
                 entry.tally = Tally(entry.tally.prepared, slots)
         if not is_worth_telling:
@@ -227,18 +219,6 @@ class Book:
         text = f"member {author.hex()[:16]} signed two mandates for decision {about[0].hex()[:16]}"
         stop = [Stop(f"somebody else signs with our keys: {text}")] if author == self.me else []
         return [*record, Page(PageKind.FORK_EVIDENCE, text), *stop]
-
-    def _other_mandate(self, about: SigningKey, author: Identity, attestation: Attestation) -> Slot | None:
-        """Give the author's word for another mandate under the same decision id and key epoch."""
-        if attestation.verdict is not Verdict.ATTEST:
-            return None
-        for key in self._by_id.get(about[0], ()):
-            slot = self.entries[key].tally.slots.get(author)
-            if slot is None or slot.verdict is not Verdict.ATTEST or key[1] != about[1]:
-                continue
-            if slot.mandate_digest != attestation.digest:
-                return slot
-        return None
 
     # ---- judging
 
@@ -254,7 +234,9 @@ class Book:
             self._undecided.pop(key, None)
             return []
         series = self._series_of(room, key)
-        if entry.tally.certificate is None and self._anchors.has_sibling(series, key, self._is_certified):
+        if entry.tally.certificate is None and self._anchors.has_sibling(
+            series, key, self.entries.is_certified
+        ):
             # One certificate does the work of all: a member must not make us sign every held block.
             self._undecided[key] = None
             return []
@@ -324,23 +306,18 @@ class Book:
         """
         over = [key for key, entry in self.entries.items() if self._is_over(entry, now_s)]
         if not over:
-            self._convictions.keep(self._by_id)
+            self._convictions.keep(self.entries.ids)
             return
         for key in over:
-            self._alone.get(self.entries.pop(key).opener, {}).pop(key, None)
             self._undecided.pop(key, None)
-            self._by_id[key[0]].remove(key)
-        gone = [decision for decision, _, _ in over if not self._by_id.get(decision)]
-        for decision in gone:
-            self._by_id.pop(decision, None)
-        self.links.forget(gone)
+        self.links.forget(self.entries.drop(over))
         self._tracks = {
             name: kept
             for name, keys in self._tracks.items()
             if (kept := [key for key in keys if key in self.entries])
         }
         self._anchors.keep(self.entries)
-        self._convictions.keep(self._by_id)
+        self._convictions.keep(self.entries.ids)
 
     # ---- small questions
 
@@ -349,47 +326,10 @@ class Book:
         keep_s = KEEP_CERTIFIED_S if entry.tally.certificate is not None else self._rearm_s(entry)
         return now_s.get(prepared.decision.anchor.chain, 0) > prepared.mandate.not_after + keep_s
 
-    def entry_of(self, decision: DecisionId) -> Entry | None:
-        """Give the entry of a decision; of several statements about its anchor, the one that stands best."""
-        stated = [self.entries[key] for key in self._by_id.get(decision, ())]
-        return max(stated, key=standing, default=None)
-
     def concerns(self, member: Identity, decision: DecisionId) -> bool:
         """Tell whether a decision is known, and a member was in the committee of its time."""
-        entry = self.entry_of(decision)
+        entry = self.entries.entry_of(decision)
         return entry is not None and self.committee_of(entry.tally.prepared).member(member) is not None
-
-    def stated(self, decision: DecisionId) -> tuple[Prepared, ...]:
-        """Give a decision as it was stated: with one anchor and key epoch, or several."""
-        return tuple(self.entries[key].tally.prepared for key in self._by_id.get(decision, ()))
-
-    def keep_threshold(self, prepared: Prepared, certificate: bytes) -> None:
-        """Keep the threshold certificate of a mandate, however its anchor was stated."""
-        for key in self._by_id.get(prepared.id, ()):
-            entry = self.entries[key]
-            if entry.tally.prepared.digest == prepared.digest:
-                entry.threshold_certificate = certificate
-
-    def threshold_certificate(self, prepared: Prepared) -> bytes | None:
-        """Give the threshold certificate of a mandate, if it was completed here."""
-        stated = (self.entries[key] for key in self._by_id.get(prepared.id, ()))
-        same = (
-            entry.threshold_certificate for entry in stated if entry.tally.prepared.digest == prepared.digest
-        )
-        return next(same, None)
-
-    def open_mandates(self, now_s: Mapping[str, int]) -> frozenset[Digest]:
-        """Give the digests that are worth a signature: not void, and their time is not over."""
-        return frozenset(
-            prepared.digest
-            for prepared in (entry.tally.prepared for entry in self.entries.values() if not entry.void)
-            if now_s.get(prepared.decision.anchor.chain, 0) <= prepared.mandate.not_after
-        )
-
-    def id_of_mandate(self, digest: Digest | None) -> DecisionId | None:
-        """Give the decision that an open mandate belongs to."""
-        found = (entry.tally.prepared for entry in self.entries.values())
-        return next((prepared.id for prepared in found if prepared.digest == digest), None)
 
     def visible(self) -> Iterator[Entry]:
         """Give what people are to see: what is certified, what we attest, what more than f members attest."""
@@ -413,37 +353,18 @@ class Book:
         committee = self.committees.in_force(decision.anchor.timestamp)
         return committee.key_epoch == decision.key_epoch and committee.member(self.me) is not None
 
-    def _open(self, prepared: Prepared, opener: Identity) -> Key:
-        key = (prepared.id, prepared.decision.key_epoch, prepared.decision.anchor)
-        if key not in self.entries:
-            self.entries[key] = Entry(tally=Tally(prepared), opener=opener)
-            if opener != self.me:
-                self._alone.setdefault(opener, {})[key] = None
-            self._by_id.setdefault(prepared.id, []).append(key)
-        return key
-
     def _trace(self, entry: Entry) -> Mapping[str, Value]:
         prepared = entry.tally.prepared
         return self.rooms[prepared.decision.plan_hash].trace(
             prepared.decision, self.links.parent_of(prepared)
         )
 
-    def _is_certified(self, key: Key) -> bool:
-        entry = self.entries.get(key)
-        return entry is not None and entry.tally.certificate is not None and not entry.void
-
     def _is_settled(self, key: Key) -> bool:
-        entry = self.entries.get(key)
-        return entry is None or (entry.tally.certificate is not None and not entry.void)
+        return key not in self.entries or self.entries.is_certified(key)
 
     def _said(self, entry: Entry) -> bool:
         slot = entry.tally.slots.get(self.me)
         return slot is not None and slot.verdict is entry.asked
-
-    def _open_count(self) -> int:
-        if len(self.entries) < MAX_OPEN:
-            return len(self.entries)
-        return sum(1 for entry in self.entries.values() if entry.tally.certificate is None)
 
     def _rearm_s(self, entry: Entry) -> int:
         return self.rooms[entry.tally.prepared.decision.plan_hash].compiled.plan.clock.rearm_s

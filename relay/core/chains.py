@@ -75,8 +75,8 @@ class Chains:
     def _landed(self, event: GatewayEvent, block: BlockRef) -> list[Effect]:
         if event.decision_id is None:
             # The end of a record names the mandate only.
-            event = replace(event, decision_id=self.book.id_of_mandate(event.mandate))
-        entry = self.book.entry_of(event.decision_id) if event.decision_id is not None else None
+            event = replace(event, decision_id=self.book.entries.id_of_mandate(event.mandate))
+        entry = self.book.entries.entry_of(event.decision_id) if event.decision_id is not None else None
         self.landing.needs.observed(event, block, entry.tally.prepared if entry is not None else None)
         outcome = self._outcomes.of(event, block)
         return [] if outcome is None else [SignStatement(outcome), Changed(outcome.decision_id)]
@@ -99,6 +99,6 @@ class Chains:
         effects += self.book.abstain_overdue(now_s)
         effects += release(self.book.entries.values(), now_s, self.landing.is_spent)
         self.book.forget(now_s)
-        self.signing.keep(self.book.open_mandates(now_s))
+        self.signing.keep(self.book.entries.open_mandates(now_s))
         self.hearing.keep()
         return effects

@@ -54,7 +54,7 @@ class Hearing:
 
     def keep(self) -> None:
         """Forget the complaints about decisions that the book has forgotten."""
-        self.complaints.keep(self.book.stated)
+        self.complaints.keep(self.book.entries.stated)
 
     def _attested(self, envelope: Envelope, message: Attestation) -> list[Effect]:
         effects = self.book.hear(envelope, message)
@@ -72,7 +72,7 @@ class Hearing:
         if envelope.author == self.me:
             self.landing.stated(message)
         is_theirs = self.book.concerns(envelope.author, message.decision_id)
-        stated = self.book.stated(message.decision_id) if is_theirs else ()
+        stated = self.book.entries.stated(message.decision_id) if is_theirs else ()
         if not self.complaints.take(envelope.author, message, stated):
             return [_dropped(envelope, "not wanted")]
         return [*_logged(envelope), Changed(message.decision_id)]

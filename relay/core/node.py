@@ -275,7 +275,7 @@ class Node:
         return [*effects, *self._keyring.learned(self.committees, self.now_ms)]
 
     def _decision_of(self, decision_id: DecisionId) -> Decision | None:
-        entry = self.book.entry_of(decision_id)
+        entry = self.book.entries.entry_of(decision_id)
         return None if entry is None else entry.tally.prepared.decision
 
     def _ticked(self) -> list[Effect]:
@@ -344,7 +344,7 @@ class Node:
         certified, self.book.certified = self.book.certified, []
         for prepared, certificate in certified:
             room = self.rooms[prepared.decision.plan_hash]
-            threshold = self.book.threshold_certificate(prepared)
+            threshold = self.book.entries.threshold_certificate(prepared)
             # A certificate of constant size is worth a moment, where it can come (threshold SPEC 4.1).
             waits = threshold is None and self.signing.can_sign(prepared)
             effects += self.landing.certified(
@@ -373,7 +373,7 @@ class Node:
         prepared = self.signing.signed(event, self.now_ms)
         if prepared is None:
             return self.signing.shown()
-        self.book.keep_threshold(prepared, event.certificate)
+        self.book.entries.keep_threshold(prepared, event.certificate)
         self.landing.improved(prepared, event.certificate, self.now_ms)
         what: Facts = {"subject": prepared.decision.subject, "tier": prepared.decision.tier.name.lower()}
         told = Notice("threshold certificate complete", what)

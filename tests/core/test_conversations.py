@@ -9,8 +9,8 @@ import pytest
 from proofs.hashes import sha256
 from proofs.kinds import Digest
 from proofs.mandate import Op, Tier
-from relay.core.book import MAX_OPEN_ALONE
 from relay.core.effects import SignAttestation, SignStatement
+from relay.core.entries import MAX_OPEN, MAX_OPEN_ALONE
 from relay.core.messages import Equivocation, Outcome, Signal, Verdict, Void
 from relay.core.node import Node
 from relay.core.types import ActId, BlockRef, DecisionId, Gateway
@@ -34,7 +34,7 @@ def test_a_true_rule_is_proposed_counted_and_certified_with_one_word_of_a_peer()
     play >> stage.signs(ours(stage, *effects)) << ["log attestation"]
     play >> stage.attests("bob", stage.decision(stage.blocks[1])) << ["log attestation", *submits(stage)]
 
-    entry = stage.node.book.entry_of(stage.prepared(stage.decision(stage.blocks[1])).id)
+    entry = stage.node.book.entries.entry_of(stage.prepared(stage.decision(stage.blocks[1])).id)
     assert entry is not None
     assert entry.tally.certificate is not None
 
@@ -57,7 +57,7 @@ def test_a_liar_who_is_first_with_a_wrong_number_or_time_does_not_stand_in_the_w
         right = [effect for effect in effects if stage.word(effect) == "attest drained/0 fast at 1"]
         stage.run(stage.signs(ours(stage, *right)), stage.attests("bob", stage.decision(stage.blocks[0])))
 
-        entry = stage.node.book.entry_of(stage.prepared(stage.decision(stage.blocks[0])).id)
+        entry = stage.node.book.entries.entry_of(stage.prepared(stage.decision(stage.blocks[0])).id)
         assert entry is not None
         assert entry.tally.certificate is not None
         assert entry.tally.prepared.decision.anchor == stage.blocks[0]
@@ -126,7 +126,7 @@ def test_two_mandates_under_one_decision_become_evidence_told_and_logged_once_an
     play >> stage.said("bob", told) << []
     play >> stage.said("alice", told) << []  # our own word comes back as `Signed`, or not at all
 
-    entry = stage.node.book.entry_of(stage.prepared(decision).id)
+    entry = stage.node.book.entries.entry_of(stage.prepared(decision).id)
     assert entry is not None
     assert stage.keys["dave"].identity not in entry.tally.slots
     assert entry.tally.certificate is None
@@ -216,7 +216,7 @@ def test_a_signature_of_somebody_else_opens_and_fills_nothing() -> None:
     word = stage.said("bob", message)
 
     Play(stage) >> word << ["drop: bad mandate signature"]
-    entry = stage.node.book.entry_of(stage.prepared(decision).id)
+    entry = stage.node.book.entries.entry_of(stage.prepared(decision).id)
     assert entry is not None
     assert stage.keys["bob"].identity not in entry.tally.slots
 
@@ -267,9 +267,12 @@ def test_what_honest_members_say_of_a_flood_does_not_make_room_for_more() -> Non
 def test_all_open_decisions_together_are_bounded() -> None:
     stage = Stage(size=7)
     anchor = stage.drained()
-    book = stage.node.book
-    key, entry = next(iter(book.entries.items()))
-    book.entries.update({(key[0], number, key[2]): entry for number in range(10, 4_106)})
+    entries = stage.node.book.entries
+    prepared = next(iter(entries.values())).tally.prepared
+    for number in range(10, 10 + MAX_OPEN):
+        entries.open(
+            replace(prepared, decision=replace(prepared.decision, key_epoch=number)), stage.node.settings.me
+        )
     unseen = BlockRef(HOME, Digest(sha256(b"one more")), 3, anchor.timestamp + 12)
 
     (Play(stage) >> stage.attests("bob", stage.decision(unseen)) << ["drop: too many open decisions"])

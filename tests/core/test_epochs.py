@@ -96,7 +96,7 @@ def test_who_has_left_goes_on_counting_for_what_is_older() -> None:
 
     stage.run(attests(stage, "dave", old, stage.committee), attests(stage, "bob", old, stage.committee))
 
-    entry = stage.node.book.entry_of(stage.prepared(old).id)
+    entry = stage.node.book.entries.entry_of(stage.prepared(old).id)
     assert entry is not None
     assert stage.keys["dave"].identity in entry.tally.attesters()
     assert entry.tally.certificate is not None
@@ -307,7 +307,7 @@ def certified(stage: Stage, committee: CommitteeDocument, *names: str, key_epoch
     decision = stage.decision(stage.blocks[-1], key_epoch=key_epoch)
     for name in names:
         stage.run(attests(stage, name, decision, committee))
-    entry = stage.node.book.entry_of(stage.prepared(decision).id)
+    entry = stage.node.book.entries.entry_of(stage.prepared(decision).id)
     assert entry is not None
     assert entry.tally.certificate is not None
     return decision

@@ -217,7 +217,7 @@ def test_a_re_org_of_the_anchor_voids_the_decision_and_its_calls_and_the_next_bl
 
     town.chains[HOME].reorg(3)
     town.run(12)
-    assert alice.node.book.entry_of(first).void  # type: ignore[union-attr, arg-type]  # it is open
+    assert alice.node.book.entries.entry_of(first).void  # type: ignore[union-attr, arg-type]  # it is open
     for host in town.hosts.values():
         host.can_submit = True
     town.run_until(lambda: town.state("halt") == 1, within_s=60, what="the new branch is protected too")
