@@ -16,6 +16,7 @@ from nacl.signing import SigningKey
 from proofs.groupkeys import KeysDocument
 from relay.core.errors import GuardRefusal
 from relay.core.types import Digest
+from relay.keys.guard import Guard
 from relay.keys.secret import Secret
 from relay.keys.sharefiles import OpenedShares
 from relay.threshold.ceremony import Ceremony
@@ -37,12 +38,14 @@ class CeremonySigner:
         self,
         identity: SigningKey,
         shares: OpenedShares,
+        guard: Guard,
         entropy: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._key = identity
         self._me = shares.identity
         self._files = shares.files
         self._keys = shares.keys
+        self._guard = guard
         self._entropy = entropy
         self._turn = asyncio.Lock()
 
@@ -82,19 +85,26 @@ class CeremonySigner:
         The shares are on disk before the word is given, and no other word of this ceremony is given after it.
 
         Raises:
-            GuardRefusal: `not joined`, `wrong step` (not all have dealt, or our words are not of our seed).
+            GuardRefusal: `not joined`, `wrong step` (not all have dealt, or our words are not of our seed),
+                `conflicting digest` (we have signed another document of this generation).
+            JournalError: the guard's disk did not take it.
             KeyFileError: the seed does not open, other shares of the ceremony are there, the disk refuses.
         """
 
-        def work() -> Transcript | tuple[Complaint, ...]:
-            seed = self._seed(ceremony).reveal()
-            found = open_deals(seed, ceremony, self._me, self._old(ceremony))
+        def work() -> Shares | tuple[Complaint, ...]:
+            return open_deals(self._seed(ceremony).reveal(), ceremony, self._me, self._old(ceremony))
+
+        def sign(shares: Shares) -> Transcript:
+            self._files.keep_shares(shares.document, shares.secrets)
+            return transcript_of(self._seed(ceremony).reveal(), ceremony, self._me, shares, self._sign)
+
+        async with self._turn:
+            found = await self._on_thread(work)
             if not isinstance(found, Shares):
                 return found
-            self._files.keep_shares(found.document, found.secrets)
-            return transcript_of(seed, ceremony, self._me, found, self._sign)
-
-        return await self._do(work)
+            # DURABLE: of two documents of one generation one is signed, whatever the journal has lost.
+            await self._guard.permit_keys(found.document)
+            return await self._on_thread(lambda: sign(found))
 
     async def activate(self, document: KeysDocument) -> None:
         """Put our shares of a document in force; it was checked, and every holder signed it.
@@ -148,10 +158,13 @@ class CeremonySigner:
 
     async def _do(self, work: Callable[[], T]) -> T:
         async with self._turn:
-            try:
-                return await asyncio.to_thread(work)
-            except ThresholdError as error:
-                raise GuardRefusal("wrong step", str(error)) from error
+            return await self._on_thread(work)
+
+    async def _on_thread(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.to_thread(work)
+        except ThresholdError as error:
+            raise GuardRefusal("wrong step", str(error)) from error
 
     def _seed(self, ceremony: Ceremony) -> Secret:
         seed = self._files.seed(ceremony.id)

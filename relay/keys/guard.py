@@ -11,10 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
+from proofs.groupkeys import KeysDocument
 from relay.core.errors import ConfigError, GuardRefusal, JournalError
 from relay.core.rotations import RotationWords
 from relay.core.types import DecisionId, Digest, MandateDigest, Seconds
 from relay.disk import Durable, Probe, Schema, no_probe, sync_directory
+from relay.keys.generations import permit_keys
 from relay.keys.rotations import permit_rotation
 from relay.keys.spent import SPENT_TABLES, Spending, begin_boot, raise_boot, spend
 
@@ -87,6 +89,16 @@ class Guard:
         """
         self.require_release()
         await self._durable.write(lambda connection: permit_rotation(connection, words, digest))
+
+    async def permit_keys(self, document: KeysDocument) -> None:
+        """Let a signature under a keys document out, also while the guard is locked; resolves when it is on
+        disk.
+
+        Raises:
+            GuardRefusal: as `permit_keys` of `relay.keys.generations`.
+            JournalError: the disk did not take it: nothing may be signed.
+        """
+        await self._durable.write(lambda connection: permit_keys(connection, document))
 
     async def holds(self, decision_id: DecisionId, key_epoch: int) -> MandateDigest | None:
         """Give the digest that was let out for a decision under a key epoch, or None."""

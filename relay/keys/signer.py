@@ -62,7 +62,7 @@ class LocalSigner:
         self.share_problems = shares.problems
         """Why shares of a document that names us as holder are not held; the others sign all the same."""
         self._sessions = SessionSigner(guard, shares.identity, shares.keys, NonceVault(boot))
-        self._ceremonies = CeremonySigner(keyring.identity, shares)
+        self._ceremonies = CeremonySigner(keyring.identity, shares, guard)
         self._shares = shares
         self._keyring = keyring
         self._identity = Identity(bytes(keyring.identity.verify_key))
@@ -299,14 +299,3 @@ async def open_signer(
         shares = await asyncio.to_thread(open_shares, files, identity, documents)
         derivation.forget()
         yield LocalSigner(keyring, guard, shares, await guard.begin_boot())
-
-
-def _open_shares(
-    directory: Path,
-    keyring: Keyring,
-    derivation: KeyDerivation,
-    documents: Sequence[KeysDocument],
-    probe: Probe,
-) -> OpenedShares:
-    files = ShareFiles(directory / "threshold", derivation, keyring_sealing(directory), probe)
-    return open_shares(files, Identity(bytes(keyring.identity.verify_key)), documents)
