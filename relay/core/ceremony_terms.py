@@ -12,6 +12,7 @@ from proofs.hashes import sha256
 from relay.core.errors import TocsinError
 from relay.core.types import Identity, Millis
 from relay.threshold.messages import Proposal, RotationTerms
+from relay.threshold.terms import MAX_ROTATION_S
 
 __all__ = ["DEFAULT_GROUPS", "CeremonyWish", "WishRefused", "propose_dkg", "propose_reshare"]
 
@@ -121,8 +122,16 @@ def _check_rotation(wish: CeremonyWish, committee: CommitteeDocument, in_force: 
     if not is_next and wish.rotation is not None:
         problem = f"expected no rotation: key epoch {committee.key_epoch} is not the next one"
         raise WishRefused(problem, "leave --rotate-from and --rotate-until away")
-    if wish.rotation is not None and wish.rotation.not_after <= wish.rotation.not_before:
+    if wish.rotation is not None:
+        _check_window(wish.rotation, wish.deadline_ms // 1_000 + MAX_ROTATION_S)
+
+
+def _check_window(rotation: RotationTerms, latest: int) -> None:
+    if rotation.not_after <= rotation.not_before:
         raise WishRefused("rotation: expected an end after its beginning, got none")
+    if rotation.not_after > latest:
+        problem = f"rotation: expected an end by {latest}, got {rotation.not_after}"
+        raise WishRefused(problem, "give times soon after the ceremony's deadline")
 
 
 def _named(committee: CommitteeDocument, names: Collection[str], where: str) -> frozenset[Identity]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from proofs.committee import CommitteeDocument
 from proofs.groupkeys import KeysDocument, group_suite, group_tier
@@ -13,9 +14,12 @@ from relay.threshold.bodies import ceremony_id
 from relay.threshold.errors import ThresholdError
 from relay.threshold.frost import lagrange
 from relay.threshold.groups import GROUPS, Group
-from relay.threshold.messages import Proposal
+from relay.threshold.messages import Proposal, RotationTerms
 
-__all__ = ["Terms", "group_of", "joins_digest", "open_terms", "transcript_digest"]
+__all__ = ["MAX_ROTATION_S", "Terms", "group_of", "joins_digest", "open_terms", "transcript_digest"]
+
+MAX_ROTATION_S: Final = 90 * 86_400
+"""How long after a ceremony's deadline its rotations end at the latest: meanwhile no member signs another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +128,15 @@ def _check_committee(proposal: Proposal, committee: CommitteeDocument) -> None:
             f"at least {committee.full} receivers, else no full mandate could be signed",
             f"{len(proposal.receivers)}",
         )
-    rotation = proposal.rotation
-    if rotation is not None and rotation.not_after <= rotation.not_before:
+    if proposal.rotation is not None:
+        _check_rotation(proposal.rotation, proposal.deadline_ms // 1_000 + MAX_ROTATION_S)
+
+
+def _check_rotation(rotation: RotationTerms, latest: int) -> None:
+    if rotation.not_after <= rotation.not_before:
         raise _unfit("a rotation that ends after it begins", f"{rotation.not_before} to {rotation.not_after}")
+    if rotation.not_after > latest:
+        raise _unfit(f"a rotation that ends by {latest}", f"{rotation.not_after}")
 
 
 def _check_new(proposal: Proposal, committee: CommitteeDocument) -> None:

@@ -443,6 +443,10 @@ def test_keys_of_the_next_epoch_need_to_say_when_verifiers_are_told() -> None:
         propose_dkg(parish.wish(), following, parish.committee)
     terms = RotationTerms(1, 2, revoke=False)
     assert isinstance(propose_dkg(parish.wish(rotation=terms), following, parish.committee), Proposal)
+    for times, told in (((2, 2), "after its beginning"), ((1, 1 << 40), "expected an end by")):
+        with pytest.raises(WishRefused, match=told):
+            wish = parish.wish(rotation=RotationTerms(*times, revoke=False))
+            propose_dkg(wish, following, parish.committee)
 
 
 def test_a_node_wakes_at_the_deadline_and_says_a_lost_proposal_again() -> None:

@@ -20,7 +20,7 @@ from relay.threshold.messages import (
     RotationTerms,
 )
 from relay.threshold.secrets import deal_of, join_of
-from relay.threshold.terms import open_terms
+from relay.threshold.terms import MAX_ROTATION_S, open_terms
 from tests.threshold.shares import refused
 from tests.threshold.troupe import Troupe, seven
 
@@ -47,6 +47,19 @@ def test_a_proposal_that_does_not_fit_is_refused_by_what_it_should_say(
 
     with pytest.raises(Exception, match=expected):
         open_terms(troupe.identities[0], proposal, troupe.committee, None)
+
+
+def test_a_rotation_is_to_be_over_within_a_bounded_time() -> None:
+    troupe = seven()[0]
+    last_s = troupe.proposal().deadline_ms // 1_000 + MAX_ROTATION_S
+
+    def rotating(not_before: int, not_after: int) -> Proposal:
+        return troupe.proposal(rotation=RotationTerms(not_before, not_after, revoke=False))
+
+    # Whoever signed one for a year to come may sign no other for that verifier before.
+    with refused("ceremony"):
+        open_terms(troupe.identities[0], rotating(100, last_s + 1), troupe.committee, None)
+    open_terms(troupe.identities[0], rotating(last_s - 1, last_s), troupe.committee, None)
 
 
 def test_receivers_and_dealers_are_members_and_enough() -> None:
