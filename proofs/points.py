@@ -4,7 +4,7 @@ All point work is done by libsecp256k1 (coincurve) and libsodium (PyNaCl). Not c
 is public.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 import coincurve
@@ -12,7 +12,7 @@ from nacl import bindings
 
 from proofs.errors import ProofError
 
-__all__ = ["PointError", "Suite", "check_point", "evaluate"]
+__all__ = ["PointError", "Suite", "check_point", "coefficient", "evaluate"]
 
 _SECP256K1_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _ED25519_ORDER = (1 << 252) + 27742317777372353535851937790883648493
@@ -60,16 +60,19 @@ def evaluate(suite: Suite, values: Sequence[bytes], at: int) -> bytes | None:
     multiplications as there are values (34 values: about 2 ms on secp256k1).
     """
     terms = [
-        _multiply(suite, value, _coefficient(suite.order, place, len(values), at))
+        _multiply(suite, value, coefficient(suite.order, place, range(1, len(values) + 1), at))
         for place, value in enumerate(values, start=1)
     ]
     return _sum(suite, terms)
 
 
-def _coefficient(order: int, place: int, count: int, at: int) -> int:
-    """Give the Lagrange coefficient of `place` among 1 to `count` for the value at `at`; never zero."""
+def coefficient(order: int, place: int, places: Iterable[int], at: int) -> int:
+    """Give the Lagrange coefficient of `place` among `places` for the value at `at`, modulo `order`.
+
+    Zero only where `at` is another of the places.
+    """
     numerator = denominator = 1
-    for other in range(1, count + 1):
+    for other in places:
         if other != place:
             numerator = numerator * (at - other) % order
             denominator = denominator * (place - other) % order

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -95,54 +96,6 @@ def _rotation(command: F) -> F:
     return command
 
 
-@click.command(cls=Command, epilog=_PROPOSE_EPILOG)
-@_rotation
-@_common
-@click.pass_obj
-def propose(
-    settings: Settings,
-    file: Path | None,
-    without: tuple[str, ...],
-    deadline: int,
-    generation: int | None,
-    url: str | None,
-    token_file: Path | None,
-    ed25519: bool,
-    rotate_from: int | None,
-    rotate_until: int | None,
-    revoke_previous: bool,
-) -> Answer:
-    """Propose new keys; nothing happens until everybody asked has joined."""
-    wish = _wish(file, without, deadline, generation)
-    wish |= _dkg(ed25519, rotate_from, rotate_until, revoke_previous)
-    client = client_for(settings, url, token_file)
-    return _proposed(settings, client, _propose(client, wish))
-
-
-@click.command(cls=Command, epilog=_START_EPILOG)
-@_rotation
-@_common
-@click.pass_obj
-def start(
-    settings: Settings,
-    file: Path | None,
-    without: tuple[str, ...],
-    deadline: int,
-    generation: int | None,
-    url: str | None,
-    token_file: Path | None,
-    ed25519: bool,
-    rotate_from: int | None,
-    rotate_until: int | None,
-    revoke_previous: bool,
-) -> Answer:
-    """Propose new keys, join, and follow to the end."""
-    wish = _wish(file, without, deadline, generation)
-    wish |= _dkg(ed25519, rotate_from, rotate_until, revoke_previous)
-    client = client_for(settings, url, token_file)
-    return _carry_through(settings, client, _propose(client, wish))
-
-
 @click.command(cls=Command, epilog=_RESHARE_EPILOG)
 @click.option(
     "--replace", multiple=True, metavar="NAME", help="A member that receives but has no share to deal."
@@ -227,5 +180,45 @@ def _carry_through(settings: Settings, client: NodeClient, name: str) -> Answer:
     settings.say(f"the others join with: tocsin ceremony join {name[:16]}")
     return show_end(settings, follow(settings, client, name, lambda _state: False))
 
+
+def _for_new_keys(
+    name: str, finish: Callable[[Settings, NodeClient, str], Answer], text: str, epilog: str
+) -> click.Command:
+    """Make a command that proposes new keys; `finish` goes on with the ceremony's id."""
+
+    @click.command(name, cls=Command, help=text, epilog=epilog)
+    @_rotation
+    @_common
+    @click.pass_obj
+    def command(
+        settings: Settings,
+        file: Path | None,
+        without: tuple[str, ...],
+        deadline: int,
+        generation: int | None,
+        url: str | None,
+        token_file: Path | None,
+        ed25519: bool,
+        rotate_from: int | None,
+        rotate_until: int | None,
+        revoke_previous: bool,
+    ) -> Answer:
+        wish = _wish(file, without, deadline, generation)
+        wish |= _dkg(ed25519, rotate_from, rotate_until, revoke_previous)
+        client = client_for(settings, url, token_file)
+        return finish(settings, client, _propose(client, wish))
+
+    return command
+
+
+propose = _for_new_keys(
+    "propose",
+    _proposed,
+    "Propose new keys; nothing happens until everybody asked has joined.",
+    _PROPOSE_EPILOG,
+)
+start = _for_new_keys(
+    "start", _carry_through, "Propose new keys, join, and follow to the end.", _START_EPILOG
+)
 
 __all__ = ["propose", "reshare", "start"]

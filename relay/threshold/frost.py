@@ -15,6 +15,7 @@ import nacl.bindings as sodium
 from nacl.exceptions import BadSignatureError
 
 from proofs import schnorr
+from proofs.points import coefficient
 from relay.threshold.errors import ThresholdError
 from relay.threshold.groups import ED25519, SCALAR_BYTES, SECP256K1, Group
 
@@ -226,12 +227,7 @@ def lagrange(group: Group, identifier: int, identifiers: Collection[int]) -> int
     """
     if identifier not in _checked(identifiers):
         raise ThresholdError("identifiers", f"expected {identifier} among the identifiers, got others")
-    numerator, denominator = 1, 1
-    for other in identifiers:
-        if other != identifier:
-            numerator *= other
-            denominator *= other - identifier
-    return numerator * pow(denominator, -1, group.order) % group.order
+    return coefficient(group.order, identifier, identifiers, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from nacl.signing import VerifyKey
 
-from proofs.committee import CommitteeDocument, CommitteeMember, CommitteeStatement, build_committee
+from proofs.committee import CommitteeDocument
 from proofs.decision import BlockRef, Decision
 from proofs.envelope import parse_envelope, signing_bytes
 from proofs.hashes import sha256
@@ -43,10 +43,10 @@ from relay.journal import DiskLimits, Journal
 from relay.keys import KdfCost, Secret, generate, open_signer
 from relay.telemetry import Log, Metrics, Telemetry
 from tests.bench.figure import Figure, Goal
-from tests.sim.keys import Keys
+from tests.sim.keys import Keys, genesis_of
 from tests.sim.plans import AWAY, HOME, sim_plans
 
-__all__ = ["attestation_cost_ms", "measure", "members_of"]
+__all__ = ["attestation_cost_ms", "measure"]
 
 MEMBERS = 13
 DECISIONS = 60
@@ -111,35 +111,9 @@ def attestation_cost_ms(committee: CommitteeDocument, keys: Sequence[Keys], chan
     return (time.process_time() - began_s) * 1_000 / len(frames)
 
 
-def members_of(keys: Sequence[Keys]) -> tuple[CommitteeMember, ...]:
-    """Give the seats of a committee, in order of identity."""
-    return tuple(
-        CommitteeMember(
-            identity=each.identity,
-            attester=each.attester,
-            log=sha256(b"log" + each.identity),
-            cosigner=sha256(b"cosigner" + each.identity),
-            name=each.name,
-            operator=f"operator of {each.name}",
-            addresses=(),
-            providers={},
-        )
-        for each in sorted(keys, key=lambda each: each.identity)
-    )
-
-
 def _committee() -> tuple[CommitteeDocument, list[Keys]]:
     keys = [Keys(f"member-{number:02d}") for number in range(MEMBERS)]
-    statement = CommitteeStatement(
-        name="bench",
-        committee_epoch=1,
-        key_epoch=1,
-        activates_at=0,
-        demo=False,
-        genesis=None,
-        members=members_of(keys),
-    )
-    return build_committee(statement), keys
+    return genesis_of("bench", keys), keys
 
 
 def _frames(

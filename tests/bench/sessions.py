@@ -19,11 +19,10 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from proofs.committee import CommitteeDocument, CommitteeStatement, build_committee
 from proofs.hashes import sha256
 from proofs.kinds import Digest, Identity, Millis
 from proofs.mandate import Tier
@@ -46,9 +45,9 @@ from relay.threshold.sessions import Sessions
 from relay.threshold.tasks import GroupKey, Task, mandate_keys
 from relay.threshold.wants import Aggregated, Answer, Ask, Open, Want
 from tests.bench.figure import Figure, Goal, quantile
-from tests.bench.intake import attestation_cost_ms, members_of
+from tests.bench.intake import attestation_cost_ms
 from tests.sim.dealer import Dealt, deal
-from tests.sim.keys import Keys
+from tests.sim.keys import Keys, genesis_of
 
 __all__ = ["measure"]
 
@@ -143,7 +142,7 @@ class Scene:
     def __init__(self, size: int, chance: random.Random, commit_ms: float) -> None:
         self.size, self.chance, self.commit_ms = size, chance, commit_ms
         self.keys = [Keys(f"member-{number:02d}") for number in range(size)]
-        self.committee = _committee(self.keys)
+        self.committee = genesis_of("bench", self.keys)
         self.members = tuple(member.identity for member in self.committee.members)
         self.dealt: Dealt = deal(self.members, self.committee.network, chance)
         self.hops: list[float] = []
@@ -187,20 +186,6 @@ class Scene:
         envelope, _ = self.keys[0].say(message, self.committee, 1_000)
         committees = Committees((self.committee,))
         return _cost_ms(lambda: open_message(envelope.raw, committees, at_s=1))
-
-
-def _committee(keys: Sequence[Keys]) -> CommitteeDocument:
-    return build_committee(
-        CommitteeStatement(
-            name="bench",
-            committee_epoch=1,
-            key_epoch=1,
-            activates_at=0,
-            demo=False,
-            genesis=None,
-            members=members_of(keys),
-        )
-    )
 
 
 # ---- one decision

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from proofs.decision import BlockRef, Decision
-from proofs.envelope import Envelope, parse_envelope
+from proofs.envelope import parse_envelope
 from proofs.hashes import sha256
 from proofs.kinds import Digest, Millis
 from proofs.mandate import Op, Tier
@@ -295,11 +295,6 @@ class Stage:
 def kind_of(raw: bytes) -> str:
     """Give an envelope's kind and author's word."""
     return parse_envelope(raw).fields.kind
-
-
-def envelope_of(event: Received | Signed) -> Envelope:
-    """Give what an event carries."""
-    return event.envelope
 
 
 @dataclass

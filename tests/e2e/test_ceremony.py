@@ -17,7 +17,7 @@ from relay.keys.sharefiles import ShareFiles
 from relay.threshold.errors import ThresholdError
 from relay.threshold.frost import Package, aggregate, commit, sign_share, verify
 from relay.threshold.groups import SECP256K1
-from tests.e2e.vestry import Vestry, ended, steps
+from tests.e2e.vestry import Vestry, ended, sign_in, steps
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -148,7 +148,7 @@ async def test_a_reshare_moves_a_member_to_a_new_machine_and_its_old_shares_sign
     old.process.terminate()
     await old.process.wait()
     bob = await vestry.move("bob")
-    document = vestry.sign_in(vestry.next_committee(bob))
+    document = sign_in(vestry.network, vestry.next_committee(bob))
     await vestry.start(*vestry.stopped())
 
     alice, carol, dave = (vestry.member(name) for name in ("alice", "carol", "dave"))

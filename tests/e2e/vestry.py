@@ -26,7 +26,7 @@ from relay.keys import Secret, open_identity
 from tests.cli.calls import Said, tocsin
 from tests.e2e.scene import until
 
-__all__ = ["Vestry"]
+__all__ = ["Vestry", "sign_in"]
 
 WITHIN_S = 90.0
 
@@ -96,19 +96,6 @@ class Vestry:
         return new
 
     # ---- committee documents
-
-    def sign_in(self, document: CommitteeDocument) -> Path:
-        """Put a committee document, signed by all members, into everybody's directory."""
-        signatures = {}
-        for member in self.network.members:
-            seed = open_identity(member.directory.keys, Secret(self.network.passphrase.encode())).reveal()
-            signed = SigningKey(seed).sign(committee_signing_bytes(document.raw))
-            signatures[member.public.identity] = bytes(signed.signature)
-        name = f"epoch-{document.committee_epoch:04d}"
-        for member in self.network.members:
-            (member.directory.committee / f"{name}.sigs").write_text(dump_signatures(document, signatures))
-            (member.directory.committee / f"{name}.toml").write_text(dump_committee(document))
-        return self.network.members[0].directory.committee / f"{name}.toml"
 
     def next_committee(self, moved: Member) -> CommitteeDocument:
         """The committee with one member at its new address."""
@@ -220,3 +207,18 @@ async def ended(process: asyncio.subprocess.Process) -> tuple[int, str]:
         out, err = await process.communicate()
     assert process.returncode is not None
     return process.returncode, out.decode() + err.decode()
+
+
+def sign_in(network: Network, document: CommitteeDocument) -> Path:
+    """Put a committee document, signed by the members in force, into everybody's directory."""
+    signatures = {}
+    for member in network.members:
+        if network.committee.member(member.public.identity) is not None:
+            seed = open_identity(member.directory.keys, Secret(network.passphrase.encode())).reveal()
+            signed = SigningKey(seed).sign(committee_signing_bytes(document.raw))
+            signatures[member.public.identity] = bytes(signed.signature)
+    name = f"epoch-{document.committee_epoch:04d}"
+    for member in network.members:
+        (member.directory.committee / f"{name}.sigs").write_text(dump_signatures(document, signatures))
+        (member.directory.committee / f"{name}.toml").write_text(dump_committee(document))
+    return network.members[0].directory.committee / f"{name}.toml"

@@ -11,6 +11,7 @@ from proofs.groupkeys import KeyGroup, KeysDocument, KeysStatement, build_keys
 from proofs.kinds import Digest, Identity, NetworkId
 from proofs.points import Suite
 from relay.threshold.groups import SECP256K1
+from tests.threshold.shares import share_out
 
 Shares = Mapping[Identity, Mapping[str, int]]
 """By holder and name of the group."""
@@ -37,17 +38,16 @@ def deal(
 ) -> Dealt:
     """Deal both tiers' keys to all members; `again` refreshes the shares of its keys."""
     holders = tuple(sorted(members))
-    order = SECP256K1.order
     groups, secrets = [], {}
     shares: dict[Identity, dict[str, int]] = {holder: {} for holder in holders}
     for name, threshold in (("fast", fast_quorum(len(holders))), ("full", full_quorum(len(holders)))):
-        secret = again.secrets[name] if again is not None else chance.randrange(1, order)
-        line = [secret, *(chance.randrange(1, order) for _ in range(threshold - 1))]
+        secret = None if again is None else again.secrets[name]
+        shared = share_out(SECP256K1, threshold, len(holders), chance, secret=secret)
         for number, holder in enumerate(holders, start=1):
-            shares[holder][name] = sum(each * number**power for power, each in enumerate(line)) % order
-        points = tuple(SECP256K1.base(shares[holder][name]) for holder in holders)
-        groups.append(KeyGroup(name, Suite.SECP256K1, threshold, SECP256K1.base(secret), points))
-        secrets[name] = secret
+            shares[holder][name] = shared.shares[number]
+        points = tuple(shared.verification_share(number) for number in sorted(shared.shares))
+        groups.append(KeyGroup(name, Suite.SECP256K1, threshold, shared.key, points))
+        secrets[name] = shared.secret
     statement = KeysStatement(
         network=network,
         ceremony=ceremony or Digest(chance.randbytes(32)),

@@ -42,7 +42,6 @@ from relay.core.events import (
     Event,
     KeysInForce,
     OwnStatementFound,
-    PeersSeen,
     Received,
     Signed,
     SigningRefused,
@@ -362,10 +361,6 @@ class Host:
         due = self.node.next_deadline_ms()
         if (due is not None and due <= now_ms) or self.inputs:
             self.take(Ticked(Millis(now_ms)))
-
-    def see_peers(self, connected: frozenset[Identity]) -> None:
-        """Tell the node who is there."""
-        self.take(PeersSeen(connected - {self.me}, Millis(self.now_ms)))
 
     def watch(self, chain: SimChain, most: int) -> None:
         """Read up to `most` blocks of a chain, as a detector does: re-orgs first, then in order."""

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -88,16 +88,22 @@ EMPTY_TRACE: dict[str, Value] = {
 def committee_of(size: int) -> tuple[CommitteeDocument, dict[str, Keys]]:
     """Make a committee of the first `size` names."""
     keys = {name: Keys(name) for name in NAMES[:size]}
-    statement = CommitteeStatement(
-        name="sim",
-        committee_epoch=1,
-        key_epoch=1,
-        activates_at=0,
-        demo=False,
-        genesis=None,
-        members=_members(keys),
+    return genesis_of("sim", keys.values()), keys
+
+
+def genesis_of(name: str, keys: Iterable[Keys]) -> CommitteeDocument:
+    """Make the first document of a network."""
+    return build_committee(
+        CommitteeStatement(
+            name=name,
+            committee_epoch=1,
+            key_epoch=1,
+            activates_at=0,
+            demo=False,
+            genesis=None,
+            members=members_of(keys),
+        )
     )
-    return build_committee(statement), keys
 
 
 def committee_after(
@@ -111,24 +117,25 @@ def committee_after(
         activates_at=activates_at,
         demo=before.demo,
         genesis=before.network,
-        members=_members({name: Keys(name) for name in names}),
+        members=members_of(Keys(name) for name in names),
     )
     return build_committee(statement)
 
 
-def _members(keys: Mapping[str, Keys]) -> tuple[CommitteeMember, ...]:
+def members_of(keys: Iterable[Keys]) -> tuple[CommitteeMember, ...]:
+    """Give the seats of a committee, in order of identity."""
     return tuple(
         CommitteeMember(
             identity=each.identity,
             attester=each.attester,
             log=sha256(b"log" + each.identity),
             cosigner=sha256(b"cosigner" + each.identity),
-            name=name,
-            operator=f"operator of {name}",
+            name=each.name,
+            operator=f"operator of {each.name}",
             addresses=(),
             providers={},
         )
-        for name, each in keys.items()
+        for each in sorted(keys, key=lambda each: each.identity)
     )
 
 

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from proofs.committee import CommitteeDocument
-from proofs.envelope import parse_envelope
-from proofs.hashes import sha256
 from proofs.mandate import key_proof_digest
 from relay.core.committees import Committees
 from relay.core.compiled import CompiledPlan
@@ -261,8 +259,3 @@ class Town:
             for gateway in chain.world.gateways.values()
             if act in gateway.states
         )
-
-
-def digest_of(raw: bytes) -> bytes:
-    """Give an envelope's digest."""
-    return sha256(parse_envelope(raw).raw)

@@ -45,9 +45,12 @@ class Signing:
         return aggregate(self.package, self.shares)
 
 
-def share_out(group: Group, threshold: int, count: int, chance: random.Random) -> Shared:
-    """Share a random secret among `count` holders, any `threshold` of whom can sign."""
-    polynomial = [chance.randrange(1, group.order) for _ in range(threshold)]
+def share_out(
+    group: Group, threshold: int, count: int, chance: random.Random, *, secret: int | None = None
+) -> Shared:
+    """Share a secret, a random one if none is given, among `count` holders, any `threshold` of whom sign."""
+    free = chance.randrange(1, group.order) if secret is None else secret
+    polynomial = [free, *(chance.randrange(1, group.order) for _ in range(threshold - 1))]
     shares = {
         place: sum(factor * place**power for power, factor in enumerate(polynomial)) % group.order
         for place in range(1, count + 1)
