@@ -444,8 +444,8 @@ def test_keys_of_the_next_epoch_need_to_say_when_verifiers_are_told() -> None:
     terms = RotationTerms(1, 2, revoke=False)
     assert isinstance(propose_dkg(parish.wish(rotation=terms), following, parish.committee), Proposal)
     for times, told in (((2, 2), "after its beginning"), ((1, 1 << 40), "expected an end by")):
+        wish = parish.wish(rotation=RotationTerms(*times, revoke=False))
         with pytest.raises(WishRefused, match=told):
-            wish = parish.wish(rotation=RotationTerms(*times, revoke=False))
             propose_dkg(wish, following, parish.committee)
 
 
