@@ -24,6 +24,9 @@ library FrostSignature {
     {
         if (x == 0 || x >= ORDER || parity >> 1 != 1) return false;
         if (rx >= FIELD || ry >= FIELD || z == 0 || z >= ORDER) return false;
+        // c takes of ry its parity alone. Were ry free, 2^80 of it and 2^80 of z would give two addresses alike below.
+        uint256 cube = mulmod(mulmod(rx, rx, FIELD), rx, FIELD);
+        if (mulmod(ry, ry, FIELD) != addmod(cube, 7, FIELD)) return false;
         (uint256 c, bool hashed) = _challenge(x, parity, digest, rx, ry);
         assembly ("memory-safe") {
             // ecrecover(-z·x, P, x, -c·x) is the address of z·G - c·P: R, or nothing where that is no point.

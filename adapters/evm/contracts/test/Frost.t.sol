@@ -82,6 +82,24 @@ contract FrostTest is Fixture {
         }
     }
 
+    /// The challenge takes of Ry its parity alone. Were any Ry of it taken, 2^80 of them and 2^80 of z would have two
+    /// addresses alike, and so a signature by nobody. An ecrecover that gives what is hoped for is that stroke of luck.
+    function test_an_address_alike_is_no_signature() public {
+        (uint256 rx, uint256 ry, uint256 z) = _split(_signByGroup(FAST_SECRET, DIGEST));
+        uint256 beside = ry < P - 2 ? ry + 2 : ry - 2;
+        _recoverAlways(rx, ry);
+        assertTrue(_verified(TIER_FAST, _join(rx, ry, z - 1)), "ecrecover did not answer as the test wants");
+
+        _recoverAlways(rx, beside);
+
+        assertFalse(_verified(TIER_FAST, _join(rx, beside, z - 1)));
+    }
+
+    function _recoverAlways(uint256 rx, uint256 ry) private {
+        address alike = address(uint160(uint256(keccak256(abi.encode(rx, ry)))));
+        vm.mockCall(address(1), bytes(""), abi.encode(alike));
+    }
+
     function test_other_lengths_and_kinds_are_refused() public {
         bytes memory certificate = _signByGroup(FAST_SECRET, DIGEST);
         bytes memory shorter = new bytes(96);
