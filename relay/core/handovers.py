@@ -243,8 +243,8 @@ class Handovers:
         if handover.digest not in self._late:
             self._late.add(handover.digest)
             remedy = (
-                "hold another ceremony for this key epoch, with later times, before its committee is in force; "
-                "from then on only the gateway's owner can help: setVerifier"
+                "hold another ceremony for this key epoch, with later times, before its committee is in "
+                "force; from then on only the gateway's owner can help: setVerifier"
             )
             yield Notice("rotation out of time", {**_facts(handover), "remedy": remedy})
 
