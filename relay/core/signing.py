@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import Final, assert_never
 
 from proofs.committee import CommitteeDocument
 from proofs.groupkeys import KeysDocument, group_name
@@ -37,7 +37,12 @@ from relay.threshold.sessions import Sessions
 from relay.threshold.tasks import GroupKey, Task, mandate_keys
 from relay.threshold.wants import Aggregated, Answer, Ask, BadShare, Open, Refused, Want
 
-__all__ = ["Signing"]
+__all__ = ["MAX_REPEATED", "REPEAT_MS", "Signing"]
+
+REPEAT_MS: Final = 30_000
+"""How often we say again what we said to prove a key, until it is proved."""
+MAX_REPEATED: Final = 64
+"""Words of ours about one key that are said again; the newest, beside the commitments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,9 @@ class Signing:
     _sessions: Sessions = field(init=False)
     _about: dict[Digest, _About] = field(default_factory=dict)
     _group_keys: dict[Digest, GroupKey] = field(default_factory=dict)
+    _said: dict[Digest, list[SessionMessage]] = field(default_factory=dict)
+    """Our own words about possessions that are not complete, by digest; the commitments come first."""
+    _repeat_ms: Millis = Millis(0)
 
     def __post_init__(self) -> None:
         self._sessions = Sessions(self.me)
@@ -74,7 +82,9 @@ class Signing:
         self.keys[document.digest] = document
         self._group_keys.update({key.key_id: key for key in mandate_keys(document)})
         for key in mandate_keys(document):
-            self._about[_proof_of(document, key)] = _About(None, document.committee_epoch)
+            proof = _proof_of(document, key)
+            self._about[proof] = _About(None, document.committee_epoch)
+            self._said.pop(proof, None)  # by the shares of an earlier generation
         told = Notice("keys in force", {"key_epoch": document.key_epoch, "generation": document.generation})
         return [told, *self._done(self._sessions.put_in_force(document, now_ms))]
 
@@ -124,6 +134,7 @@ class Signing:
     def started(self) -> None:
         """Begin a run: there are no nonces, and no sessions."""
         self._sessions.started()
+        self._said.clear()
 
     def resume(self, now_ms: Millis) -> list[Effect]:
         """Commit again to what we attested, once our signer may sign."""
@@ -131,7 +142,7 @@ class Signing:
 
     def tick(self, now_ms: Millis) -> list[Effect]:
         """Let time go on."""
-        return self._done(self._sessions.tick(now_ms))
+        return [*self._done(self._sessions.tick(now_ms)), *self._repeat(now_ms)]
 
     def next_due_ms(self) -> Millis | None:
         """Give when `tick` is wanted next."""
@@ -157,6 +168,8 @@ class Signing:
 
     def heard(self, author: Identity, message: SessionMessage, now_ms: Millis) -> list[Effect]:
         """Take a member's message, ours included."""
+        if author == self.me:
+            self._note_own(message, now_ms)
         return self._done(self._sessions.heard(author, message, now_ms))
 
     def signed(self, event: ThresholdSigned, now_ms: Millis) -> Prepared | None:
@@ -171,9 +184,33 @@ class Signing:
         self._sessions.signed(event.digest, now_ms)
         if about.prepared is None:
             self.possessions[key.key] = event.certificate
+            self._said.pop(event.digest, None)
         return about.prepared
 
     # ---- within
+
+    def _note_own(self, message: SessionMessage, now_ms: Millis) -> None:
+        """Keep what we say of a possession: nothing of a session is healed, and no list goes out instead."""
+        about, key = self._about.get(message.digest), self._group_keys.get(message.key_id)
+        if about is None or about.prepared is not None or key is None or key.key in self.possessions:
+            return
+        if not self._said:
+            self._repeat_ms = Millis(now_ms + REPEAT_MS)
+        said = self._said.setdefault(message.digest, [])
+        if message not in said:
+            said.append(message)
+            del said[1 : max(1, len(said) - MAX_REPEATED)]
+
+    def _repeat(self, now_ms: Millis) -> list[Effect]:
+        """Say it again, now and then; who has heard it drops it."""
+        if not self._said or now_ms < self._repeat_ms:
+            return []
+        self._repeat_ms = Millis(now_ms + REPEAT_MS)
+        return [
+            SignStatement(message, committee_epoch=self._about[digest].committee_epoch)
+            for digest, messages in self._said.items()
+            for message in messages
+        ]
 
     def _done(self, wants: Iterable[Want]) -> list[Effect]:
         return [effect for want in wants for effect in self._effects(want)]

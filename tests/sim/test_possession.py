@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+
+import pytest
 
 from proofs.certificates import verify_frost_certificate
 from proofs.groupkeys import KeysDocument
+from proofs.kinds import Digest, Millis, NetworkId
 from proofs.mandate import Tier, key_proof_digest
-from relay.core.effects import CommitPossession
+from relay.core.effects import CommitPossession, Effect, SignStatement
+from relay.core.signing import MAX_REPEATED, REPEAT_MS, Signing
+from relay.threshold.messages import SignatureShare
 from relay.threshold.tasks import GroupKey, mandate_keys
 from tests.sim.dealer import deal
 from tests.sim.host import Host
+from tests.sim.keys import Keys
 from tests.sim.town import Town
 
 
@@ -107,3 +114,54 @@ def test_all_members_coordinate_so_that_nobody_is_alone_with_a_proof() -> None:
     members = {member.identity for member in town.committee.members}
     commits = [effect for effect in asked if isinstance(effect, CommitPossession)]
     assert [set(effect.coordinators) for effect in commits] == [members] * len(Tier)
+
+
+@pytest.mark.parametrize("lost", [b"", b"commitments", b"signing_request", b"signature_share"])
+def test_keys_are_proved_although_what_was_said_of_it_first_was_lost(lost: bytes) -> None:
+    town = Town(random.Random(17), has_keys=False)
+    town.run(60)
+    members = [host.me for host in town.hosts.values()]
+    dealt = deal(members, town.committee.network, random.Random(18))
+    town.loses = lambda _author, raw: lost in raw
+    town.group_keys.append(dealt)
+    for host in town.hosts.values():
+        host.learn()
+    town.run(20)
+    assert not any(proofs_of(host, dealt.document) for host in town.hosts.values())
+
+    town.loses = lambda _author, _raw: False
+
+    # Nothing of a session is healed by anti-entropy; and a rotation waits for this.
+    town.run_until(
+        lambda: all(proofs_of(host, dealt.document).keys() == set(Tier) for host in town.hosts.values()),
+        within_s=120,
+        what="every member can show both keys",
+    )
+    assert not any(said_again(host) for host in town.hosts.values())
+
+
+def said_again(host: Host) -> list[Effect]:
+    assert host.node is not None
+    return host.node.signing.tick(Millis(host.node.now_ms + REPEAT_MS))
+
+
+def test_of_our_words_about_a_key_the_first_and_the_newest_are_said_again() -> None:
+    dealt = deal([Keys(name).identity for name in "abcd"], NetworkId(bytes(32)), random.Random(19))
+    key = keys_of(dealt.document)[Tier.FULL]
+    signing = Signing(key.holders[0])
+    signing.in_force(dealt.document, Millis(0))
+    digest = key_proof_digest(dealt.document.network, 1, Tier.FULL, key.key)
+    words = [
+        SignatureShare(digest, key.key_id, key.holders[0], Digest(bytes([number]) * 32), bytes(32), 1, None)
+        for number in range(MAX_REPEATED + 10)
+    ]
+    for number, word in enumerate(words, start=1):
+        signing.heard(key.holders[0], word, Millis(0))
+        signing.heard(key.holders[1], replace(word, boot=9), Millis(0))
+        assert len(signing.tick(Millis(number * REPEAT_MS))) == min(number, MAX_REPEATED + 1)
+
+    (first, *newest) = signing.tick(Millis(1_000 * REPEAT_MS))
+
+    assert first == SignStatement(words[0], committee_epoch=1)
+    assert newest == [SignStatement(word, committee_epoch=1) for word in words[-MAX_REPEATED:]]
+    assert signing.tick(Millis(1_000 * REPEAT_MS + 1)) == []
