@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
+from typing import Final, assert_never
 
 from proofs.groupkeys import SignedKeys
 from relay.app.keys import KeysFiles
@@ -32,6 +32,9 @@ from relay.threshold.messages import CeremonyMessage
 from relay.threshold.record import Duty
 
 __all__ = ["CeremonyDeeds"]
+
+MAX_EVIDENCE: Final = 32
+"""Files about one member: one liar must not fill the disk with its own faults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,8 @@ class CeremonyDeeds:
                 await self._put_in_force(keys)
             case CeremonyEnded():
                 await self._end(effect)
-            case KeepEvidence(name, raw):
-                await asyncio.to_thread(self._keep, name, raw)
+            case KeepEvidence():
+                await asyncio.to_thread(self._keep, effect)
             case KeepPossession(document, name, certificate):
                 await asyncio.to_thread(self.keys.add_possession, document, {name: certificate})
             case RetireShares(key_epoch):
@@ -117,14 +120,16 @@ class CeremonyDeeds:
         except KeyFileError as error:
             self.telemetry.warning("shares not erased", key_epoch=key_epoch, detail=str(error))
 
-    def _keep(self, name: str, raw: bytes) -> None:
+    def _keep(self, effect: KeepEvidence) -> None:
         try:
             make_directory(self.evidence)
         except OSError as error:
             raise JournalError(f"expected a directory {self.evidence}, got: {error.strerror}") from error
+        if len([*self.evidence.glob(f"*{effect.party.hex()[:16]}*")]) >= MAX_EVIDENCE:
+            return  # so often shown guilty, it is not shown better by more
         try:
-            create_file(self.evidence / name, raw, mode=0o644)
+            create_file(self.evidence / effect.name, effect.raw, mode=0o644)
         except FileExistsError:
             pass  # kept before, by this process or one before it
         except OSError as error:
-            raise JournalError(f"expected to keep evidence {name}, got: {error.strerror}") from error
+            raise JournalError(f"expected to keep evidence {effect.name}, got: {error.strerror}") from error

@@ -349,7 +349,7 @@ class Ceremonies:
                 running.evident[name] = fault
                 told = {**_facts(running, fault.verdict.reason), "party": fault.verdict.culprit.hex()[:16]}
                 effects += [
-                    KeepEvidence(name, write_evidence(fault.evidence)),
+                    KeepEvidence(fault.verdict.culprit, name, write_evidence(fault.evidence)),
                     Notice("ceremony fault", told),
                 ]
         return effects

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from proofs.groupkeys import KeysDocument, SignedKeys
-from relay.core.types import Digest, Millis
+from relay.core.types import Digest, Identity, Millis
 from relay.threshold.messages import Proposal
 from relay.threshold.record import Ceremony, Duty
 
@@ -63,8 +63,9 @@ class CeremonyEnded:
 
 @dataclass(frozen=True, slots=True)
 class KeepEvidence:
-    """Keep what convicts somebody as a file; the same again changes nothing."""
+    """Keep what convicts `party` as a file, whose name tells it; the same again changes nothing."""
 
+    party: Identity
     name: str
     raw: bytes
 

@@ -107,7 +107,7 @@ class Priest:
                     self._apply(partial(Ceremonies.keys_in_force, document=keys.document, now_ms=now_ms))
                 case CeremonyEnded(ceremony):
                     self.erased.append(ceremony)
-                case KeepEvidence(name, raw):
+                case KeepEvidence(_, name, raw):
                     self.evidence[name] = raw
                     self.times_kept += 1
                 case _:

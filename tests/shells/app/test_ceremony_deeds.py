@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from proofs.groupkeys import SignedKeys
-from relay.app.ceremonies import CeremonyDeeds
+from relay.app.ceremonies import MAX_EVIDENCE, CeremonyDeeds
 from relay.app.keys import KeysFiles
 from relay.core.ceremony_effects import (
     CeremonyEffect,
@@ -34,6 +34,8 @@ from relay.threshold.ceremony import Ceremony
 from relay.threshold.messages import Deal, Join, Transcript
 from relay.threshold.record import Duty
 from tests.shells.keys.circle import Circle
+
+LIAR, OTHER_LIAR = Identity(b"\x01" * 32), Identity(b"\x02" * 32)
 
 pytestmark = pytest.mark.asyncio
 
@@ -162,13 +164,24 @@ async def test_evidence_is_kept_once_and_a_disk_that_refuses_it_ends_the_process
     async with sexton(tmp_path) as desk:
         (tmp_path / "evidence").write_text("in the way")
         with pytest.raises(JournalError, match="evidence"):
-            await desk.do(KeepEvidence("a.blame", b"first"))
+            await desk.do(KeepEvidence(LIAR, "a.blame", b"first"))
 
         (tmp_path / "evidence").unlink()
-        await desk.do(KeepEvidence("a.blame", b"first"))
-        await desk.do(KeepEvidence("a.blame", b"second"))
+        await desk.do(KeepEvidence(LIAR, "a.blame", b"first"))
+        await desk.do(KeepEvidence(LIAR, "a.blame", b"second"))
 
         assert (tmp_path / "evidence" / "a.blame").read_bytes() == b"first"
+
+
+async def test_one_member_fills_no_disk_with_evidence_of_its_own_faults(tmp_path: Path) -> None:
+    async with sexton(tmp_path) as desk:
+        for number in range(MAX_EVIDENCE + 1):
+            await desk.do(KeepEvidence(LIAR, f"{number}-{LIAR.hex()[:16]}.blame", b"evidence"))
+        await desk.do(KeepEvidence(OTHER_LIAR, f"{OTHER_LIAR.hex()[:16]}.blame", b"evidence"))
+
+        kept = {path.name for path in (tmp_path / "evidence").iterdir()}
+        assert len(kept) == MAX_EVIDENCE + 1
+        assert f"{OTHER_LIAR.hex()[:16]}.blame" in kept
 
 
 async def test_a_ceremony_that_fails_while_we_sign_leaves_us_our_shares(tmp_path: Path) -> None:
