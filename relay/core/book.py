@@ -163,6 +163,9 @@ class Book:
             raise WireError("other key epoch", f"expected {committee.key_epoch}, got {decision.key_epoch}")
         if committee.member(envelope.author) is None:
             raise WireError("unknown signer", f"expected a member of epoch {committee.committee_epoch}")
+        # A bundle's reader holds the signature against the document that the envelope names.
+        if not self._has_same_attester(envelope, committee):
+            raise WireError("other epoch", f"expected words under epoch {committee.committee_epoch}")
         # The id covers all of a decision but its epoch and what else is said of its anchor.
         key = (decision_id(committee.network, decision), decision.key_epoch, decision.anchor)
         known = self.entries.get(key)
@@ -171,6 +174,13 @@ class Book:
         )
         room.check_time(prepared)
         return prepared
+
+    def _has_same_attester(self, envelope: Envelope, committee: CommitteeDocument) -> bool:
+        """Tell whether the author has one attester key in the document that it names and in `committee`."""
+        named = self.committees.by_epoch(envelope.committee_epoch)
+        said_as = None if named is None else named.member(envelope.author)
+        counts_as = committee.member(envelope.author)
+        return said_as is not None and counts_as is not None and said_as.attester == counts_as.attester
 
     def _count(self, key: Key, envelope: Envelope, attestation: Attestation) -> list[Effect]:
         entry = self.entries[key]

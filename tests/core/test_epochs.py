@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from proofs.committee import CommitteeDocument
+from proofs.committee import CommitteeDocument, CommitteeStatement, build_committee
 from proofs.decision import BlockRef, Decision
 from proofs.envelope import assemble_envelope, signing_bytes
 from proofs.hashes import sha256
@@ -100,6 +100,27 @@ def test_who_has_left_goes_on_counting_for_what_is_older() -> None:
     assert entry is not None
     assert stage.keys["dave"].identity in entry.tally.attesters()
     assert entry.tally.certificate is not None
+
+
+def test_a_word_under_a_document_with_another_attester_key_of_its_author_is_dropped() -> None:
+    stage = Stage()
+    stage.release()
+    dave = stage.keys["dave"]
+    members = tuple(
+        replace(each, attester=Keys("another").attester) if each.identity == dave.identity else each
+        for each in stage.committee.members
+    )
+    before = stage.committee
+    statement = CommitteeStatement(before.name, 2, 2, CHANGE_S, before.demo, before.network, members)
+    document = build_committee(statement)
+    stage.run(CommitteeLearned(document))
+    old = stage.decision(stage.drained())
+
+    # Whoever reads it in a bundle holds its signature against the document that the envelope names.
+    dropped = stage.words(stage.run(attests(stage, "dave", old, document)))
+    assert dropped == ["drop: other epoch"]
+    assert "log attestation" in stage.words(stage.run(attests(stage, "carol", old, document)))
+    assert "log attestation" in stage.words(stage.run(attests(stage, "dave", old, stage.committee)))
 
 
 def test_who_joins_attests_nothing_older() -> None:

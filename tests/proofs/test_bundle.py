@@ -6,6 +6,7 @@ from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
+import coincurve
 import pytest
 from coincurve._libsecp256k1 import ffi
 
@@ -13,16 +14,18 @@ from proofs.bundle import (
     MAX_BUNDLE_BYTES,
     Bundle,
     BundleDecision,
+    BundleDocument,
     BundleError,
     BundleRecord,
     decode_bundle,
     encode_bundle,
 )
 from proofs.canonical import decode, encode
+from proofs.committee import CommitteeStatement, build_committee, committee_signing_bytes
 from proofs.decision import decision_id
 from proofs.errors import ProofError
-from proofs.hashes import sha256
-from proofs.kinds import ActHash, Caip2, DecisionId, Digest, NetworkId, PlanHash
+from proofs.hashes import keccak256, sha256
+from proofs.kinds import ActHash, Address, Caip2, DecisionId, Digest, NetworkId, PlanHash
 from proofs.mandate import Op, Tier, acts_root, encode_certificate, mandate_digest
 from proofs.note import (
     KeyKind,
@@ -38,6 +41,7 @@ from proofs.terms import hash_of_plan
 from proofs.tlogproof import format_tlog_proof, parse_tlog_proof
 from proofs.verdict import verdict_value
 from proofs.verify import verify_bundle
+from tests.proofs.conftest import attestation_body
 
 if TYPE_CHECKING:
     from tests.proofs.conftest import Town
@@ -494,6 +498,33 @@ def test_a_plan_of_no_decision_is_refused(town: "Town") -> None:
     other = replace(bundle.plans[0], canonical=canonical, plan_hash=hash_of_plan(canonical))
 
     assert check_of(replace(bundle, plans=(*bundle.plans, other))) == "plan-unused"
+
+
+def test_an_attester_of_another_key_epoch_attests_to_nothing(town: "Town") -> None:
+    """Its author may be a member in both: by the key of the other one it says nothing of this decision."""
+    newer = coincurve.PrivateKey(sha256(b"attester of the next epoch"))
+    address = Address(keccak256(newer.public_key.format(compressed=False)[1:])[12:])
+    carol = town.towers["carol"].identity
+    members = tuple(
+        replace(each, attester=address) if each.identity == carol else each for each in town.genesis.members
+    )
+    following = build_committee(CommitteeStatement("town", 2, 2, 1, False, town.network, members))
+    message = committee_signing_bytes(following.raw)
+    signatures = {
+        tower.identity: tower.identity_key.sign(message).signature for tower in town.towers.values()
+    }
+    decision = town.decide()
+    mandate = town.mandate(decision)
+    for name in ("alice", "bob"):
+        town.attest(name, decision, mandate)
+    digest = mandate_digest(mandate)
+    signature = newer.sign_recoverable(digest, hasher=None)
+    said = attestation_body(decision, "attest", digest, signature[:64] + bytes([signature[64] + 27]))
+    town.say("carol", "attestation", said, committee_epoch=2)
+    bundle = town.bundle(town.entry(decision, ("alice", "bob"), (0, 1, 2), ()))
+    bundle = replace(bundle, committees=(*bundle.committees, BundleDocument(following.raw, signatures)))
+
+    assert check_of(bundle) == "attestation-signer"
 
 
 def test_a_decision_of_a_key_epoch_that_never_was_is_refused(town: "Town") -> None:
