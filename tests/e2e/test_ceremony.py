@@ -218,14 +218,18 @@ def _signs(document: KeysDocument, one: bytes, share: int, other: bytes, other_s
     return True
 
 
-async def test_after_a_restart_all_have_their_keys_in_force(vestry: Vestry, first: KeysDocument) -> None:
-    before = {member.name: await vestry.keys(member) for member in vestry.network.members}
+async def test_after_a_restart_of_all_each_has_its_keys_in_force_by_itself(
+    vestry: Vestry, first: KeysDocument
+) -> None:
+    """Two of four start again, one of them on its new machine: too few to make keys."""
+    alice, bob = vestry.member("alice"), vestry.member("bob")
+    before = {member.name: await vestry.keys(member) for member in (alice, bob)}
     for member in vestry.network.members:
         await vestry.kill(member)
 
-    await vestry.start(*vestry.network.members)
+    await vestry.start(alice, bob)
 
-    for member in vestry.network.members:
+    for member in (alice, bob):
         after = await vestry.keys(member)
         assert after == before[member.name]
         assert after[0]["share"] == "held by this node"
