@@ -86,7 +86,12 @@ def keys_file(directory: Path, document: KeysDocument) -> Path:
 
 def keys_files(directory: Path) -> list[Path]:
     """Give the keys files of a directory by key epoch and generation."""
-    return sorted(directory.glob("keys-*.keys"))[:_MAX_FILES]
+    # Of too many the newest count; and a number may have more digits than four.
+    return sorted(directory.glob("keys-*.keys"), key=_numbers)[-_MAX_FILES:]
+
+
+def _numbers(file: Path) -> tuple[list[int], str]:
+    return [int(part) for part in file.stem.split("-")[1:] if part.isdecimal()], file.name
 
 
 def load_keys(file: Path) -> KeptKeys:

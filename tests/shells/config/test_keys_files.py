@@ -10,7 +10,15 @@ import pytest
 
 from proofs.errors import ProofError
 from proofs.groupkeys import SignedKeys
-from relay.config import KeptKeys, check_keys, dump_keys, keys_file, load_keys, load_known_keys
+from relay.config import (
+    KeptKeys,
+    check_keys,
+    dump_keys,
+    keys_file,
+    keys_files,
+    load_keys,
+    load_known_keys,
+)
 from relay.core.errors import ConfigError
 from tests.shells.config.committees import make_committee
 from tests.shells.config.keysets import kept, keys_of
@@ -98,3 +106,15 @@ def test_what_is_in_force_is_given_in_order_and_what_is_not_is_told(tmp_path: Pa
     assert known.keys == (KEPT, again)
     assert len(known.problems) == 2
     assert load_known_keys(tmp_path, []).keys == ()
+
+
+def test_the_newest_keys_files_are_read_however_many_there_are(tmp_path: Path) -> None:
+    for generation in (*range(1, 1_024), 9_999, 10_000, 1 << 20):
+        (tmp_path / f"keys-0002-{generation:04d}.keys").touch()
+    (tmp_path / "keys-0001-12345.keys").touch()
+
+    found = [file.name for file in keys_files(tmp_path)]
+
+    assert len(found) == 1_024
+    assert found[-3:] == ["keys-0002-9999.keys", "keys-0002-10000.keys", "keys-0002-1048576.keys"]
+    assert "keys-0001-12345.keys" not in found
