@@ -7,7 +7,11 @@ import coincurve
 import pytest
 
 from adapters.evm import adapter
+from adapters.evm.rotating import is_announced
+from adapters.evm.rpc import Rpc
+from adapters.evm.verifiers import read_verifier
 from proofs.mandate import Tier, encode_frost_certificate, key_proof_digest
+from relay.core.errors import EndpointUnavailable
 from relay.core.ports import EffectSeen, SubmissionStatus
 from relay.core.rotations import GroupKey, GroupKeys, Rotate, Rotation
 from relay.threshold.groups import SECP256K1
@@ -93,6 +97,36 @@ async def test_a_rotation_lands_once_and_whoever_comes_later_is_needless(bench):
         assert (later.status, later.reason, later.attempts) == (
             SubmissionStatus.NEEDLESS, "already announced", 0
         )  # fmt: skip
+
+
+@pytest.mark.asyncio
+async def test_one_endpoint_s_word_does_not_make_a_rotation_needless(bench):
+    door = await build_door(bench, groups=FIRST.keys)
+    call = await rotate_of(door, SECOND.keys)
+
+    class Answers:
+        """As many endpoints of two that must agree as say that it is announced."""
+
+        need = 2
+
+        def __init__(self, agreeing):
+            self.agreeing = agreeing
+
+        async def agreed(self, question):
+            return (True, self.agreeing) if self.agreeing else None
+
+    assert [await is_announced(Answers(number), call) for number in (0, 1, 2)] == [False, False, True]
+
+
+@pytest.mark.asyncio
+async def test_an_endpoint_of_another_chain_has_no_word_on_a_verifier(bench):
+    door = await build_door(bench, groups=FIRST.keys)
+    endpoint = bench.settings.endpoints[0]
+
+    async with Rpc(bench.anvil.chain, endpoint, 2_000) as right, Rpc("eip155:1", endpoint, 2_000) as wrong:
+        assert (await read_verifier(right, door.act.gateway)).newest.key_epoch == 1
+        with pytest.raises(EndpointUnavailable, match="another chain"):
+            await read_verifier(wrong, door.act.gateway)
 
 
 @pytest.mark.asyncio
