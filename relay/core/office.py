@@ -218,10 +218,6 @@ class GatewayOffice(Protocol):
         """What the verifier's chain calls a rotation: what members send beside their signatures."""
         ...
 
-    def rotation_digest(self, rotation: Rotation) -> bytes:
-        """What a full quorum of the key epoch in force signs, 32 bytes."""
-        ...
-
     def render(self, calls: Sequence[OwnerCall], form: CallForm, about: About) -> str:
         """The calls, in this order, as the text of a file."""
         ...

@@ -27,7 +27,6 @@ class Terms:
     """What a ceremony is about, checked by `open_terms`; `base` is the keys document that is reshared."""
 
     id: Digest
-    proposer: Identity
     proposal: Proposal
     committee: CommitteeDocument
     base: KeysDocument | None
@@ -108,7 +107,7 @@ def open_terms(
         named = _named_base(proposal, base)
         _check_reshared(proposal, committee, named)
         _check_holders(proposal, named)
-    return Terms(ceremony_id(proposal, proposer), proposer, proposal, committee, named)
+    return Terms(ceremony_id(proposal, proposer), proposal, committee, named)
 
 
 def _check_committee(proposal: Proposal, committee: CommitteeDocument) -> None:

@@ -9,7 +9,7 @@ from adapters.evm.encode import address_text as plain_address
 from adapters.evm.office import batch, calls, creation, terms
 from adapters.evm.office import send as sending
 from adapters.evm.office import survey as surveying
-from adapters.evm.rotations import rotation_digest, rotation_struct
+from adapters.evm.rotations import rotation_struct
 from adapters.evm.rpc import Rpc
 from relay.core.gateway_report import ActTerms, Survey
 from relay.core.office import About, CallForm, Change, Creation, Deployment, OwnerCall, Sent
@@ -47,9 +47,6 @@ class EvmOffice:
 
     def rotation_bytes(self, rotation: Rotation) -> bytes:
         return rotation_struct(rotation)
-
-    def rotation_digest(self, rotation: Rotation) -> bytes:
-        return rotation_digest(rotation)
 
     def render(self, calls: Sequence[OwnerCall], form: CallForm, about: About) -> str:
         return batch.render(calls, form, about)

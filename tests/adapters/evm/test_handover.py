@@ -11,6 +11,7 @@ import pytest
 from adapters.evm import adapter
 from adapters.evm.devchain import AnvilSettings, start_anvil
 from adapters.evm.endpoint import open_endpoint
+from adapters.evm.rotations import rotation_digest
 from proofs.decision import BlockRef
 from proofs.groupkeys import group_name
 from proofs.mandate import (
@@ -155,7 +156,7 @@ class Members:
                     core.ended(effect.key, submission, now_ms)
 
     def sign(self, name: str, effect: SignRotation) -> None:
-        digest = adapter().office().rotation_digest(effect.rotation)
+        digest = rotation_digest(effect.rotation)
         rotation = effect.rotation
         said = RotationSigned(
             rotation.chain, rotation.verifier, effect.struct, Keys(name).sign_mandate(digest)

@@ -8,6 +8,7 @@ import pytest
 
 from adapters.evm import adapter
 from adapters.evm.rotating import is_announced
+from adapters.evm.rotations import rotation_digest
 from adapters.evm.rpc import Rpc
 from adapters.evm.verifiers import read_verifier
 from proofs.mandate import Tier, encode_frost_certificate, key_proof_digest
@@ -65,7 +66,7 @@ async def rotation_of(door, groups, **changes):
 async def rotate_of(door, groups, signers=3, sign=None, **changes):
     """A rotation to these groups, by `signers` attesters or by `sign`."""
     rotation = await rotation_of(door, groups, **changes)
-    digest = adapter().office().rotation_digest(rotation)
+    digest = rotation_digest(rotation)
     certificate = door.certificate(digest, signers) if sign is None else sign(digest)
     return Rotate(rotation, groups, certificate)
 

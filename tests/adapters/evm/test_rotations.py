@@ -9,7 +9,7 @@ from adapters.evm import adapter
 from adapters.evm.encode import gateway_calldata
 from adapters.evm.gas import FROST_GAS, gas_limit
 from adapters.evm.office.contract import verifier
-from adapters.evm.rotations import NO_GROUPS, ROTATION_TYPE, groups_hash
+from adapters.evm.rotations import NO_GROUPS, ROTATION_TYPE, groups_hash, rotation_digest
 from proofs.hashes import keccak256
 from proofs.mandate import Mandate, Op, Tier
 from relay.core.errors import ConfigError
@@ -66,7 +66,7 @@ def test_a_rotation_is_signed_as_the_vectors_say(case):
     rotation = rotation_of(case, groups_of(case))
     ours, theirs = keccak256(b"".join(ATTESTERS)), unhex(case["rotation"]["attestersHash"])
     struct = adapter().office().rotation_bytes(rotation)
-    digest = adapter().office().rotation_digest(rotation)
+    digest = rotation_digest(rotation)
 
     assert struct.count(ours) == 1
     replaced = keccak256(ROTATION_TYPE + struct.replace(ours, theirs))
@@ -107,7 +107,7 @@ def test_what_does_not_fit_its_type_is_named():
     rotation = rotation_of(CASES[0], groups_of(CASES[0]))
 
     with pytest.raises(ConfigError, match="expected values that fit their types"):
-        adapter().office().rotation_digest(
+        rotation_digest(
             Rotation(**{name: getattr(rotation, name) for name in rotation.__slots__} | {"full": 256})
         )
     with pytest.raises(ConfigError, match="expected keys of 33 bytes, got 32 and 33"):
