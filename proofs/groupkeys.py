@@ -300,11 +300,18 @@ def _groups(fields: Fields, holders: int) -> tuple[KeyGroup, ...]:
         raise KeysError(
             "keys-groups", "expected groups in ascending order of name, at least one and each once"
         )
-    if len({group.key for group in groups}) != len(groups):
+    if len({_unsigned(group) for group in groups}) != len(groups):
         raise KeysError("keys-shared-key", "expected a key of its own for each group, got one twice")
     for group in groups:
         _check_polynomial(group)
     return groups
+
+
+def _unsigned(group: KeyGroup) -> bytes:
+    """Give a group's key without its sign: who can sign with a key can sign with its negative."""
+    if group.suite is Suite.ED25519:
+        return bytes([*group.key[:-1], group.key[-1] & 0x7F])
+    return group.key[1:]
 
 
 def _group(value: Value, where: str, holders: int) -> KeyGroup:

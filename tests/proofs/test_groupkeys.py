@@ -193,6 +193,7 @@ def test_a_document_of_another_form_is_refused(raw: bytes, check: str) -> None:
         ({"shares": [*FAST.shares, FAST.shares[0]]}, "keys-shares"),
         ({"shares": [*FAST.shares[:3], 1]}, "shape"),
         ({"key": FULL.key}, "keys-shared-key"),
+        ({"key": bytes([FULL.key[0] ^ 1]) + FULL.key[1:]}, "keys-shared-key"),
         ({"key": FAST.shares[0]}, "keys-polynomial"),
         ({"key": None}, "shape"),
         ({"more": 1}, "shape"),
