@@ -37,7 +37,7 @@ def chance(seed: int) -> random.Random:
     return random.Random(seed)
 
 
-_OWN_NETWORK = ("test_fault_table.py", "test_ceremony.py", "test_succession.py")
+_OWN_NETWORK = ("test_fault_table.py", "test_ceremony.py", "test_succession.py", "test_liars.py")
 """Tests that start a network of their own."""
 
 

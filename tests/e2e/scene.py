@@ -18,6 +18,7 @@ from typing import Final, TypeVar
 from rich.console import Console
 
 from adapters.evm import shapes
+from adapters.evm.demo.ceremony import hold_ceremony
 from adapters.evm.demo.network import (
     FINALITY,
     MEMBERS,
@@ -34,10 +35,21 @@ from adapters.evm.demo.scenario import Kind, Scenario, Step, built_in
 from adapters.evm.demo.show import Show
 from adapters.evm.demo.traffic import Call, Driver, encode_call
 from adapters.evm.demo.watch import Sighting, Watcher
-from adapters.evm.demo.world import BUDGET, World, arm_market, build_world
+from adapters.evm.demo.world import BUDGET, World, arm_bridge, arm_market, build_protocols
 from adapters.evm.devchain import AnvilSettings, start_anvil
+from relay.core.rotations import GroupKeys
 
-__all__ = ["Mined", "Scene", "log_lines", "logged", "open_scene", "short", "statements", "until"]
+__all__ = [
+    "Mined",
+    "Scene",
+    "first_keys",
+    "log_lines",
+    "logged",
+    "open_scene",
+    "short",
+    "statements",
+    "until",
+]
 
 T = TypeVar("T")
 
@@ -266,6 +278,18 @@ def statements(member: Member) -> dict[tuple[bytes, int], bytes]:
     return {(decision, epoch): digest for decision, epoch, digest in found}
 
 
+async def first_keys(network: Network) -> GroupKeys:
+    """Make the first keys before anything is deployed, as the demonstration does; nobody runs then."""
+    network.prepare({}, ())
+    for member in network.members:
+        await network.start(member)
+    for member in network.members:
+        await network.wait_serving(member)
+    groups, _ = await hold_ceremony(network, Show(Console(quiet=True)))
+    await network.stop()
+    return groups
+
+
 @asynccontextmanager
 async def open_scene(
     home: Path,
@@ -275,10 +299,12 @@ async def open_scene(
     names: Sequence[str] = MEMBERS,
     depth: int = 6,
     budget: tuple[int, int, int] = BUDGET,
+    has_keys: bool = False,
 ) -> AsyncIterator[Scene]:
     """Start everything, play the quiet part, and stop everything at the end.
 
-    A block is final for every member when `depth` blocks stand above it. `budget` is of either gateway.
+    A block is final for every member when `depth` blocks stand above it. `budget` is of either gateway. With
+    `has_keys` the members first make group keys, which the verifiers take.
     """
     scenario = short(seed)
     async with AsyncExitStack() as stack:
@@ -288,16 +314,16 @@ async def open_scene(
         ]
         near, far = [await stack.enter_async_context(start_anvil(each)) for each in settings]
         network = await stack.enter_async_context(make_network(home, [near.chain, far.chain], names))
-        world = await build_world(
-            Driver(near), Driver(far), scenario, network.committee, submitters_of(network), budget
-        )
+        stack.push_async_callback(network.stop)
+        world = await build_protocols(Driver(near), Driver(far), scenario)
+        world.groups = await first_keys(network) if has_keys else None
+        await arm_bridge(world, network.committee, submitters_of(network), budget)
         await arm_market(world)
         proxies = [await stack.enter_async_context(start_proxies(anvil)) for anvil in (near, far)]
         network.prepare(world.plan_texts, proxies, BLOCK_TIME_MS)
         for member in network.members:
             text = member.directory.node_file.read_text()
             member.directory.node_file.write_text(text.replace(FINALITY, f"depth:{depth}"))
-        stack.push_async_callback(network.stop)
         scene = Scene(scenario, world, network, {each.chain: each for each in proxies}, Bridge(world), 0)
         for member in network.members:
             await network.start(member)

@@ -11,11 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from nacl.signing import SigningKey
-from rich.console import Console
 
 from adapters.evm.demo import world as worlds
-from adapters.evm.demo.ceremony import hold_ceremony
 from adapters.evm.demo.network import (
     CHEAP,
     NETWORK,
@@ -29,7 +26,6 @@ from adapters.evm.demo.network import (
     submitters_of,
 )
 from adapters.evm.demo.replay import Bridge, calm_blocks, quiet_blocks
-from adapters.evm.demo.show import Show
 from adapters.evm.demo.traffic import Driver
 from adapters.evm.demo.world import arm_bridge, arm_market, build_protocols
 from adapters.evm.devchain import AnvilSettings, start_anvil
@@ -37,13 +33,12 @@ from proofs.committee import (
     CommitteeDocument,
     CommitteeStatement,
     build_committee,
-    committee_signing_bytes,
 )
-from relay.config import NodeDirectory, dump_committee, dump_signatures
+from relay.config import NodeDirectory
 from relay.core.types import Caip2
-from relay.keys import Secret, generate, open_identity
-from tests.e2e.scene import BEFORE_S, BLOCK_TIME_MS, Scene, short
-from tests.e2e.vestry import Vestry
+from relay.keys import Secret, generate
+from tests.e2e.scene import BEFORE_S, BLOCK_TIME_MS, Scene, first_keys, short
+from tests.e2e.vestry import Vestry, sign_in
 
 __all__ = ["Succession", "open_succession"]
 
@@ -92,7 +87,7 @@ async def open_succession(
         network = await stack.enter_async_context(make_network(home, chains))
         stack.push_async_callback(network.stop)
         world = await build_protocols(Driver(near), Driver(far), scenario)
-        world.groups = await _first_keys(network)
+        world.groups = await first_keys(network)
         newcomer = await _newcomer(network, "erin")
         everybody = [*submitters_of(network), newcomer.public.submitters["default"]]
         await arm_bridge(world, network.committee, everybody)
@@ -109,23 +104,11 @@ async def open_succession(
             await scene.mine(block.near, block.far, after_s=0)
         for member in network.members[:-1]:
             await scene.wait_ready(member)
-        _sign_in(network, following)
+        sign_in(network, following)
         await network.start(newcomer)
         await network.wait_serving(newcomer)
         await scene.read_by_all()
         yield Succession(scene, Vestry(network), newcomer, following, activates_at)
-
-
-async def _first_keys(network: Network) -> worlds.GroupKeys:
-    """Make the first keys before anything is deployed, as the demonstration does."""
-    network.prepare({}, ())
-    for member in network.members:
-        await network.start(member)
-    for member in network.members:
-        await network.wait_serving(member)
-    groups, _ = await hold_ceremony(network, Show(Console(quiet=True)))
-    await network.stop()
-    return groups
 
 
 async def _newcomer(network: Network, name: str) -> Member:
@@ -160,16 +143,3 @@ def _following(
             members=(*staying, _seat(newcomer, chains)),
         )
     )
-
-
-def _sign_in(network: Network, document: CommitteeDocument) -> None:
-    """Put the next committee document, signed by the members of the first, into everybody's directory."""
-    signatures = {}
-    for member in network.members:
-        if network.committee.member(member.public.identity) is not None:
-            seed = open_identity(member.directory.keys, Secret(network.passphrase.encode())).reveal()
-            signed = SigningKey(seed).sign(committee_signing_bytes(document.raw))
-            signatures[member.public.identity] = bytes(signed.signature)
-    for member in network.members:
-        (member.directory.committee / "epoch-0002.sigs").write_text(dump_signatures(document, signatures))
-        (member.directory.committee / "epoch-0002.toml").write_text(dump_committee(document))

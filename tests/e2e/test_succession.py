@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
 ]
 
-CHAIN_IDS = (724_111, 724_112)
+CHAIN_IDS = (724_121, 724_122)
 SLOT_S = 1_800
 STEP_S = 300
 """Of chain time between two blocks while the notice runs."""
