@@ -90,8 +90,9 @@ gas: $(NODE_READY) ## write the gas snapshot anew, to be committed
 
 .PHONY: lock
 lock: $(PYTHON_READY) ## rewrite the lock files (UPGRADE=1 takes newer releases)
-	$(PIP_COMPILE) $(if $(UPGRADE),--upgrade) --extra relay --extra dev -o requirements/dev.lock pyproject.toml
+	$(PIP_COMPILE) $(if $(UPGRADE),--upgrade) --extra relay --extra plans --extra dev -o requirements/dev.lock pyproject.toml
 	$(PIP_COMPILE) -c requirements/dev.lock --extra relay -o requirements/relay.lock pyproject.toml
+	$(PIP_COMPILE) -c requirements/dev.lock --extra relay --extra plans -o requirements/plans.lock pyproject.toml
 	$(PIP_COMPILE) -c requirements/dev.lock -o requirements/base.lock pyproject.toml
 	$(PIP_COMPILE) -c requirements/dev.lock -o requirements/build.lock requirements/build.in
 	$(PIP_COMPILE) $(if $(UPGRADE),--upgrade) -o requirements/contracts.lock requirements/contracts.in

@@ -24,7 +24,7 @@ from adapters.conformance_looks import (
 from proofs.kinds import Digest
 from proofs.receipts import open_receipt
 from relay.core.errors import ChainError, EndpointUnavailable, PlanError, WrongChain
-from relay.core.observations import ChainQueries, GatewayEventKind
+from relay.core.observations import ChainQueries, GatewayEventKind, ReadKind, StateRead
 from relay.core.ports import (
     ActText,
     Adapter,
@@ -159,7 +159,7 @@ def _queries(chain: ConformanceChain) -> ChainQueries:
     name, vectors = chain.settings.chain, chain.vectors
     event, _ = chain.adapter.event_query(name, chain.contract, vectors.event)
     calls = tuple(
-        chain.adapter.call_query(name, chain.contract, call, (), 0)
+        chain.adapter.state_queries(StateRead(name, ReadKind.CALL, chain.contract, call))[0]
         for call in (vectors.call, vectors.faulty_call)
     )
     return ChainQueries(name, (event,), calls, (chain.execute().gateway,))
@@ -195,8 +195,9 @@ async def check_query_vectors(chain: ConformanceChain) -> None:
     assert fields == vectors.event_fields, f"expected {vectors.event_fields}, got {fields}"
     assert chain.adapter.event_query(name, chain.contract, vectors.same_event)[0] == query
     _refuses(vectors.wrong_events, lambda text: chain.adapter.event_query(name, chain.contract, text))
-    _refuses(vectors.wrong_calls, lambda text: chain.adapter.call_query(name, chain.contract, text, (), 0))
-    _refuses([1 << 16], lambda word: chain.adapter.call_query(name, chain.contract, vectors.call, (), word))
+    read = StateRead(name, ReadKind.CALL, chain.contract, vectors.call)
+    _refuses(vectors.wrong_calls, lambda text: chain.adapter.state_queries(replace(read, call=text)))
+    _refuses([1 << 16], lambda word: chain.adapter.state_queries(replace(read, word=word)))
     assert len(chain.adapter.gateway_address(vectors.gateway)) == 32
     _refuses(vectors.wrong_gateways, chain.adapter.gateway_address)
 

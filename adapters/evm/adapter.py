@@ -11,7 +11,7 @@ from adapters.evm.readiness import EvmInspector, open_inspector
 from adapters.evm.rehearse import EvmRehearser, open_rehearser
 from adapters.evm.submit import EvmSubmitter, open_submitter
 from adapters.evm.survey import survey_endpoint
-from relay.core.observations import CallQuery, EventQuery
+from relay.core.observations import CallQuery, EventQuery, ReadKind, StateRead
 from relay.core.ports import (
     ActText,
     ChainSettings,
@@ -29,14 +29,13 @@ class EvmAdapter:
     """The port `relay.core.ports.Adapter`."""
 
     namespace = "eip155"
+    reads = frozenset({ReadKind.CALL})
 
     def event_query(self, chain: Caip2, address: str, event: str) -> tuple[EventQuery, tuple[str, ...]]:
         return reads.make_event_query(chain, address, event)
 
-    def call_query(
-        self, chain: Caip2, address: str, call: str, args: tuple[str | int | bool, ...], word: int
-    ) -> CallQuery:
-        return reads.make_call_query(chain, address, call, args, word)
+    def state_queries(self, read: StateRead) -> tuple[CallQuery, ...]:
+        return reads.make_state_queries(read)
 
     def encode_act(self, act: ActText) -> EncodedAct:
         return encode.encode_act(act)

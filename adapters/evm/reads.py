@@ -33,6 +33,7 @@ from relay.core.observations import (
     Field,
     GatewayEvent,
     PlanRegistered,
+    StateRead,
 )
 from relay.core.types import Caip2, Header
 
@@ -130,11 +131,10 @@ def make_event_query(chain: Caip2, address: str, event: str) -> tuple[EventQuery
     return EventQuery(chain, where, signature.text), carried_fields(signature)
 
 
-def make_call_query(
-    chain: Caip2, address: str, call: str, args: tuple[str | int | bool, ...], word: int
-) -> CallQuery:
+def make_state_queries(read: StateRead) -> tuple[CallQuery, ...]:
     """The query in its one spelling: arguments of 0x hex in lower case, the result's types written out."""
-    function = parse_function(call)
+    chain, address, args, word = read.chain, read.address, read.args, read.word
+    function = parse_function(read.call)
     if len(args) != len(function.inputs):
         raise PlanError(
             "args", f"expected {len(function.inputs)} arguments for {function.text}, got {len(args)}"
@@ -146,7 +146,7 @@ def make_call_query(
     for type_, arg in zip(function.inputs, args, strict=True):
         _argument(type_, arg, "args")
     result_type(function, word, "word")
-    return CallQuery(chain, "0x" + parse_address(address, "target").hex(), function.text, same, word)
+    return (CallQuery(chain, "0x" + parse_address(address, "target").hex(), function.text, same, word),)
 
 
 # ---- answers
@@ -232,6 +232,6 @@ __all__ = [
     "compile_queries",
     "gateway_transactions",
     "is_fault",
-    "make_call_query",
     "make_event_query",
+    "make_state_queries",
 ]

@@ -9,8 +9,8 @@ from typing import Protocol
 from relay.core.errors import PlanError
 from relay.core.expressions import Condition, Kind, Language
 from relay.core.metrics import MAX_ENTRIES, MAX_ENTRY_BYTES
-from relay.core.observations import CallQuery, ChainQueries, EventQuery, Field
-from relay.core.plan import Act, CallMetric, EventMetric, Listen, Metric, Plan
+from relay.core.observations import CallQuery, ChainQueries, EventQuery, ReadKind, StateRead
+from relay.core.plan import Act, EventMetric, Listen, Metric, Plan, StateMetric
 from relay.core.ports import ActText, EncodedAct
 from relay.core.types import Caip2, Gateway
 
@@ -26,10 +26,11 @@ class PlanCompiler(Protocol):
         """Give the query, and the names of the fields that its rows carry."""
         ...
 
-    def call_query(
-        self, chain: Caip2, address: str, call: str, args: tuple[Field, ...], word: int
-    ) -> CallQuery:
-        """Give the query of a read-only call."""
+    reads: frozenset[ReadKind]
+    """What it can read of a contract's state."""
+
+    def state_queries(self, read: StateRead) -> tuple[CallQuery, ...]:
+        """Give the query of a reading of state; of an oracle two: its price, and when it was set (seconds)."""
         ...
 
     def encode_act(self, act: ActText) -> EncodedAct:
@@ -181,8 +182,8 @@ def _source(metric: Metric, adapters: Mapping[str, PlanCompiler]) -> EventQuery 
     where = f"metrics.{metric.name}"
     adapter = _adapter(adapters, metric.chain, f"{where}.chain")
     try:
-        if isinstance(metric, CallMetric):
-            return adapter.call_query(metric.chain, metric.address, metric.call, metric.args, metric.word)
+        if isinstance(metric, StateMetric):
+            return adapter.state_queries(metric.read)[0]
         query, fields = adapter.event_query(metric.chain, metric.address, metric.event)
     except PlanError as error:
         raise PlanError(where, f"{error.where}: {error.problem}", remedy=error.remedy) from error
@@ -239,7 +240,7 @@ def _check_traces(compiled: CompiledPlan) -> None:
 
 
 def _longest_value(metric: Metric) -> int:
-    if isinstance(metric, CallMetric) or not metric.is_map:
+    if isinstance(metric, StateMetric) or not metric.is_map:
         return len(metric.name) + _ENTRY_OVERHEAD_BYTES
     if metric.keys and len(metric.by) == 1:
         return sum(len(key.name.encode()) + _ENTRY_OVERHEAD_BYTES for key in metric.keys.values())

@@ -25,10 +25,46 @@ class EventQuery:
     event: str
 
 
+class ReadKind(StrEnum):
+    """What a plan may read of a contract's state at a block (SPEC 5.2); an adapter says which it knows."""
+
+    CALL = "call"
+    STORAGE = "storage"
+    BALANCE = "balance"
+    SUPPLY = "supply"
+    CODE_HASH = "code_hash"
+    ORACLE = "oracle"
+
+
+@dataclass(frozen=True, slots=True)
+class StateRead:
+    """A reading of state as a plan writes it, before an adapter has read it (SPEC 5.2).
+
+    `address` is the contract, for a balance its holder. `call`, `args`, `word` and `path` are of a call: the
+    number is word `word` of the answer, or what `path` leads to where there is one. `slot`, `offset` and `size`
+    (bytes, counted from the low end) are of storage, `token` of a balance: without it, of the chain's own coin.
+    """
+
+    chain: Caip2
+    kind: ReadKind
+    address: str
+    call: str = ""
+    args: tuple[Field, ...] = ()
+    word: int = 0
+    path: str = ""
+    slot: str = ""
+    offset: int = 0
+    size: int = 32
+    token: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class CallQuery:
-    """One read-only call. `call` is `name(types) returns (types)`; `args` its arguments; `word` the
-    result's index.
+    """One number of a contract's state, as an adapter asks for it: made by `state_queries`, compared by value.
+
+    For a call (`kind` CALL): `call` is `name(types) returns (types)`, `args` its arguments; the number is word
+    `word` of the answer, or what the steps of `path` lead to where there are any. Of another kind `call` and
+    `args` are the adapter's own spelling. An address or a hash is read as an unsigned integer.
     """
 
     chain: Caip2
@@ -36,6 +72,8 @@ class CallQuery:
     call: str
     args: tuple[Field, ...] = ()
     word: int = 0
+    kind: ReadKind = ReadKind.CALL
+    path: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,4 +186,6 @@ __all__ = [
     "GatewayEvent",
     "GatewayEventKind",
     "PlanRegistered",
+    "ReadKind",
+    "StateRead",
 ]

@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 from proofs.mandate import Tier
 from relay.core import plan as limits
 from relay.core.expressions import MAX_EXPRESSION_BYTES, RESERVED
+from relay.core.observations import ReadKind, StateRead
 from relay.core.plan import (
     DAY_S,
     Act,
     Budget,
-    CallMetric,
     Clock,
     EventMetric,
     Key,
     Listen,
+    Measure,
     Metric,
     OnFault,
     PlanChain,
@@ -23,7 +24,10 @@ from relay.core.plan import (
     ReleaseRule,
     Rule,
     Rung,
+    StateMetric,
+    Verb,
     Weight,
+    Window,
 )
 from relay.core.plan_tables import Form, Table
 from relay.core.ports import ActText
@@ -94,13 +98,16 @@ def read_metric(name: str, table: Table) -> Metric:
     on_fault = OnFault(table.choice("on_fault", tuple(OnFault), default=OnFault.FALSE))
     unit = table.text("unit", _UNIT, default="")
     if read == "call":
-        return CallMetric(
+        return StateMetric(
             name=name,
-            chain=chain,
-            address=address,
-            call=table.text("call", _CALL),
-            args=table.scalars("args", 32),
-            word=table.integer("word", 0, 255, default=0),
+            read=StateRead(
+                chain=chain,
+                kind=ReadKind.CALL,
+                address=address,
+                call=table.text("call", _CALL),
+                args=table.scalars("args", 32),
+                word=table.integer("word", 0, 255, default=0),
+            ),
             weight=Weight(table.integer("scale", 0, limits.MAX_SCALE, default=0)),
             on_fault=on_fault,
             unit=unit,
@@ -114,10 +121,11 @@ def read_metric(name: str, table: Table) -> Metric:
         event=table.text("event", _CALL),
         value=table.text("value", _FIELD) if read == "event_sum" else None,
         weight=weight,
+        measure=Measure(read),
         by=by,
         keys=_keys(table, weight, is_weighted=read == "event_sum"),
         where=_where(table),
-        window_s=table.optional_seconds("window", 1, 90 * DAY_S),
+        window=_window(table),
         at_least=table.integer("at_least", 1, 1_000_000, default=1),
         reduce=_reduce(table),
         on_fault=on_fault,
@@ -126,6 +134,11 @@ def read_metric(name: str, table: Table) -> Metric:
     if not by and (metric.keys or metric.reduce or metric.at_least > 1):
         table.refuse("by", "expected fields to group by, beside `keys`, `reduce` or `at_least`, got none")
     return metric
+
+
+def _window(table: Table) -> Window | None:
+    seconds = table.optional_seconds("window", 1, 90 * DAY_S)
+    return None if seconds is None else Window(seconds=seconds)
 
 
 def _weight(table: Table, default: Weight) -> Weight:
@@ -197,7 +210,7 @@ def read_act(chains: Mapping[str, PlanChain], name: str, table: Table) -> Act:
         gas=table.integer("gas", 1, 30_000_000, default=200_000),
     )
     lasts_s = table.seconds("lasts", 1, _CAP_S[tier], default=_LASTS_S[tier])
-    return Act(text=text, verb=table.text("verb", NAME), tier=tier, lasts_s=lasts_s)
+    return Act(text=text, verb=Verb(table.choice("verb", tuple(Verb))), tier=tier, lasts_s=lasts_s)
 
 
 def read_rule(clock: Clock, acts: Mapping[str, Act], name: str, table: Table) -> Rule:

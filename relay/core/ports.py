@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from proofs.mandate import Mandate
 from proofs.receipts import ReceiptProof
-from relay.core.observations import BlockReads, CallQuery, ChainQueries, EventQuery
+from relay.core.observations import (
+    BlockReads,
+    CallQuery,
+    ChainQueries,
+    EventQuery,
+    ReadKind,
+    StateRead,
+)
 from relay.core.rotations import Rotate
 from relay.core.types import ActId, Address, BlockRef, Caip2, DecisionId, Gateway, Header, Identity
 
@@ -358,9 +365,12 @@ class Adapter(Protocol):
         """The query, and the names of the fields that its rows carry."""
         ...
 
-    def call_query(
-        self, chain: Caip2, address: str, call: str, args: tuple[str | int | bool, ...], word: int
-    ) -> CallQuery: ...
+    reads: frozenset[ReadKind]
+    """What it can read of a contract's state (SPEC 5.2)."""
+
+    def state_queries(self, read: StateRead) -> tuple[CallQuery, ...]:
+        """The query of a reading of state; of an oracle two: its price, and when it was set, in seconds."""
+        ...
 
     def encode_act(self, act: ActText) -> EncodedAct: ...
 

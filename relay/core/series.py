@@ -23,7 +23,7 @@ from relay.core.metrics import (
     scaled,
 )
 from relay.core.observations import CallQuery, CallValue, EventQuery, EventRow
-from relay.core.plan import CallMetric, EventMetric, Metric
+from relay.core.plan import EventMetric, Metric, StateMetric, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +58,14 @@ class Series(Protocol):
 def make_series(metric: Metric, since: int) -> Series:
     """Make the empty series of a metric that counts from block `since` on."""
     match metric:
-        case CallMetric():
+        case StateMetric():
             return CallSeries(metric)
-        case EventMetric(window_s=None):
+        case EventMetric(window=None):
             return CumulativeSeries(metric, since)
-        case EventMetric(window_s=int() as window_s):
+        case EventMetric(window=Window(seconds=int() as window_s)):
             return WindowSeries(metric, since, window_s)
         case _:
-            raise AssertionError("a metric of neither kind")
+            raise AssertionError("a metric of no known kind")
 
 
 @dataclass(slots=True)
@@ -244,7 +244,7 @@ class WindowSeries:
 class CallSeries:
     """The result of a read-only call after each block."""
 
-    metric: CallMetric
+    metric: StateMetric
     _positions: list[int] = field(default_factory=list)
     _readings: list[Reading] = field(default_factory=list)
 

@@ -14,7 +14,7 @@ from relay.core.errors import ChainError
 from relay.core.events import BlockObserved
 from relay.core.gateways import ActRecord, GatewayHistory
 from relay.core.observations import BlockReads, CallQuery, ChainQueries, EventQuery, EventRow
-from relay.core.plan import CallMetric, EventMetric
+from relay.core.plan import EventMetric, StateMetric
 from relay.core.series import Place, Series, make_series
 from relay.core.types import ActId, BlockRef, Caip2, Gateway, PlanHash
 
@@ -72,7 +72,7 @@ class ChainView:
         """The newest block that a quorum of endpoints had; at or after the tip."""
         return self._head
 
-    def attach(self, metric: EventMetric | CallMetric, query: EventQuery | CallQuery, since: int) -> Series:
+    def attach(self, metric: EventMetric | StateMetric, query: EventQuery | CallQuery, since: int) -> Series:
         """Make the series of a metric over `query`, fed from the first observed block on.
 
         Raises:

@@ -7,7 +7,7 @@ import re
 from proofs.hashes import keccak256, sha256
 from proofs.mandate import Tier
 from relay.core.compiled import CompiledPlan, compile_plan
-from relay.core.observations import CallQuery, EventQuery, Field
+from relay.core.observations import CallQuery, EventQuery, ReadKind, StateRead
 from relay.core.plan_file import parse_plan
 from relay.core.ports import ActText, EncodedAct
 from relay.core.types import ActId, Caip2, Gateway
@@ -157,11 +157,11 @@ class SimAdapter:
         """Give the query, and the names in the brackets."""
         return EventQuery(chain, address, event), tuple(re.findall(r"\w+ (\w+)", event.partition("(")[2]))
 
-    def call_query(
-        self, chain: Caip2, address: str, call: str, args: tuple[Field, ...], word: int
-    ) -> CallQuery:
+    reads = frozenset(ReadKind)
+
+    def state_queries(self, read: StateRead) -> tuple[CallQuery, ...]:
         """Give the query as it was written."""
-        return CallQuery(chain, address, call, args, word)
+        return (CallQuery(read.chain, read.address, read.call, read.args, read.word),)
 
     def encode_act(self, act: ActText) -> EncodedAct:
         """Give an act whose hash covers all of its text."""

@@ -14,7 +14,7 @@ from adapters.evm import adapter, devchain
 from adapters.evm.devchain import AnvilSettings, start_anvil
 from adapters.evm.endpoint import open_endpoint
 from relay.core.errors import ChainError, ConfigError, WrongChain
-from relay.core.observations import ChainQueries
+from relay.core.observations import ChainQueries, ReadKind, StateRead
 from relay.core.ports import ChainSettings, EndpointAddress
 
 
@@ -53,7 +53,7 @@ async def test_reads_stay_within_the_gas_of_one_transaction_on_the_newest_fork(c
     async with start_anvil(AnvilSettings(950_005, extra=("--hardfork", "osaka"))) as anvil:
         probe = await anvil.deploy((await anvil.accounts())[0], contracts["Probe"], gas=10_000_000)
         settings = ChainSettings(anvil.chain, (EndpointAddress("a", anvil.url),), need=1)
-        query = adapter().call_query(anvil.chain, probe, "cap()", (), 0)
+        (query,) = adapter().state_queries(StateRead(anvil.chain, ReadKind.CALL, probe, "cap()"))
         async with open_endpoint(settings, settings.endpoints[0]) as endpoint:
             (reads,) = await endpoint.observe(
                 [await endpoint.head()], ChainQueries(anvil.chain, (), (query,))

@@ -12,6 +12,7 @@ from adapters.evm.words import decode_result, result_type, word_field
 from proofs.hashes import keccak256
 from proofs.mandate import Mandate, Op, Tier
 from relay.core.errors import PlanError
+from relay.core.observations import ReadKind, StateRead
 from relay.core.ports import ActText, AnchorLog, Execute, Expire
 
 TARGET = "0x" + "22" * 20
@@ -240,7 +241,7 @@ CALLS_REFUSED = [
 @pytest.mark.parametrize(("call", "args", "word"), CALLS_REFUSED)
 def test_a_wrong_call_is_refused(call, args, word):
     with pytest.raises(PlanError):
-        adapter().call_query(CHAIN, TARGET, call, args, word)
+        adapter().state_queries(StateRead(CHAIN, ReadKind.CALL, TARGET, call, args, word))
 
 
 def test_words_of_a_result_are_counted_over_static_arrays():

@@ -11,7 +11,7 @@ from adapters.evm.abi import selector
 from adapters.evm.encode import gateway_of
 from adapters.evm.endpoint import open_endpoint, parse_finality
 from relay.core.errors import ConfigError, EndpointUnavailable, WrongChain
-from relay.core.observations import ChainQueries, EndedHow, GatewayEventKind
+from relay.core.observations import ChainQueries, EndedHow, GatewayEventKind, ReadKind, StateRead
 from relay.core.ports import ChainSettings, EndpointAddress
 from relay.core.types import Header
 
@@ -32,7 +32,8 @@ def queries(bench, *, events=(), calls=(), gateways=()):
         bench.anvil.chain,
         tuple(make.event_query(bench.anvil.chain, bench.probe, event)[0] for event in events),
         tuple(
-            make.call_query(bench.anvil.chain, bench.probe, call, args, word) for call, args, word in calls
+            make.state_queries(StateRead(bench.anvil.chain, ReadKind.CALL, bench.probe, call, args, word))[0]
+            for call, args, word in calls
         ),
         tuple(gateway_of(gateway) for gateway in gateways),
     )
@@ -124,7 +125,8 @@ async def test_what_a_contract_answers_is_a_fact_whether_it_is_a_value_or_a_fail
 @pytest.mark.asyncio
 async def test_an_account_without_code_answers_empty(bench):
     asked = ChainQueries(
-        bench.anvil.chain, calls=(adapter().call_query(bench.anvil.chain, TOKEN, "cap()", (), 0),)
+        bench.anvil.chain,
+        calls=adapter().state_queries(StateRead(bench.anvil.chain, ReadKind.CALL, TOKEN, "cap()")),
     )
 
     assert (await read(bench, asked)).calls[0].fault == "empty answer"

@@ -12,7 +12,7 @@ from proofs.canonical import decode, encode
 from proofs.hashes import tagged
 from relay.core.compiled import CompiledPlan, compile_plan
 from relay.core.errors import PlanError
-from relay.core.plan import EventMetric, Mode, Reduce, Tier
+from relay.core.plan import EventMetric, Mode, Reduce, Tier, Window
 from relay.core.plan_file import parse_plan, plan_from_canonical
 
 
@@ -24,7 +24,7 @@ def test_a_plan_says_what_its_file_says(bridge_text: str) -> None:
     assert plan.chains["eip155:1284"].gateway is None
     repeated = plan.metrics["repeated"]
     assert isinstance(repeated, EventMetric)
-    assert (repeated.window_s, repeated.at_least, repeated.reduce) == (600, 4, Reduce.MAX)
+    assert (repeated.window, repeated.at_least, repeated.reduce) == (Window(seconds=600), 4, Reduce.MAX)
     assert repeated.keys["0x2260fac5e5542a773aa44fbcfedf7c193bc2c599"].weight.price == 2_297_086
     assert plan.rules["unbacked"].ladder[0].tier is Tier.FAST
     assert plan.acts["halt-replica"].text.gateway == "0x" + "11" * 20

@@ -22,8 +22,10 @@ from relay.core.observations import (
     GatewayEvent,
     GatewayEventKind,
     PlanRegistered,
+    ReadKind,
+    StateRead,
 )
-from relay.core.plan import CallMetric, EventMetric, Key, Reduce, Weight
+from relay.core.plan import EventMetric, Key, Reduce, StateMetric, Weight, Window
 from relay.core.series import Series
 from relay.core.types import ActId, BlockRef, Caip2, DecisionId, Gateway, MandateDigest, PlanHash
 from relay.core.view import ChainView
@@ -31,6 +33,7 @@ from relay.core.view import ChainView
 CHAIN = Caip2("test:1")
 EVENTS = EventQuery(CHAIN, "0xaa", "Moved(uint256 kind,string token,int256 amount)")
 CALL = CallQuery(CHAIN, "0xaa", "level()")
+LEVEL = StateRead(CHAIN, ReadKind.CALL, "0xaa", "level()")
 GATEWAY = Gateway(b"\x01" * 32)
 QUERIES = ChainQueries(CHAIN, (EVENTS,), (CALL,), (GATEWAY,))
 ACT = ActId(b"\x02" * 32)
@@ -45,10 +48,12 @@ METRICS = {
     "keyed": replace(BASE, by=("token",), keys=KEYS),
     "keyed_sum": replace(BASE, by=("token",), keys=KEYS, reduce=Reduce.SUM),
     "where": replace(BASE, where={"kind": "1"}),
-    "window": replace(BASE, window_s=50),
-    "window_max": replace(BASE, window_s=90, by=("token", "kind"), reduce=Reduce.MAX, at_least=2),
-    "window_keyed": replace(BASE, window_s=30, by=("token", "kind"), keys=KEYS),
-    "window_count": replace(BASE, window_s=70, value=None, by=("token",)),
+    "window": replace(BASE, window=Window(seconds=50)),
+    "window_max": replace(
+        BASE, window=Window(seconds=90), by=("token", "kind"), reduce=Reduce.MAX, at_least=2
+    ),
+    "window_keyed": replace(BASE, window=Window(seconds=30), by=("token", "kind"), keys=KEYS),
+    "window_count": replace(BASE, window=Window(seconds=70), value=None, by=("token",)),
 }
 
 
@@ -56,7 +61,7 @@ def counted_amounts(
     metric: EventMetric, blocks: list[BlockObserved], at: BlockRef
 ) -> Iterator[tuple[tuple[str, ...], int]]:
     """The (group, amount) of every event that the metric counts at `at`."""
-    first_s = at.timestamp - metric.window_s if metric.window_s is not None else -1
+    first_s = at.timestamp - (metric.window.seconds or 0) if metric.window is not None else -1
     until = [each for each in blocks if each.reads.header.block.number <= at.number]
     rows = [row for each in until if each.reads.header.block.timestamp > first_s for row in each.reads.rows]
     for row in rows:
@@ -109,7 +114,7 @@ def test_every_answer_is_the_definition_through_reorgs_and_forgetting(
     monkeypatch.setattr(view_module, "PRUNE_AT_ONCE", 10)
     view = ChainView(QUERIES, keep_s=200)
     series: dict[str, Series] = {name: view.attach(each, EVENTS, 5) for name, each in METRICS.items()}
-    level = view.attach(CallMetric("level", CHAIN, "0xaa", CALL.call, weight=Weight(1, 1)), CALL, 0)
+    level = view.attach(StateMetric("level", LEVEL, Weight(1, 1)), CALL, 0)
     chain, blocks, now = chain_of(CHAIN), [], 1_000
     forgotten = 0
     for turn in range(350):
@@ -245,10 +250,10 @@ def test_pins_and_confirmations_go_by_what_was_observed(chain_of: Callable) -> N
 
 
 def reading_of(
-    chain_of: Callable, metric: EventMetric | CallMetric, *rows: Mapping[str, Field], **more: object
+    chain_of: Callable, metric: EventMetric | StateMetric, *rows: Mapping[str, Field], **more: object
 ) -> Reading:
     view = ChainView(QUERIES, keep_s=600)
-    series = view.attach(metric, CALL if isinstance(metric, CallMetric) else EVENTS, 0)
+    series = view.attach(metric, CALL if isinstance(metric, StateMetric) else EVENTS, 0)
     view.observe(chain_of(CHAIN).block(100, [(0, row) for row in rows], **more))
     place = view.place(view.tip)
     assert place is not None
@@ -282,7 +287,9 @@ def test_amounts_are_scaled_once_at_the_end_by_floor(chain_of: Callable) -> None
 def test_an_amount_that_is_no_integer_faults_from_there_on(chain_of: Callable) -> None:
     assert reading_of(chain_of, BASE, row(1), row("0x01")) == Reading(None, Fault.FIELD)
     assert reading_of(chain_of, BASE, row(True)) == Reading(None, Fault.FIELD)
-    assert reading_of(chain_of, replace(BASE, window_s=9), row("0x01")) == Reading(None, Fault.FIELD)
+    assert reading_of(chain_of, replace(BASE, window=Window(seconds=9)), row("0x01")) == Reading(
+        None, Fault.FIELD
+    )
     assert reading_of(chain_of, replace(BASE, value=None), row("0x01")) == Reading(1)
 
 
@@ -327,7 +334,7 @@ def test_a_reorg_heals_a_broken_sum(chain_of: Callable) -> None:
 def test_what_a_call_gives_is_a_fact_also_a_revert(
     chain_of: Callable, value: CallValue, reading: Reading
 ) -> None:
-    assert reading_of(chain_of, CallMetric("level", CHAIN, "0xaa", CALL.call), calls=[value]) == reading
+    assert reading_of(chain_of, StateMetric("level", LEVEL), calls=[value]) == reading
 
 
 # --- gateways

@@ -14,7 +14,7 @@ from relay.chains.ballot import Ballot, agreed_prefix
 from relay.chains.health import FAILURES_BEFORE_REST, Health
 from relay.chains.quorum import QuorumChain
 from relay.core.errors import ConfigError, EndpointUnavailable, NoAgreement, WrongChain
-from relay.core.observations import BlockReads, ChainQueries
+from relay.core.observations import BlockReads, ChainQueries, ReadKind, StateRead
 from relay.core.ports import ChainSettings, EndpointAddress
 from relay.core.types import BlockRef, Header
 
@@ -27,7 +27,8 @@ def numbered(number, digest):
 
 def asked(town):
     query, _ = load_adapters()["eip155"].event_query(town.anvil.chain, town.emitter, EVENT)
-    call = load_adapters()["eip155"].call_query(town.anvil.chain, town.emitter, "x()", (), 0)
+    read = StateRead(town.anvil.chain, ReadKind.CALL, town.emitter, "x()")
+    (call,) = load_adapters()["eip155"].state_queries(read)
     return ChainQueries(town.anvil.chain, (query,), (call,))
 
 
