@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("base", "relay", "dev", "build", "contracts")
+LOCKS = ("base", "relay", "plans", "dev", "build", "contracts")
 NPM_FOLDERS = ("adapters/evm", "adapters/evm/third_party")
 
 # Where packages come from is the machine's business (its pip and npm configuration), never the repository's.
@@ -89,7 +89,7 @@ def test_every_locked_requirement_is_pinned_and_has_hashes(lock: str) -> None:
 def test_the_smaller_locks_are_parts_of_the_development_lock() -> None:
     everything = requirements("dev").items()
 
-    for lock in ("base", "relay", "build"):
+    for lock in ("base", "relay", "plans", "build"):
         assert requirements(lock).items() <= everything, lock
 
 
