@@ -11,10 +11,11 @@ from proofs.decision import BlockRef, Decision
 from proofs.mandate import Op
 from relay.core.decisions import LINK_PREFIX, Prepared
 from relay.core.evaluate import PeerFacts
+from relay.core.plan import Plan
 from relay.core.room import Parent, Room
 from relay.core.types import DecisionId, PlanHash
 
-__all__ = ["Links", "WaitingLink"]
+__all__ = ["Links", "WaitingLink", "peer_facts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +82,21 @@ class Links:
     def _parent(self, prepared: Prepared, visited: tuple[PlanHash, ...]) -> Parent:
         compiled = self.rooms[prepared.decision.plan_hash].compiled
         plan = compiled.plan
-        facts = tuple(
-            PeerFacts(
-                verb=plan.acts[name].verb,
-                tier=prepared.decision.tier.name.lower(),
-                chain=plan.acts[name].text.chain,
-                protocol=plan.protocol,
-                rule=prepared.decision.subject,
-                hops=len(visited),
-            )
-            for name in prepared.act_names
-        )
+        facts = peer_facts(plan, prepared, hops=len(visited))
         reference = plan.clock.reference
         return Parent(prepared, reference, compiled.gateways[reference], facts, visited)
+
+
+def peer_facts(plan: Plan, prepared: Prepared, *, hops: int) -> tuple[PeerFacts, ...]:
+    """Give what links see of a decision of `plan`, one for each of its acts; `hops` counts the plans so far."""
+    return tuple(
+        PeerFacts(
+            verb=plan.acts[name].verb,
+            tier=prepared.decision.tier.name.lower(),
+            chain=plan.acts[name].text.chain,
+            protocol=plan.protocol,
+            rule=prepared.decision.subject,
+            hops=hops,
+        )
+        for name in prepared.act_names
+    )
