@@ -1,0 +1,335 @@
+"""The verdicts of a log once more, from what was written down: plan, values, faults and pins (SPEC 5.3).
+
+What a member read is its word: `proofs.verify` checks that it said so, nothing here that it is true. What
+follows from it under the plan is derived anew, and must give the very bytes that it signed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Final
+
+from proofs.canonical import Value, encode
+from proofs.decision import Decision, block_value, decision_id
+from proofs.mandate import Op
+from relay.core.compiled import CompiledPlan
+from relay.core.decisions import Prepared, link_of, prepare
+from relay.core.errors import WireError
+from relay.core.evaluate import RELEASE, PeerFacts
+from relay.core.expressions import PEER, Condition, Input, Result
+from relay.core.ladder import LANDING_PATIENCE_S
+from relay.core.links import peer_facts
+from relay.core.messages import Attestation, Verdict
+from relay.core.plan import OnFault
+from relay.core.traces import LoggedTrace, TraceError, read_trace
+from relay.core.types import Caip2, DecisionId, Identity, NetworkId, PlanHash
+
+__all__ = ["NOT_REDERIVED", "Refusal", "Replayed", "Replayer", "Stated"]
+
+NOT_REDERIVED: Final = (
+    "the reads themselves: values, faults and blocks are what members signed to have seen; read the chains at"
+    " the pinned blocks to see it again",
+    "that a pin was the newest block that its lag allows, and how many endpoints agreed",
+    "that the plan was in force at the anchor, and that no other anchor of its slot came first",
+)
+_RESULTS: Final[Mapping[Result, Value]] = {Result.TRUE: True, Result.FALSE: False, Result.FAULT: "fault"}
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """An attestation and who signed it."""
+
+    author: Identity
+    attestation: Attestation
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The first check that failed, by its name, and what was expected and came."""
+
+    check: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What became of one attestation.
+
+    `refusal` is None where all of it follows. `untold` says what could not be derived from what is here;
+    `is_rebuilt` is false where not even the trace could be.
+    """
+
+    stated: Stated
+    decision_id: DecisionId
+    refusal: Refusal | None
+    untold: tuple[str, ...]
+    is_rebuilt: bool = True
+
+
+class _RefusedError(Exception):
+    """A named check failed; caught in `Replayer`."""
+
+    def __init__(self, check: str, problem: str) -> None:
+        super().__init__(problem)
+        self.refusal = Refusal(check, problem)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What the trace of a decision rests on: its name there, and the conditions that may tell.
+
+    A link has one set of facts for each act of its parent; None where the parent is not here.
+    """
+
+    name: str
+    condition: Condition | None
+    facts: tuple[PeerFacts | None, ...] = (None,)
+
+
+@dataclass(slots=True)
+class Replayer:
+    """Replays attestations under their plans; `stated` are all of a bundle: links look for their parents."""
+
+    network: NetworkId
+    plans: Mapping[PlanHash, CompiledPlan]
+    stated: Sequence[Stated]
+    _decisions: dict[DecisionId, Decision] = field(init=False)
+
+    def __post_init__(self) -> None:
+        decisions = [each.attestation.decision for each in self.stated]
+        self._decisions = {decision_id(self.network, decision): decision for decision in decisions}
+
+    def run(self) -> Iterator[Replayed]:
+        """Replay every attestation, in the order given."""
+        for each in self.stated:
+            yield self._replay(each)
+
+    def _replay(self, stated: Stated) -> Replayed:
+        decision = stated.attestation.decision
+        identity = decision_id(self.network, decision)
+        compiled = self.plans.get(decision.plan_hash)
+        if compiled is None:
+            missing = f"the plan {decision.plan_hash.hex()}, which is not here"
+            return Replayed(stated, identity, None, (missing,), is_rebuilt=False)
+        try:
+            prepared = self._prepared(compiled, decision)
+            ground = self._ground(compiled, decision)
+            if ground is None:
+                missing = "the decision that a link follows, or its plan, which is not here"
+                return Replayed(stated, identity, None, (missing,), is_rebuilt=False)
+            trace = read_trace(stated.attestation.trace)
+            effective = _check_trace(compiled, ground, decision, trace, stated.attestation)
+            _check_verdict(compiled, stated.attestation, prepared, effective)
+            untold = (*self._check_rung(compiled, decision), *_untold(compiled, decision))
+        except TraceError as error:
+            return Replayed(stated, identity, Refusal("trace-form", str(error)), ())
+        except _RefusedError as error:
+            return Replayed(stated, identity, error.refusal, ())
+        return Replayed(stated, identity, None, untold)
+
+    def _prepared(self, compiled: CompiledPlan, decision: Decision) -> Prepared:
+        try:
+            return prepare(self.network, compiled, decision)
+        except WireError as error:
+            raise _RefusedError("decision", str(error)) from error
+
+    def _ground(self, compiled: CompiledPlan, decision: Decision) -> _Ground | None:
+        if decision.op is not Op.PROTECT:
+            return _Ground(RELEASE, compiled.release)
+        if decision.parent is None:
+            return _Ground(decision.subject, compiled.rules[decision.subject])
+        link = link_of(compiled, decision.subject)
+        facts = self._facts(decision.parent, 0)
+        if link is None or facts is None:
+            return None
+        return _Ground(decision.subject, compiled.links[link.name].when, facts)
+
+    def _facts(self, parent_id: DecisionId, depth: int) -> tuple[PeerFacts, ...] | None:
+        """Give what a link sees of its parent; None where a decision or plan on the way is not here."""
+        visited: list[PlanHash] = []
+        found: DecisionId | None = parent_id
+        first: Prepared | None = None
+        while found is not None:
+            decision = self._decisions.get(found)
+            compiled = None if decision is None else self.plans.get(decision.plan_hash)
+            if decision is None or compiled is None or decision.plan_hash in visited:
+                return None
+            visited.append(decision.plan_hash)
+            first = first or self._prepared(compiled, decision)
+            found = decision.parent
+        assert first is not None
+        return peer_facts(self.plans[first.decision.plan_hash].plan, first, hops=len(visited))
+
+    def _check_rung(self, compiled: CompiledPlan, decision: Decision) -> tuple[str, ...]:
+        """Hold a rung's anchor against the slot of the run that opened it (SPEC 5.4, 5.4.1).
+
+        The edge is in no trace; it is in the slot of a first rung of that run, at or before its anchor.
+        """
+        rule = compiled.plan.rules.get(decision.subject)
+        if decision.op is not Op.PROTECT or rule is None or decision.rung == 0:
+            return ()
+        at_s = decision.anchor.timestamp
+        begun = [
+            first.anchor.timestamp
+            for first in self._decisions.values()
+            if (first.plan_hash, first.subject, first.rung) == (decision.plan_hash, rule.name, 0)
+            and first.op is Op.PROTECT
+            and first.anchor.timestamp <= at_s < first.anchor.timestamp + rule.rearm_s
+        ]
+        if not begun:
+            return (f"the time of rung {decision.rung} since its edge: no first rung of its slot is here",)
+        slot_s = min(begun) // rule.rearm_s * rule.rearm_s
+        least_s = decision.rung * min(rule.step_s, LANDING_PATIENCE_S)
+        if at_s < slot_s + least_s:
+            raise _RefusedError(
+                "rung-time",
+                f"expected rung {decision.rung} at {slot_s + least_s} or later, in the slot from {slot_s}"
+                f" on, got {at_s}",
+            )
+        return ()
+
+
+def _check_trace(
+    compiled: CompiledPlan,
+    ground: _Ground,
+    decision: Decision,
+    trace: LoggedTrace,
+    attestation: Attestation,
+) -> bool:
+    """Rebuild the trace, compare it byte by byte, and tell whether its condition counts as true."""
+    if attestation.verdict is not Verdict.ATTEST and trace.is_blind(ground.name):
+        return False  # The member could not evaluate this block, and says nothing about it.
+    chains = compiled.chains_of(ground.condition) if ground.condition else ()
+    reads = ground.condition.reads if ground.condition else ()
+    _check_names(ground.name, reads, trace)
+    _check_pins(compiled, chains, decision, trace)
+    _check_values(compiled, reads, trace)
+    result, effective = _outcome(compiled, ground, chains, trace)
+    rebuilt: dict[str, Value] = {
+        "agreement": trace.agreement,
+        "faulted": [name for name in reads if name in trace.faulted],
+        "pins": {chain: block_value(pin) for chain, pin in trace.pins.items()},
+        "result": result,
+        "rule": ground.name,
+        "values": trace.values,
+    }
+    if result != trace.result:
+        raise _RefusedError("trace-result", f"expected {_word(result)}, got {_word(trace.result)}")
+    if encode(rebuilt) != encode(attestation.trace):
+        raise _RefusedError("trace-bytes", "expected the bytes of the rebuilt trace, got others")
+    return effective
+
+
+def _word(result: Value) -> str:
+    return "none" if result is None else str(result).lower()
+
+
+def _check_names(name: str, reads: Sequence[str], trace: LoggedTrace) -> None:
+    if trace.rule != name:
+        raise _RefusedError("trace-rule", f"expected {name}, got {trace.rule!r}")
+    if extra := sorted(trace.values.keys() - set(reads)):
+        raise _RefusedError("trace-values", f"expected the metrics {_names(reads)}, got {extra[0]} too")
+    if list(trace.faulted) != [each for each in reads if each in trace.faulted]:
+        raise _RefusedError(
+            "trace-faulted", f"expected some of {_names(reads)}, in this order, got {_names(trace.faulted)}"
+        )
+
+
+def _check_pins(
+    compiled: CompiledPlan, chains: Iterable[Caip2], decision: Decision, trace: LoggedTrace
+) -> None:
+    """Every pin is of a chain of the condition, the reference chain's the anchor, others behind their lag."""
+    reference = compiled.plan.clock.reference
+    wanted = {reference, *chains}
+    if trace.pins.get(reference) != decision.anchor:
+        raise _RefusedError("trace-pins", f"expected the anchor as the pin of {reference}, got another")
+    for chain, pin in trace.pins.items():
+        latest_s = decision.anchor.timestamp - compiled.plan.chains[chain].lag_s if chain in wanted else 0
+        if chain not in wanted or pin.chain != chain:
+            raise _RefusedError("trace-pins", f"expected pins of {_names(sorted(wanted))}, got {chain}")
+        if pin.timestamp > latest_s:
+            raise _RefusedError(
+                "pin-lag", f"expected a pin of {chain} at {latest_s} or before, got {pin.timestamp}"
+            )
+    if trace.agreement.keys() != trace.pins.keys():
+        raise _RefusedError("trace-agreement", "expected the agreement on every pinned chain, got others")
+
+
+def _check_values(compiled: CompiledPlan, reads: Iterable[str], trace: LoggedTrace) -> None:
+    """A metric has a value of its kind, or a fault, once its chains are pinned."""
+    for name in reads:
+        metric = compiled.plan.metrics[name]
+        value = trace.values.get(name)
+        if value is None:
+            if name not in trace.faulted and all(chain in trace.pins for chain in metric.chains):
+                raise _RefusedError("trace-values", f"expected a value or a fault of {name}, got neither")
+        elif isinstance(value, Mapping) != metric.is_map:
+            kind = "map" if metric.is_map else "integer"
+            raise _RefusedError("trace-values", f"expected {name} to be a {kind}, got another kind")
+
+
+def _outcome(
+    compiled: CompiledPlan, ground: _Ground, chains: Iterable[Caip2], trace: LoggedTrace
+) -> tuple[Value, bool]:
+    """Give the result, and whether it counts as true; of a link the first of its acts that does."""
+    if ground.condition is None or any(chain not in trace.pins for chain in chains):
+        return None, False
+    inputs: dict[str, Input] = {
+        name: value for name, value in trace.values.items() if name not in trace.faulted
+    }
+    found = [_judged(compiled, ground, inputs, trace, facts) for facts in ground.facts]
+    return next((each for each in found if each[1]), found[0])
+
+
+def _judged(
+    compiled: CompiledPlan,
+    ground: _Ground,
+    inputs: Mapping[str, Input],
+    trace: LoggedTrace,
+    facts: PeerFacts | None,
+) -> tuple[Value, bool]:
+    assert ground.condition is not None
+    result = ground.condition.evaluate(inputs if facts is None else {**inputs, PEER: asdict(facts)})
+    if result is not Result.FAULT or ground.name == RELEASE:
+        return _RESULTS[result], result is Result.TRUE
+    blamed = trace.faulted or ground.condition.reads
+    metrics = compiled.plan.metrics
+    effective = bool(blamed) and all(metrics[name].on_fault is OnFault.TRIGGER for name in blamed)
+    return _RESULTS[result], effective
+
+
+def _check_verdict(
+    compiled: CompiledPlan, attestation: Attestation, prepared: Prepared, effective: bool
+) -> None:
+    """An attestation signs the mandate that plan and decision give, and its condition bears it out."""
+    if attestation.verdict is not Verdict.ATTEST:
+        return
+    if attestation.digest != prepared.digest:
+        raise _RefusedError("mandate", f"expected {prepared.digest.hex()}, got {_hex(attestation.digest)}")
+    release, op = compiled.plan.release, attestation.decision.op
+    if op is Op.EXTEND:
+        if release is None or (release.hold == 1 and effective):
+            raise _RefusedError("verdict", "expected to attest no extension: the release predicate held")
+    elif not effective:
+        raise _RefusedError("verdict", f"expected to attest no {op.name.lower()}: its condition is not true")
+
+
+def _untold(compiled: CompiledPlan, decision: Decision) -> Iterator[str]:
+    """Say what a bundle does not hold of this decision's ground."""
+    plan = compiled.plan
+    rule = plan.rules.get(decision.subject)
+    if decision.op is Op.PROTECT and rule is not None and rule.hold > 1:
+        yield f"that {rule.name} held {rule.hold} evaluations: the trace has the last of them"
+    if decision.op is not Op.PROTECT and plan.release is not None and plan.release.hold > 1:
+        yield f"whether the release predicate held {plan.release.hold} evaluations: the trace has the last"
+    if decision.op is not Op.PROTECT:
+        yield f"the record of {decision.subject} at the pins, and the rules that name it"
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _hex(value: bytes | None) -> str:
+    return "none" if value is None else value.hex()

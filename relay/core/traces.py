@@ -1,0 +1,95 @@
+"""A trace as it was logged, read back: what an attestation says that its author saw (SPEC 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from proofs.canonical import Value
+from proofs.decision import parse_block
+from proofs.fields import FieldError, Fields, fields_of
+from relay.core.evaluate import MetricValue
+from relay.core.metrics import INT64_MAX, INT64_MIN, MAX_ENTRIES
+from relay.core.types import BlockRef, Caip2
+
+__all__ = ["TRACE_KEYS", "LoggedTrace", "TraceError", "read_trace"]
+
+TRACE_KEYS = ("agreement", "faulted", "pins", "result", "rule", "values")
+MAX_CHAINS = 16
+MAX_METRICS = 64
+
+
+class TraceError(ValueError):
+    """A trace has not the form of one: names the field, what was expected and what came."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedTrace:
+    """The parts of a trace; `result` is a bool, `"fault"`, or None where its author could not tell."""
+
+    rule: str
+    result: Value
+    agreement: Mapping[str, Value]
+    faulted: tuple[str, ...]
+    pins: Mapping[Caip2, BlockRef]
+    values: Mapping[str, MetricValue]
+
+    def is_blind(self, rule: str) -> bool:
+        """Tell whether it is that of a member that could not evaluate `rule` at this block at all."""
+        return self.result is None and not self.values and not self.faulted and self.rule in ("", rule)
+
+
+def read_trace(trace: Mapping[str, Value]) -> LoggedTrace:
+    """Read a trace; its form only.
+
+    Raises:
+        TraceError: a field is missing, unknown, or of another type.
+    """
+    try:
+        return _read(fields_of(trace, "trace", TRACE_KEYS))
+    except FieldError as error:
+        raise TraceError(error.message) from error
+
+
+def _read(fields: Fields) -> LoggedTrace:
+    result = fields.raw("result")
+    if result is not None and result != "fault" and not isinstance(result, bool):
+        raise TraceError(f"expected a result of true, false, fault or none, got {result!r}")
+    pins = fields.mapping("pins", max_items=MAX_CHAINS)
+    values = fields.mapping("values", max_items=MAX_METRICS)
+    return LoggedTrace(
+        rule=_text(fields.raw("rule"), "rule"),
+        result=result,
+        agreement=fields.mapping("agreement", max_items=MAX_CHAINS),
+        faulted=_texts(fields.raw("faulted")),
+        pins={Caip2(name): parse_block(pin, f"pins.{name}") for name, pin in pins.items()},
+        values={name: _value(value, f"values.{name}") for name, value in values.items()},
+    )
+
+
+def _text(value: Value, where: str) -> str:
+    if not isinstance(value, str):
+        raise TraceError(f"expected a text in {where}, got {type(value).__name__}")
+    return value
+
+
+def _texts(value: Value) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)) or len(value) > MAX_METRICS:
+        raise TraceError(f"expected at most {MAX_METRICS} names in faulted, got another value")
+    return tuple(_text(each, "faulted") for each in value)
+
+
+def _value(value: Value, where: str) -> MetricValue:
+    if isinstance(value, Mapping):
+        if len(value) > MAX_ENTRIES:
+            raise TraceError(f"expected at most {MAX_ENTRIES} entries in {where}, got {len(value)}")
+        return {name: _integer(entry, where) for name, entry in value.items()}
+    return _integer(value, where)
+
+
+def _integer(value: Value, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TraceError(f"expected an integer in {where}, got {type(value).__name__}")
+    if not INT64_MIN <= value <= INT64_MAX:
+        raise TraceError(f"expected a signed 64-bit integer in {where}, got {value}")
+    return value

@@ -1,0 +1,195 @@
+"""A log replayed: what every member signed follows from its own inputs, and nothing altered does (SPEC 5.3)."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+import pytest
+
+from proofs.canonical import Value
+from proofs.decision import Decision, block_value
+from proofs.envelope import open_envelope
+from proofs.mandate import Op, Tier
+from relay.core.messages import Attestation, Verdict
+from relay.core.replay import Refusal, Replayed, Replayer, Stated
+from relay.core.wire import read_message
+from tests.sim.plans import sim_plans
+from tests.sim.town import Town
+
+SEED = 71
+
+
+@pytest.fixture(scope="module")
+def town() -> Town:
+    """An incident on both chains, renewed, extended, and released at its end."""
+    town = Town(random.Random(SEED))
+    town.burn(100)
+    town.run(60)
+    town.release(500)
+    town.run(400)
+    town.burn(1_000)
+    town.run(900)
+    return town
+
+
+def stated(town: Town) -> list[Stated]:
+    """Give what the first host's log holds of all members."""
+    envelopes = [open_envelope(raw) for raw in town.up()[0].disk.log.values()]
+    messages = [(envelope.author, read_message(envelope)) for envelope in envelopes]
+    return [Stated(author, said) for author, said in messages if isinstance(said, Attestation)]
+
+
+def replayed(town: Town, statements: Iterable[Stated], plans: int = 2) -> list[Replayed]:
+    known = {compiled.plan.hash: compiled for compiled in sim_plans()[:plans]}
+    return list(Replayer(town.committee.network, known, tuple(statements)).run())
+
+
+def a_protect(town: Town, subject: str = "unbacked") -> Stated:
+    """Give the last attestation of a rule that was true; links look for their parents, so all are replayed."""
+    return next(
+        each
+        for each in reversed(stated(town))
+        if each.attestation.verdict is Verdict.ATTEST and each.attestation.decision.subject == subject
+    )
+
+
+def refusal_of(town: Town, said: Stated, **changes: Value) -> Refusal | None:
+    """Replay one attestation with its trace altered, among all others as they were."""
+    trace = {**said.attestation.trace, **changes}
+    others = [each for each in stated(town) if each is not said]
+    altered = Stated(said.author, replace(said.attestation, trace=trace))
+    return replayed(town, [altered, *others])[0].refusal
+
+
+def test_every_verdict_of_an_incident_follows_from_the_log_alone(town: Town) -> None:
+    found = replayed(town, stated(town))
+
+    assert [each for each in found if each.refusal is not None or not each.is_rebuilt] == []
+    kinds = Counter((each.stated.attestation.decision.op, each.stated.attestation.verdict) for each in found)
+    assert {op for op, verdict in kinds if verdict is Verdict.ATTEST} == set(Op), kinds
+    assert any(each.stated.attestation.decision.parent is not None for each in found)
+
+
+def test_values_that_make_the_rule_another_give_another_result(town: Town) -> None:
+    said = a_protect(town)
+    values = said.attestation.trace["values"]
+    assert isinstance(values, Mapping)
+    flipped: Mapping[str, Value] = dict.fromkeys(values, 0)
+
+    refusal = refusal_of(town, said, values=flipped)
+
+    assert refusal == Refusal("trace-result", "expected false, got true")
+
+
+ALTERED: Mapping[str, tuple[str, Callable[[Mapping[str, Value]], Value]]] = {
+    "result": ("trace-result", lambda _trace: False),
+    "rule": ("trace-rule", lambda _trace: "another"),
+    "pins": ("trace-pins", lambda _trace: {}),
+    "faulted": ("trace-faulted", lambda _trace: ["nothing"]),
+    "values": ("trace-values", lambda _trace: {}),
+    "agreement": ("trace-agreement", lambda _trace: {}),
+}
+
+
+@pytest.mark.parametrize("part", ALTERED)
+def test_each_part_of_a_trace_that_was_altered_is_refused_by_its_name(town: Town, part: str) -> None:
+    check, alter = ALTERED[part]
+    said = a_protect(town)
+
+    refusal = refusal_of(town, said, **{part: alter(said.attestation.trace)})
+
+    assert refusal is not None
+    assert refusal.check == check
+
+
+def test_a_metric_that_is_said_to_have_faulted_is_no_input(town: Town) -> None:
+    said = a_protect(town)
+    values = said.attestation.trace["values"]
+    assert isinstance(values, Mapping)
+
+    refusal = refusal_of(town, said, faulted=sorted(values))
+
+    assert refusal == Refusal("trace-result", "expected fault, got true")
+
+
+def test_a_pin_closer_than_its_lag_is_refused(town: Town) -> None:
+    said = a_protect(town)
+    pins = said.attestation.trace["pins"]
+    assert isinstance(pins, Mapping)
+    [foreign] = pins.keys() - {said.attestation.decision.anchor.chain}
+    pin = pins[foreign]
+    assert isinstance(pin, Mapping)
+    late = {**pins, foreign: {**pin, "timestamp": said.attestation.decision.anchor.timestamp}}
+
+    refusal = refusal_of(town, said, pins=late)
+
+    assert refusal is not None
+    assert refusal.check == "pin-lag"
+
+
+def test_a_signature_for_other_acts_than_the_plans_is_refused(town: Town) -> None:
+    said = a_protect(town)
+    altered = Stated(said.author, replace(said.attestation, digest=bytes(32)))
+
+    [found] = replayed(town, [altered])
+
+    assert found.refusal is not None
+    assert found.refusal.check == "mandate"
+
+
+def test_who_attests_where_its_own_trace_says_no_is_refused(town: Town) -> None:
+    said = a_protect(town)
+    values = said.attestation.trace["values"]
+    assert isinstance(values, Mapping)
+    nothing: Mapping[str, Value] = dict.fromkeys(values, 0)
+
+    refusal = refusal_of(town, said, values=nothing, result=False)
+
+    assert refusal == Refusal("verdict", "expected to attest no protect: its condition is not true")
+
+
+def test_a_second_rung_before_its_time_in_the_slot_is_refused(town: Town) -> None:
+    said = a_protect(town)
+    first = said.attestation.decision
+    rule = sim_plans()[0].plan.rules["unbacked"]
+    slot_s = first.anchor.timestamp // rule.rearm_s * rule.rearm_s
+    anchor = replace(first.anchor, timestamp=slot_s + 1)
+    begun = _said_at(said, replace(first, anchor=replace(anchor, timestamp=slot_s), rung=0))
+    early = _said_at(said, replace(first, anchor=anchor, rung=1, tier=Tier.FULL))
+
+    found, _ = replayed(town, [early, begun])
+
+    assert found.refusal is not None
+    assert found.refusal.check == "rung-time"
+
+
+def _said_at(said: Stated, decision: Decision) -> Stated:
+    """Give the statement as a dissent to another decision, with its pins at that one's anchor."""
+    pins = said.attestation.trace["pins"]
+    assert isinstance(pins, Mapping)
+    at, anchor = {}, decision.anchor
+    for chain, pin in pins.items():
+        assert isinstance(pin, Mapping)
+        at[chain] = block_value(anchor) if chain == anchor.chain else {**pin, "timestamp": 0}
+    trace = {**said.attestation.trace, "pins": at}
+    return Stated(said.author, Attestation(decision, Verdict.DISSENT, trace))
+
+
+def test_a_link_without_its_parent_is_told_to_be_underivable(town: Town) -> None:
+    alone = a_protect(town, "link:bridge")
+
+    [found] = replayed(town, [alone])
+
+    assert found.refusal is None
+    assert not found.is_rebuilt
+    assert found.untold == ("the decision that a link follows, or its plan, which is not here",)
+
+
+def test_a_plan_that_is_not_here_is_told(town: Town) -> None:
+    [found] = replayed(town, [a_protect(town)], plans=0)
+
+    assert not found.is_rebuilt
+    assert "which is not here" in found.untold[0]
