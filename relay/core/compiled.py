@@ -4,19 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from relay.core.errors import PlanError
 from relay.core.expressions import Condition, Kind, Language
 from relay.core.metrics import MAX_ENTRIES, MAX_ENTRY_BYTES
 from relay.core.observations import CallQuery, ChainQueries, EventQuery, ReadKind, StateRead
-from relay.core.plan import Act, EventMetric, Listen, Metric, Plan, StateMetric
+from relay.core.plan import (
+    ORACLE_FIELDS,
+    Act,
+    ChainMetric,
+    EventMetric,
+    Listen,
+    MatchMetric,
+    MatchSide,
+    Metric,
+    Plan,
+    PlanMetric,
+    StateMetric,
+)
 from relay.core.ports import ActText, EncodedAct
 from relay.core.types import Caip2, Gateway
 
 MAX_TRACE_BYTES = 30_000
 """Of the values that one attestation carries: an envelope is at most 65,535 bytes (SPEC 1.2)."""
 _ENTRY_OVERHEAD_BYTES = 11
+Query = EventQuery | CallQuery
 
 
 class PlanCompiler(Protocol):
@@ -30,7 +43,7 @@ class PlanCompiler(Protocol):
     """What it can read of a contract's state."""
 
     def state_queries(self, read: StateRead) -> tuple[CallQuery, ...]:
-        """Give the query of a reading of state; of an oracle two: its price, and when it was set (seconds)."""
+        """Give the query of a reading of state; of an oracle two: its price, and when it was set (s)."""
         ...
 
     def encode_act(self, act: ActText) -> EncodedAct:
@@ -55,21 +68,25 @@ class CompiledLink:
 class CompiledPlan:
     """A plan that can be evaluated and signed for.
 
-    `gateways` has the chains of the plan that have one; `sources` says from which query each metric is fed.
+    `gateways` has the chains of the plan that have one. `sources` says from which queries each metric is
+    fed: of events one, or two where others are taken away or sought on the other side (in this order); of
+    state one, of an oracle its price and its time; of other metrics none. `metric_gateways` has the gateway
+    of each metric that counts another plan's acts.
     """
 
     plan: Plan
     acts: Mapping[str, EncodedAct]
     queries: Mapping[Caip2, ChainQueries]
     gateways: Mapping[Caip2, Gateway]
-    sources: Mapping[str, EventQuery | CallQuery]
+    sources: Mapping[str, tuple[Query, ...]]
+    metric_gateways: Mapping[str, Gateway]
     rules: Mapping[str, Condition]
     release: Condition | None
     links: Mapping[str, CompiledLink]
 
     def chains_of(self, condition: Condition) -> tuple[Caip2, ...]:
         """Give the chains that a condition reads, in ascending order."""
-        return tuple(sorted({self.plan.metrics[name].chain for name in condition.reads}))
+        return tuple(sorted({chain for name in condition.reads for chain in self.plan.metrics[name].chains}))
 
     @property
     def retention_s(self) -> int:
@@ -91,7 +108,12 @@ def compile_plan(plan: Plan, adapters: Mapping[str, PlanCompiler]) -> CompiledPl
         for chain, each in plan.chains.items()
         if each.gateway is not None
     }
-    sources = {name: _source(metric, adapters) for name, metric in plan.metrics.items()}
+    sources = {name: _sources(metric, adapters) for name, metric in plan.metrics.items()}
+    metric_gateways = {
+        name: _adapter(adapters, metric.chain, f"metrics.{name}.plan").gateway_address(metric.gateway)
+        for name, metric in plan.metrics.items()
+        if isinstance(metric, PlanMetric)
+    }
     acts = {name: _act(act, adapters) for name, act in plan.acts.items()}
     _check_states(plan.acts)
     kinds = {name: Kind.MAP if metric.is_map else Kind.INTEGER for name, metric in plan.metrics.items()}
@@ -102,10 +124,14 @@ def compile_plan(plan: Plan, adapters: Mapping[str, PlanCompiler]) -> CompiledPl
         plan=plan,
         acts=acts,
         queries={
-            chain: _queries(chain, sources, gateways, each.since) for chain, each in plan.chains.items()
+            chain: _queries(
+                chain, each.since, sources.values(), _watched(chain, plan, gateways, metric_gateways)
+            )
+            for chain, each in plan.chains.items()
         },
         gateways=gateways,
         sources=sources,
+        metric_gateways=metric_gateways,
         rules=rules,
         release=release,
         links={link.name: _link(link, adapters, language) for link in plan.listen},
@@ -139,18 +165,23 @@ def first_blocks(plans: Iterable[CompiledPlan]) -> Mapping[Caip2, int]:
     return {chain: first[chain] for chain in sorted(first)}
 
 
+def _watched(
+    chain: Caip2, plan: Plan, gateways: Mapping[Caip2, Gateway], metric_gateways: Mapping[str, Gateway]
+) -> set[Gateway]:
+    """Give the gateways on `chain` whose events the plan needs: its own, and those that its metrics count."""
+    others = {gateway for name, gateway in metric_gateways.items() if plan.metrics[name].chain == chain}
+    return others | ({gateways[chain]} if chain in gateways else set())
+
+
 def _queries(
-    chain: Caip2,
-    sources: Mapping[str, EventQuery | CallQuery],
-    gateways: Mapping[Caip2, Gateway],
-    since: int,
+    chain: Caip2, since: int, sources: Iterable[tuple[Query, ...]], gateways: set[Gateway]
 ) -> ChainQueries:
-    own = [source for source in sources.values() if source.chain == chain]
+    own = [query for each in sources for query in each if query.chain == chain]
     return _sorted_queries(
         chain,
-        {source for source in own if isinstance(source, EventQuery)},
-        {source for source in own if isinstance(source, CallQuery)},
-        {gateways[chain]} if chain in gateways else set(),
+        {query for query in own if isinstance(query, EventQuery)},
+        {query for query in own if isinstance(query, CallQuery)},
+        gateways,
         since,
     )
 
@@ -162,10 +193,14 @@ def _sorted_queries(
         chain,
         tuple(sorted(events, key=lambda query: (query.address, query.event))),
         # Arguments of different types do not compare: their texts do, and `repr` tells 1, "1" and True apart.
-        tuple(sorted(calls, key=lambda query: (query.address, query.call, repr(query.args), query.word))),
+        tuple(sorted(calls, key=_order_of_call)),
         tuple(sorted(gateways)),
         calls_since if calls else 0,
     )
+
+
+def _order_of_call(query: CallQuery) -> tuple[str, str, str, str, int, tuple[int, ...]]:
+    return (query.address, query.call, repr(query.args), query.kind, query.word, query.path)
 
 
 def _adapter(adapters: Mapping[str, PlanCompiler], chain: Caip2, where: str) -> PlanCompiler:
@@ -178,27 +213,72 @@ def _adapter(adapters: Mapping[str, PlanCompiler], chain: Caip2, where: str) -> 
     return adapter
 
 
-def _source(metric: Metric, adapters: Mapping[str, PlanCompiler]) -> EventQuery | CallQuery:
+def _sources(metric: Metric, adapters: Mapping[str, PlanCompiler]) -> tuple[Query, ...]:
+    where = f"metrics.{metric.name}"
+    try:
+        match metric:
+            case EventMetric():
+                return _event_sources(metric, adapters)
+            case MatchMetric():
+                sides = {"": metric.found, "against.": metric.against}
+                return tuple(_match_source(metric, side, key, adapters) for key, side in sides.items())
+            case StateMetric():
+                return _state_sources(metric, adapters)
+            case PlanMetric() | ChainMetric():
+                return ()
+            case _:
+                assert_never(metric)
+    except PlanError as error:
+        if error.where.startswith(where):
+            raise
+        raise PlanError(where, f"{error.where}: {error.problem}", remedy=error.remedy) from error
+
+
+def _event_sources(metric: EventMetric, adapters: Mapping[str, PlanCompiler]) -> tuple[EventQuery, ...]:
     where = f"metrics.{metric.name}"
     adapter = _adapter(adapters, metric.chain, f"{where}.chain")
-    try:
-        if isinstance(metric, StateMetric):
-            return adapter.state_queries(metric.read)[0]
-        query, fields = adapter.event_query(metric.chain, metric.address, metric.event)
-    except PlanError as error:
-        raise PlanError(where, f"{error.where}: {error.problem}", remedy=error.remedy) from error
-    _check_fields(metric, fields, where)
+    query, fields = adapter.event_query(metric.chain, metric.address, metric.event)
+    _check_fields(f"{where}.value", fields, [metric.value] if metric.value else [])
+    _check_fields(f"{where}.per", fields, [metric.per] if metric.per else [])
+    _check_fields(f"{where}.by", fields, metric.by)
+    _check_fields(f"{where}.where", fields, metric.where)
+    if metric.minus is None:
+        return (query,)
+    minus = metric.minus
+    second, taken = adapter.event_query(metric.chain, metric.address, minus.event)
+    _check_fields(f"{where}.minus.value", taken, [minus.value] if minus.value else [])
+    _check_fields(f"{where}.minus", taken, [*metric.by, *metric.where])
+    return (query, second)
+
+
+def _match_source(
+    metric: MatchMetric, side: MatchSide, key: str, adapters: Mapping[str, PlanCompiler]
+) -> EventQuery:
+    where = f"metrics.{metric.name}.{key}"
+    adapter = _adapter(adapters, side.chain, f"{where}chain")
+    query, fields = adapter.event_query(side.chain, side.address, side.event)
+    _check_fields(f"{where}key", fields, side.key)
+    if side is metric.found and metric.value:
+        _check_fields(f"{where}value", fields, [metric.value])
     return query
 
 
-def _check_fields(metric: EventMetric, fields: tuple[str, ...], where: str) -> None:
-    used = {"value": [metric.value] if metric.value else [], "by": metric.by, "where": metric.where}
-    for key, names in used.items():
-        for name in names:
-            if name not in fields:
-                raise PlanError(
-                    f"{where}.{key}", f"expected a field of the event ({', '.join(fields)}), got {name}"
-                )
+def _state_sources(metric: StateMetric, adapters: Mapping[str, PlanCompiler]) -> tuple[CallQuery, ...]:
+    where = f"metrics.{metric.name}"
+    adapter = _adapter(adapters, metric.chain, f"{where}.chain")
+    if metric.read.kind not in adapter.reads:
+        known = ", ".join(sorted(adapter.reads)) or "nothing"
+        raise PlanError(
+            f"{where}.read",
+            f"expected what the adapter of {metric.chain} reads of state ({known}), got {metric.read.kind}",
+        )
+    return adapter.state_queries(metric.read)
+
+
+def _check_fields(where: str, fields: tuple[str, ...], names: Iterable[str]) -> None:
+    for name in names:
+        if name not in fields:
+            raise PlanError(where, f"expected a field of the event ({', '.join(fields)}), got {name}")
 
 
 def _act(act: Act, adapters: Mapping[str, PlanCompiler]) -> EncodedAct:
@@ -240,7 +320,10 @@ def _check_traces(compiled: CompiledPlan) -> None:
 
 
 def _longest_value(metric: Metric) -> int:
-    if isinstance(metric, StateMetric) or not metric.is_map:
+    if isinstance(metric, StateMetric) and metric.is_map:
+        entries = sum(len(name) + _ENTRY_OVERHEAD_BYTES for name in ORACLE_FIELDS)
+        return len(metric.name) + _ENTRY_OVERHEAD_BYTES + entries
+    if not isinstance(metric, EventMetric) or not metric.is_map:
         return len(metric.name) + _ENTRY_OVERHEAD_BYTES
     if metric.keys and len(metric.by) == 1:
         return sum(len(key.name.encode()) + _ENTRY_OVERHEAD_BYTES for key in metric.keys.values())

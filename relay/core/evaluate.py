@@ -9,7 +9,7 @@ from enum import StrEnum
 from proofs.canonical import Value
 from relay.core.compiled import CompiledPlan
 from relay.core.expressions import PEER, Condition, Input, Result
-from relay.core.plan import Listen, OnFault
+from relay.core.plan import EventMetric, Listen, OnFault, StateMetric
 from relay.core.series import Series
 from relay.core.types import BlockRef, Caip2
 from relay.core.view import ChainView
@@ -130,8 +130,11 @@ class PlanEvaluator:
         self._views = views
         self._reference = plan.clock.reference
         self._series: dict[str, Series] = {
-            name: views[metric.chain].attach(metric, compiled.sources[name], plan.chains[metric.chain].since)
+            name: views[metric.chain].attach(
+                metric, compiled.sources[name][0], plan.chains[metric.chain].since
+            )
             for name, metric in plan.metrics.items()
+            if isinstance(metric, EventMetric | StateMetric)
         }
         self._rules = {name: self._watch(condition) for name, condition in compiled.rules.items()}
         self._release = self._watch(compiled.release) if compiled.release else None

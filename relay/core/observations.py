@@ -41,8 +41,9 @@ class StateRead:
     """A reading of state as a plan writes it, before an adapter has read it (SPEC 5.2).
 
     `address` is the contract, for a balance its holder. `call`, `args`, `word` and `path` are of a call: the
-    number is word `word` of the answer, or what `path` leads to where there is one. `slot`, `offset` and `size`
-    (bytes, counted from the low end) are of storage, `token` of a balance: without it, of the chain's own coin.
+    number is word `word` of the answer, or what `path` leads to where there is one. `slot`, `offset` and
+    `size` (bytes, counted from the low end) are of storage, `token` of a balance: without it, of the chain's
+    own coin.
     """
 
     chain: Caip2
@@ -60,11 +61,11 @@ class StateRead:
 
 @dataclass(frozen=True, slots=True)
 class CallQuery:
-    """One number of a contract's state, as an adapter asks for it: made by `state_queries`, compared by value.
+    """One number of a contract's state as an adapter asks for it: made by `state_queries`, compared by value.
 
-    For a call (`kind` CALL): `call` is `name(types) returns (types)`, `args` its arguments; the number is word
-    `word` of the answer, or what the steps of `path` lead to where there are any. Of another kind `call` and
-    `args` are the adapter's own spelling. An address or a hash is read as an unsigned integer.
+    For a call (`kind` CALL): `call` is `name(types) returns (types)`, `args` its arguments; the number is
+    word `word` of the answer, or what the steps of `path` lead to where there are any. Of another kind `call`
+    and `args` are the adapter's own spelling. An address or a hash is read as an unsigned integer.
     """
 
     chain: Caip2

@@ -97,8 +97,8 @@ class Reduce(StrEnum):
 class Clock:
     """The reference chain and the spans of a plan.
 
-    `lag_s` is how far the anchor of a linked decision stays behind its parent's (SPEC 5.4). Rules are evaluated
-    at the blocks whose number `every` divides.
+    `lag_s` is how far the anchor of a linked decision stays behind its parent's (SPEC 5.4). Rules are
+    evaluated at the blocks whose number `every` divides.
     """
 
     reference: Caip2
@@ -164,8 +164,8 @@ class EventMetric:
 
     `measure` says how: the sum of the field `value`, the number of events (`value` None), the largest `value`
     (with `per`, the largest ⌊value · 10^ratio_scale / per⌋), or the number of different `value`s. `keys` maps
-    the text of a field's value (`text_of_field`) to its key; empty means that every value counts. `where` maps
-    fields to the text that their value must have.
+    the text of a field's value (`text_of_field`) to its key; empty means that every value counts. `where`
+    maps fields to the text that their value must have.
     """
 
     name: str
@@ -188,6 +188,11 @@ class EventMetric:
     unit: str = ""
 
     @property
+    def chains(self) -> tuple[Caip2, ...]:
+        """The chains that it reads."""
+        return (self.chain,)
+
+    @property
     def is_map(self) -> bool:
         """Whether rules see a map from group to integer."""
         return bool(self.by) and self.reduce is None
@@ -207,8 +212,8 @@ class MatchSide:
 class MatchMetric:
     """Events that no event on another side answers for: their number, or the sum of `value` (SPEC 5.2).
 
-    Per message: every event of `found` needs one of its own on `against`, with equal texts of the key fields in
-    their order.
+    Per message: every event of `found` needs one of its own on `against`, with equal texts of the key fields
+    in their order.
     """
 
     name: str
@@ -223,6 +228,11 @@ class MatchMetric:
     def chain(self) -> Caip2:
         """The chain of the events that are counted."""
         return self.found.chain
+
+    @property
+    def chains(self) -> tuple[Caip2, ...]:
+        """The chains that it reads."""
+        return (self.found.chain, self.against.chain)
 
     @property
     def is_map(self) -> bool:
@@ -246,8 +256,8 @@ ORACLE_FIELDS = ("age_s", "price")
 class StateMetric:
     """A number of a contract's state (SPEC 5.2); an oracle gives a map of `ORACLE_FIELDS`.
 
-    With `equals` it is 1 where the unscaled number is exactly that, else 0. `over` is of the number, or of the
-    oracle's price.
+    With `equals` it is 1 where the unscaled number is exactly that, else 0. `over` is of the number, or of
+    the oracle's price.
     """
 
     name: str
@@ -262,6 +272,11 @@ class StateMetric:
     def chain(self) -> Caip2:
         """The chain that is read."""
         return self.read.chain
+
+    @property
+    def chains(self) -> tuple[Caip2, ...]:
+        """The chains that it reads."""
+        return (self.read.chain,)
 
     @property
     def is_map(self) -> bool:
@@ -282,6 +297,11 @@ class PlanMetric:
     acts: tuple[str, ...] = ()
     on_fault: OnFault = OnFault.FALSE
     unit: str = "acts"
+
+    @property
+    def chains(self) -> tuple[Caip2, ...]:
+        """The chains that it reads."""
+        return (self.chain,)
 
     @property
     def is_map(self) -> bool:
@@ -307,6 +327,11 @@ class ChainMetric:
     watched: Watched
     on_fault: OnFault = OnFault.FALSE
     unit: str = ""
+
+    @property
+    def chains(self) -> tuple[Caip2, ...]:
+        """The chains that it reads."""
+        return (self.chain,)
 
     @property
     def is_map(self) -> bool:
@@ -351,8 +376,8 @@ class Act:
 class ReleaseRule:
     """When acts may end early; always of the full tier.
 
-    `stages` name acts in the order in which they end: one of a later stage only while none of an earlier stage
-    is in force. What no stage names is of the first.
+    `stages` name acts in the order in which they end: one of a later stage only while none of an earlier
+    stage is in force. What no stage names is of the first.
     """
 
     when: str
@@ -374,8 +399,9 @@ class Budget:
 class Listen:
     """A link to another protocol's plan, which is named by its reference chain and the gateway there.
 
-    `ladder` has exactly one rung, of the fast tier. `exposure` names a metric of this plan: how much it has at
-    stake there. `records` is how many decisions of this link may be certified within a window of the budget.
+    `ladder` has exactly one rung, of the fast tier. `exposure` names a metric of this plan: how much it has
+    at stake there. `records` is how many decisions of this link may be certified within a window of the
+    budget.
     """
 
     name: str
@@ -399,8 +425,8 @@ class Reports:
     """An occasion on which outsiders may call for fast acts: `need` of the `reporters` must sign one subject
     (SPEC 5.7).
 
-    Reporters are Ed25519 public keys, 32 bytes. `when` is a condition over the plan's metrics that must be true
-    besides, or None. `records` is as for links; `ladder` has exactly one rung, of the fast tier.
+    Reporters are Ed25519 public keys, 32 bytes. `when` is a condition over the plan's metrics that must be
+    true besides, or None. `records` is as for links; `ladder` has exactly one rung, of the fast tier.
     """
 
     name: str

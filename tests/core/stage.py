@@ -90,7 +90,7 @@ undo = "unpause()"
 tier = "fast"
 lasts = "5m"
 [acts.close]
-verb = "close"
+verb = "lock"
 chain = "sim:home"
 target = "vault"
 call = "close()"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from proofs.hashes import keccak256, sha256
 from proofs.mandate import Tier
@@ -160,8 +161,12 @@ class SimAdapter:
     reads = frozenset(ReadKind)
 
     def state_queries(self, read: StateRead) -> tuple[CallQuery, ...]:
-        """Give the query as it was written."""
-        return (CallQuery(read.chain, read.address, read.call, read.args, read.word),)
+        """Give the query as it was written; of an oracle also the one for its time."""
+        spelling = " ".join(filter(None, (read.call, read.path, read.slot, read.token)))
+        query = CallQuery(read.chain, read.address, spelling, read.args, read.word, read.kind)
+        if read.kind is ReadKind.ORACLE:
+            return (query, replace(query, word=1))
+        return (query,)
 
     def encode_act(self, act: ActText) -> EncodedAct:
         """Give an act whose hash covers all of its text."""
