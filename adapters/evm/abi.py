@@ -1,7 +1,6 @@
-"""Signatures as plans write them: events and functions of a contract, and calls with literal arguments.
+"""Signatures as plans write them: events of a contract, and calls with literal arguments.
 
     event      Release(uint256 indexed id, address indexed token, uint256 amount)
-    function   balanceOf(address) returns (uint256)
     call       setCollateralEnabled(address 0x22…, bool false)      every argument is `type literal`
     template   setCap(uint256 _)                                    `_` is filled in later
 
@@ -58,19 +57,6 @@ class EventSignature:
         """The one spelling of this event."""
         parts = (f"{p.type}{' indexed' if p.indexed else ''} {p.name}" for p in self.parameters)
         return f"{self.name}({','.join(parts)})"
-
-
-@dataclass(frozen=True, slots=True)
-class FunctionSignature:
-    """A function's name, argument types and result types."""
-
-    name: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-
-    @property
-    def text(self) -> str:
-        return f"{signature_text(self.name, self.inputs)} returns ({','.join(self.outputs)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +117,7 @@ def is_dynamic(type_: str) -> bool:
 
 def parse_event(text: str, where: str = "event") -> EventSignature:
     """Read an event's full signature; every parameter has a name of its own, at most three are indexed."""
-    name, inside, rest = _split(text, where)
+    name, inside, rest = split_signature(text, where)
     if rest:
         raise PlanError(where, f"expected nothing after the closing bracket, got {rest!r}")
     parameters = tuple(_event_parameter(part, where) for part in split_list(inside, where))
@@ -151,35 +137,12 @@ def _event_parameter(text: str, where: str) -> Parameter:
     return Parameter(parse_type(words[0], where), words[-1], indexed)
 
 
-def parse_function(text: str, where: str = "call") -> FunctionSignature:
-    """Read `name(types) returns (types)`; without `returns` the result is one uint256."""
-    name, inside, rest = _split(text, where)
-    inputs = tuple(parse_type(_bare(part, where), where) for part in split_list(inside, where))
-    if not rest:
-        return FunctionSignature(name, inputs, ("uint256",))
-    results = re.fullmatch(r"returns\s*\((.*)\)", rest)
-    if results is None:
-        raise PlanError(where, f"expected `returns (types)`, got {rest!r}")
-    outputs = tuple(parse_type(_bare(part, where), where) for part in split_list(results.group(1), where))
-    if not outputs:
-        raise PlanError(where, f"expected at least one result in {text!r}")
-    return FunctionSignature(name, inputs, outputs)
-
-
-def _bare(text: str, where: str) -> str:
-    """A parameter's type, without the name that may follow it."""
-    words = text.split()
-    if not 1 <= len(words) <= 2:
-        raise PlanError(where, f"expected a type, got {text!r}")
-    return words[0]
-
-
 def parse_call(text: str, where: str, *, template: bool = False) -> EncodedCall:
     """Read `name(type literal, …)` and encode it.
 
     A template has exactly one `_` in the place of a one-word value.
     """
-    name, inside, rest = _split(text, where)
+    name, inside, rest = split_signature(text, where)
     if rest:
         raise PlanError(where, f"expected nothing after the closing bracket, got {rest!r}")
     types: list[str] = []
@@ -282,11 +245,11 @@ def _checksummed(digits: str) -> str:
     return "".join(d.upper() if int(n, 16) >= 8 else d for d, n in zip(digits, nibbles, strict=False))
 
 
-def _split(text: str, where: str) -> tuple[str, str, str]:
+def split_signature(text: str, where: str, most: int = MAX_TEXT) -> tuple[str, str, str]:
     """Name, what stands in the first pair of brackets, and the rest."""
     head = _CALL.match(text)
-    if head is None or len(text) > MAX_TEXT:
-        raise PlanError(where, f"expected name(…) of at most {MAX_TEXT} characters, got {text[:80]!r}")
+    if head is None or len(text) > most:
+        raise PlanError(where, f"expected name(…) of at most {most} characters, got {text[:80]!r}")
     end = text.find(")", head.end())
     if end < 0:
         raise PlanError(where, f"expected a closing bracket in {text[:80]!r}")
@@ -296,26 +259,25 @@ def _split(text: str, where: str) -> tuple[str, str, str]:
     return head.group(1), inside, text[end + 1 :].strip()
 
 
-def split_list(text: str, where: str) -> list[str]:
-    """Split at the commas outside square brackets."""
+def split_list(text: str, where: str, most: int = MAX_PARAMETERS) -> list[str]:
+    """Split at the commas outside brackets, into at most so many parts."""
     if not text.strip():
         return []
     parts, depth, start = [], 0, 0
     for position, letter in enumerate(text):
-        depth += (letter == "[") - (letter == "]")
+        depth += (letter in "[(") - (letter in "])")
         if letter == "," and depth == 0:
             parts.append(text[start:position])
             start = position + 1
     parts.append(text[start:])
-    if len(parts) > MAX_PARAMETERS:
-        raise PlanError(where, f"expected at most {MAX_PARAMETERS} parameters, got {len(parts)}")
+    if len(parts) > most:
+        raise PlanError(where, f"expected at most {most} parameters, got {len(parts)}")
     return parts
 
 
 __all__ = [
     "EncodedCall",
     "EventSignature",
-    "FunctionSignature",
     "Parameter",
     "Value",
     "encode_call",
@@ -324,10 +286,10 @@ __all__ = [
     "parse_address",
     "parse_call",
     "parse_event",
-    "parse_function",
     "parse_literal",
     "parse_type",
     "selector",
     "signature_text",
     "split_list",
+    "split_signature",
 ]

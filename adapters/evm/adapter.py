@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 
-from adapters.evm import encode, reads
+from adapters.evm import encode, reads, state
 from adapters.evm.endpoint import EvmEndpoint, open_endpoint
 from adapters.evm.office import EvmOffice
 from adapters.evm.readiness import EvmInspector, open_inspector
 from adapters.evm.rehearse import EvmRehearser, open_rehearser
 from adapters.evm.submit import EvmSubmitter, open_submitter
 from adapters.evm.survey import survey_endpoint
-from relay.core.observations import CallQuery, EventQuery, ReadKind, StateRead
+from relay.core.observations import CallQuery, ChainQueries, EventQuery, StateRead
 from relay.core.ports import (
     ActText,
     ChainSettings,
@@ -29,13 +30,16 @@ class EvmAdapter:
     """The port `relay.core.ports.Adapter`."""
 
     namespace = "eip155"
-    reads = frozenset({ReadKind.CALL})
+    reads = state.READS
 
     def event_query(self, chain: Caip2, address: str, event: str) -> tuple[EventQuery, tuple[str, ...]]:
         return reads.make_event_query(chain, address, event)
 
     def state_queries(self, read: StateRead) -> tuple[CallQuery, ...]:
-        return reads.make_state_queries(read)
+        return state.make_state_queries(read)
+
+    def block_requests(self, queries: ChainQueries) -> Mapping[str, int]:
+        return reads.block_requests(reads.compile_queries(queries))
 
     def encode_act(self, act: ActText) -> EncodedAct:
         return encode.encode_act(act)

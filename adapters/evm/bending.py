@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from adapters.evm import shapes
-from adapters.evm.reads import CALL_GAS
 from adapters.evm.rpc import Request, Rpc, RpcError
+from adapters.evm.state import CALL_GAS
 from adapters.evm.trials import Trials, act_fields, rehearsal_code
 from relay.core.readiness import ActToKeep
 

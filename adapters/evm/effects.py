@@ -9,10 +9,10 @@ from adapters.evm.abi import selector
 from adapters.evm.crowd import Crowd
 from adapters.evm.encode import address_text
 from adapters.evm.gateway_events import ENDED, EXTENDED, GATEWAY_TOPICS, LOG_ANCHORED, NOOP, PLAN_SET, STARTED
-from adapters.evm.reads import is_fault
 from adapters.evm.rotating import scheduled_topics
 from adapters.evm.rpc import Request, Rpc, RpcError
 from adapters.evm.shapes import Log, Receipt
+from adapters.evm.state import is_fault
 from proofs.mandate import mandate_digest
 from relay.core.ports import ActCall, AnchorLog, EffectSeen, Execute, GatewayCall
 from relay.core.rotations import Rotate

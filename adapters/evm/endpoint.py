@@ -9,16 +9,10 @@ from typing import TypeVar
 import aiohttp
 
 from adapters.evm import shapes
-from adapters.evm.reads import (
-    Call,
-    CompiledQueries,
-    block_reads,
-    call_value,
-    compile_queries,
-    gateway_transactions,
-)
+from adapters.evm.reads import CompiledQueries, block_reads, compile_queries, gateway_transactions
 from adapters.evm.receipts import fetch_receipt_proof
 from adapters.evm.rpc import Request, Rpc, RpcError, read_json
+from adapters.evm.state import StateQueries, state_values
 from proofs.receipts import ReceiptProof
 from relay.core.errors import ConfigError, WrongChain
 from relay.core.observations import BlockReads, CallValue, ChainQueries
@@ -136,13 +130,14 @@ class EvmEndpoint:
         requests = [_block_request(hex(header.block.number))]
         if queries.addresses:
             requests.append(queries.log_filter({"blockHash": "0x" + header.block.hash.hex()}))
-        calls_start = len(requests)
-        replies = await self._rpc.replies(requests + queries.call_requests(header))
+        state, state_start = queries.state_at(header), len(requests)
+        requests += [question.at(header) for question in state.questions]
+        replies = await self._rpc.replies(requests)
         self._assert_canonical(header, replies[0])
         logs = self._logs(replies[1]) if queries.addresses else ()
         if any(log.block_hash != header.block.hash for log in logs):
             raise self._rpc.unavailable("a log of another block")
-        calls = self._calls(queries.calls_at(header), replies[calls_start:])
+        calls = self._state(state, replies[state_start:])
         gas = await self._gas_used({header.block.hash: gateway_transactions(queries, logs)})
         return block_reads(header, queries, logs, calls, gas)
 
@@ -151,7 +146,7 @@ class EvmEndpoint:
     async def _observe_run(self, run: Sequence[Header], queries: CompiledQueries) -> list[BlockReads]:
         logs = await self._range_logs(run, queries) if queries.addresses else []
         replies = await self._rpc.replies(
-            [request for header in run for request in queries.call_requests(header)]
+            [question.at(header) for header in run for question in queries.state_at(header).questions]
         )
         by_block: dict[bytes, list[shapes.Log]] = {header.block.hash: [] for header in run}
         for log in logs:
@@ -167,9 +162,9 @@ class EvmEndpoint:
         reads: list[BlockReads] = []
         place = 0
         for header in run:
-            asked = queries.calls_at(header)
-            calls = self._calls(asked, replies[place : place + len(asked)])
-            place += len(asked)
+            state = queries.state_at(header)
+            calls = self._state(state, replies[place : place + len(state.questions)])
+            place += len(state.questions)
             reads.append(block_reads(header, queries, by_block[header.block.hash], calls, gas))
         return reads
 
@@ -231,12 +226,9 @@ class EvmEndpoint:
         except ValueError as error:
             raise self._rpc.unavailable(f"malformed log: {error}") from None
 
-    def _calls(self, calls: Sequence[Call], replies: Sequence[object]) -> tuple[CallValue, ...]:
+    def _state(self, state: StateQueries, replies: list[object]) -> tuple[CallValue, ...]:
         try:
-            return tuple(
-                call_value(index, call, reply)
-                for index, (call, reply) in enumerate(zip(calls, replies, strict=True))
-            )
+            return state_values(state, replies)
         except ValueError as error:
             raise self._rpc.unavailable(str(error)) from None
 

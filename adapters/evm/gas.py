@@ -9,8 +9,8 @@ from adapters.evm import shapes
 from adapters.evm.abi import selector
 from adapters.evm.crowd import Crowd
 from adapters.evm.encode import ACT_TYPES, MAX_GAS_CAP
-from adapters.evm.reads import is_fault
 from adapters.evm.rpc import Request, Rpc, RpcError
+from adapters.evm.state import is_fault
 from proofs.mandate import CERTIFICATE_FROST
 from relay.core.ports import Execute, GatewayCall
 

@@ -9,8 +9,8 @@ from adapters.evm import shapes
 from adapters.evm.encode import address_text
 from adapters.evm.office import fields
 from adapters.evm.office.contract import Function, gateway, verifier
-from adapters.evm.reads import CALL_GAS, is_fault
 from adapters.evm.rpc import Request, Rpc, RpcError
+from adapters.evm.state import CALL_GAS, is_fault
 from proofs.mandate import Tier
 from relay.core.readiness import ActToKeep, Fact, GatewayQuestion, Standing
 from relay.core.types import ActId

@@ -12,9 +12,9 @@ from adapters.evm import shapes
 from adapters.evm.crowd import most_frequent, reached_by
 from adapters.evm.fees import Market
 from adapters.evm.nonces import NONCE_BITS
-from adapters.evm.reads import CALL_GAS, is_fault
 from adapters.evm.refusals import refusal_reason
 from adapters.evm.rpc import Request, Rpc, RpcError
+from adapters.evm.state import CALL_GAS, is_fault
 from relay.core.errors import WrongChain
 from relay.core.types import Caip2
 

@@ -2,58 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from eth_abi.abi import encode
-from eth_abi.exceptions import EncodingError
-
-from adapters.evm.abi import (
-    EventSignature,
-    Value,
-    encode_call,
-    parse_address,
-    parse_event,
-    parse_function,
-    parse_literal,
-)
+from adapters.evm.abi import EventSignature, parse_address, parse_event
 from adapters.evm.encode import address_text
 from adapters.evm.gateway_events import GATEWAY_TOPICS, PLAN_SET, gateway_event, plan_registered
-from adapters.evm.rpc import Request, RpcError
-from adapters.evm.shapes import Log, octets
-from adapters.evm.words import FAILED, carried_fields, decode_log, decode_result, result_type
-from relay.core.errors import PlanError
+from adapters.evm.rpc import Request
+from adapters.evm.shapes import Log
+from adapters.evm.state import StateQueries, compile_state
+from adapters.evm.words import carried_fields, decode_log
 from relay.core.observations import (
     BlockReads,
-    CallQuery,
     CallValue,
     ChainQueries,
     EventQuery,
     EventRow,
-    Field,
     GatewayEvent,
     PlanRegistered,
-    StateRead,
 )
 from relay.core.types import Caip2, Header
-
-CALL_GAS = 1 << 24
-"""Given to every read: with an endpoint's own default, an out-of-gas answer would depend on who is asked."""
-_FAULT_CODE = 3
-_FAULT_TEXTS = (
-    "revert", "vm execution error", "evm error", "invalid opcode", "bad instruction", "out of gas",
-    "bad jump", "invalid jump", "stack underflow", "stack limit", "write protection",
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call query, encoded."""
-
-    to: str
-    data: str
-    type: str
-    word: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,28 +33,23 @@ class CompiledQueries:
     topics: tuple[str, ...]
     events: Mapping[tuple[str, bytes], tuple[tuple[int, EventSignature], ...]]
     gateways: frozenset[str]
-    calls: tuple[Call, ...]
-    calls_since: int
+    state: StateQueries
+    state_since: int
 
-    def calls_at(self, header: Header) -> tuple[Call, ...]:
-        """The calls to make at this block: all, or none before any plan counts them."""
-        return self.calls if header.block.number >= self.calls_since else ()
+    def state_at(self, header: Header) -> StateQueries:
+        """What to read of state at this block: all, or nothing before any plan counts it."""
+        return self.state if header.block.number >= self.state_since else _NOTHING
 
     def log_filter(self, bounds: Mapping[str, str]) -> Request:
         """`eth_getLogs` for one block hash or a range of numbers."""
         return Request("eth_getLogs", [{**bounds, "address": self.addresses, "topics": [self.topics]}])
 
-    def call_requests(self, header: Header) -> list[Request]:
-        """Every call, at this very block."""
-        at = {"blockHash": "0x" + header.block.hash.hex(), "requireCanonical": True}
-        return [
-            Request("eth_call", [{"to": call.to, "data": call.data, "gas": hex(CALL_GAS)}, at])
-            for call in self.calls_at(header)
-        ]
+
+_NOTHING = StateQueries((), ())
 
 
 def compile_queries(queries: ChainQueries) -> CompiledQueries:
-    """Parse and encode queries that `event_query` and `call_query` made."""
+    """Parse and encode queries that `event_query` and `state_queries` made."""
     events: dict[tuple[str, bytes], list[tuple[int, EventSignature]]] = {}
     for index, query in enumerate(queries.events):
         signature = parse_event(query.event)
@@ -97,31 +61,18 @@ def compile_queries(queries: ChainQueries) -> CompiledQueries:
         topics=tuple(sorted("0x" + topic.hex() for topic in topics)),
         events={key: tuple(found) for key, found in events.items()},
         gateways=gateways,
-        calls=tuple(_compile_call(query) for query in queries.calls),
-        calls_since=queries.calls_since,
+        state=compile_state(queries.calls),
+        state_since=queries.calls_since,
     )
 
 
-def _compile_call(query: CallQuery) -> Call:
-    function = parse_function(query.call)
-    types = list(function.inputs)
-    values = [_argument(type_, arg, "args") for type_, arg in zip(types, query.args, strict=True)]
-    data = encode_call(function.name, types, values, "args")
-    return Call(query.address, "0x" + data.hex(), result_type(function, query.word, "word"), query.word)
+def block_requests(queries: CompiledQueries) -> Mapping[str, int]:
+    """How many requests of each method one new block costs an endpoint, once its state is read.
 
-
-def _argument(type_: str, arg: Field, where: str) -> Value:
-    if isinstance(arg, bool):
-        value: Value = parse_literal(type_, "true" if arg else "false", where)
-    elif isinstance(arg, int):
-        value = parse_literal(type_, str(arg), where)
-    else:
-        value = arg if type_ == "string" else parse_literal(type_, arg, where)
-    try:
-        encode([type_], [value])
-    except (EncodingError, OverflowError, ValueError) as error:
-        raise PlanError(where, f"{arg!r} is no {type_}") from error
-    return value
+    A block in which a gateway spoke costs `eth_getTransactionReceipt` besides, one for each transaction.
+    """
+    methods = ["eth_getBlockByNumber", *(["eth_getLogs"] if queries.addresses else [])]
+    return Counter([*methods, *(question.method for question in queries.state.questions)])
 
 
 def make_event_query(chain: Caip2, address: str, event: str) -> tuple[EventQuery, tuple[str, ...]]:
@@ -131,48 +82,7 @@ def make_event_query(chain: Caip2, address: str, event: str) -> tuple[EventQuery
     return EventQuery(chain, where, signature.text), carried_fields(signature)
 
 
-def make_state_queries(read: StateRead) -> tuple[CallQuery, ...]:
-    """The query in its one spelling: arguments of 0x hex in lower case, the result's types written out."""
-    chain, address, args, word = read.chain, read.address, read.args, read.word
-    function = parse_function(read.call)
-    if len(args) != len(function.inputs):
-        raise PlanError(
-            "args", f"expected {len(function.inputs)} arguments for {function.text}, got {len(args)}"
-        )
-    same = tuple(
-        arg.lower() if isinstance(arg, str) and type_ != "string" else arg
-        for arg, type_ in zip(args, function.inputs, strict=True)
-    )
-    for type_, arg in zip(function.inputs, args, strict=True):
-        _argument(type_, arg, "args")
-    result_type(function, word, "word")
-    return (CallQuery(chain, "0x" + parse_address(address, "target").hex(), function.text, same, word),)
-
-
 # ---- answers
-
-
-def is_fault(error: RpcError) -> bool:
-    """Whether the endpoint ran the call and the contract failed.
-
-    Anything else says nothing of the contract.
-    """
-    text = error.text.lower()
-    return error.code == _FAULT_CODE or any(known in text for known in _FAULT_TEXTS)
-
-
-def call_value(index: int, call: Call, reply: object) -> CallValue:
-    """A call's value or fault.
-
-    Raises:
-        ValueError: for a reply that is neither.
-    """
-    if isinstance(reply, RpcError):
-        if not is_fault(reply):
-            raise ValueError(f"eth_call: {reply.text}")
-        return CallValue(index, None, FAILED)
-    value, fault = decode_result(call.type, call.word, octets(reply))
-    return CallValue(index, value, fault)
 
 
 def gateway_transactions(queries: CompiledQueries, logs: Sequence[Log]) -> tuple[bytes, ...]:
@@ -224,14 +134,10 @@ def _add_gateway_log(
 
 
 __all__ = [
-    "CALL_GAS",
-    "Call",
     "CompiledQueries",
     "block_reads",
-    "call_value",
+    "block_requests",
     "compile_queries",
     "gateway_transactions",
-    "is_fault",
     "make_event_query",
-    "make_state_queries",
 ]

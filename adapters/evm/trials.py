@@ -18,9 +18,9 @@ from eth_abi.exceptions import DecodingError
 from adapters.evm import shapes
 from adapters.evm.abi import selector
 from adapters.evm.encode import ACT_TYPES
-from adapters.evm.reads import CALL_GAS, is_fault
 from adapters.evm.refusals import ARTIFACTS
 from adapters.evm.rpc import Request, Rpc, RpcError
+from adapters.evm.state import CALL_GAS, is_fault
 
 __all__ = [
     "LATER_S",

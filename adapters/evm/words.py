@@ -7,18 +7,16 @@ refused.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
-from adapters.evm.abi import EventSignature, FunctionSignature, Parameter, head_words, is_dynamic
-from relay.core.errors import PlanError
+from adapters.evm.abi import EventSignature, Parameter, head_words, is_dynamic
+from adapters.evm.results import NOT_DECODABLE
 from relay.core.observations import Field
 
 FAILED = "call failed"
 """A revert or an exceptional halt: nodes name the two too differently to tell them apart."""
 EMPTY = "empty answer"
 """No contract there, or one that returns nothing."""
-NOT_DECODABLE = "answer not decodable"
 MAX_FIELD_BYTES = 4_096
 
 
@@ -90,30 +88,11 @@ def word_field(type_: str, word: bytes) -> Field:
     return number
 
 
-def result_type(function: FunctionSignature, word: int, where: str) -> str:
-    """The type of word number `word` of the result.
+def decode_word(type_: str, content: bytes) -> tuple[int | None, str | None]:
+    """One word of a call's answer: (number, None), or (None, fault) where it is short or out of range.
 
-    Refused where that word is no integer, bool, address or bytes32.
+    An address, a bool and bytes of any size are unsigned integers.
     """
-    words: list[str] = []
-    for output in function.outputs:
-        element = re.sub(r"\[.*", "", output)
-        words.extend(["offset"] if is_dynamic(output) else [element] * head_words(output))
-    if not 0 <= word < len(words):
-        raise PlanError(where, f"expected a word below {len(words)} of {function.text}, got {word}")
-    if words[word] == "offset" or (words[word].startswith("bytes") and words[word] != "bytes32"):
-        raise PlanError(where, f"word {word} of {function.text} is no number")
-    return words[word]
-
-
-def decode_result(type_: str, word: int, answer: bytes) -> tuple[int | None, str | None]:
-    """One word of a call's answer.
-
-    (value, None), or (None, fault) where the answer is empty, short or out of range.
-    """
-    if not answer:
-        return None, EMPTY
-    content = answer[32 * word : 32 * word + 32]
     if len(content) < 32:
         return None, NOT_DECODABLE
     number = int.from_bytes(content, "big")
@@ -121,8 +100,9 @@ def decode_result(type_: str, word: int, answer: bytes) -> tuple[int | None, str
         return (number, None) if number < 2 else (None, NOT_DECODABLE)
     if type_ == "address":
         return (number, None) if number < 1 << 160 else (None, NOT_DECODABLE)
-    if type_ == "bytes32":
-        return number, None
+    if type_.startswith("bytes"):
+        unused = 256 - 8 * int(type_[5:])
+        return (number >> unused, None) if number % (1 << unused) == 0 else (None, NOT_DECODABLE)
     value = word_field(type_, content)
     assert isinstance(value, int)
     same = value == (number - (1 << 256) if type_.startswith("int") and number >> 255 else number)
@@ -136,7 +116,6 @@ __all__ = [
     "NOT_DECODABLE",
     "carried_fields",
     "decode_log",
-    "decode_result",
-    "result_type",
+    "decode_word",
     "word_field",
 ]

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from adapters.evm import shapes
 from adapters.evm.office.contract import Build
-from adapters.evm.reads import CALL_GAS, is_fault
 from adapters.evm.rpc import Request, Rpc, RpcError
+from adapters.evm.state import CALL_GAS, is_fault
 from relay.core.types import Header
 
 Answer = Mapping[str, object] | None

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 
 from eth_utils.address import to_checksum_address
 
-from adapters.evm.abi import head_words, is_dynamic, parse_function
+from adapters.evm.abi import head_words, is_dynamic
 from adapters.evm.encode import ACT_TYPES, COMPARE, UNDO_CALL, UNDO_NONE, UNDO_RESTORE, act_hash
+from adapters.evm.functions import parse_function
 from adapters.evm.office import fields
 from adapters.evm.office.contract import Function, Slot, gateway
 from relay.core.gateway_report import ActTerms, UndoKind

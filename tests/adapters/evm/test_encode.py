@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.evm import adapter
-from adapters.evm.abi import parse_address, parse_call, parse_event, parse_function, parse_type
+from adapters.evm.abi import parse_address, parse_call, parse_event, parse_type
 from adapters.evm.encode import ACT_TYPES, gateway_calldata, sent_certificate
-from adapters.evm.words import decode_result, result_type, word_field
+from adapters.evm.functions import parse_function
+from adapters.evm.results import type_of_word
+from adapters.evm.words import decode_word, word_field
 from proofs.hashes import keccak256
 from proofs.mandate import Mandate, Op, Tier
 from relay.core.errors import PlanError
@@ -228,7 +230,7 @@ CALLS_REFUSED = [
     ("cap()", (), 1),
     ("cap() returns ()", (), 0),
     ("cap() returns (string)", (), 0),
-    ("cap() returns (bytes4)", (), 0),
+    ("cap() returns (bytes)", (), 0),
     ("cap() return (uint256)", (), 0),
     ("f(uint8)", (256,), 0),
     ("f(bool)", (2,), 0),
@@ -245,9 +247,9 @@ def test_a_wrong_call_is_refused(call, args, word):
 
 
 def test_words_of_a_result_are_counted_over_static_arrays():
-    function = parse_function("f() returns (uint256[3], bool, address)")
+    results = parse_function("f() returns (uint256[3], bool, address)").results
 
-    assert [result_type(function, word, "w") for word in range(5)] == ["uint256"] * 3 + ["bool", "address"]
+    assert [type_of_word(results, word, "w") for word in range(5)] == ["uint256"] * 3 + ["bool", "address"]
 
 
 @given(st.integers(-(1 << 63), (1 << 63) - 1))
@@ -255,7 +257,7 @@ def test_signed_words_come_back(value):
     word = encode(["int64"], [value])
 
     assert word_field("int64", word) == value
-    assert decode_result("int64", 0, word) == (value, None)
+    assert decode_word("int64", word) == (value, None)
 
 
 @given(
