@@ -16,7 +16,7 @@ from relay.core.plan import Mode, Rule
 from relay.core.types import Caip2
 from relay.core.view import ChainView
 
-__all__ = ["LANDING_PATIENCE_S", "Ladder", "Place", "Step", "opens_next_early"]
+__all__ = ["LANDING_PATIENCE_S", "Ladder", "Place", "Step", "opens_next_early", "settled_pin"]
 
 LANDING_PATIENCE_S: Final = 120
 """How long a rung may be due without an effect, in the reference chain's time (SPEC 5.4.1)."""
@@ -154,7 +154,7 @@ class Ladder:
         seen_to_s = step.block.timestamp - lag_s
         if seen_to_s < opened_s + LANDING_PATIENCE_S:
             return Place.NO
-        at = step.block if chain == step.block.chain else _pin(view, seen_to_s)
+        at = step.block if chain == step.block.chain else settled_pin(view, seen_to_s)
         if at is None or not view.contains(at.hash) or (run.tier is Tier.FULL and not view.is_final(at)):
             return Place.UNKNOWN
         record = view.record(encoded.gateway, encoded.act_id, at)
@@ -165,7 +165,7 @@ class Ladder:
         return Place.NO if is_answered else Place.YES
 
 
-def _pin(view: ChainView, timestamp: int) -> BlockRef | None:
+def settled_pin(view: ChainView, timestamp: int) -> BlockRef | None:
     """Give the settled pin at a time, also on a chain that no rule reads."""
     return view.at_or_before(timestamp) if view.has_later_than(timestamp) else None
 

@@ -16,8 +16,10 @@ from proofs.decision import BlockRef, Decision
 from proofs.mandate import Op, Tier
 from relay.core.compiled import CompiledPlan
 from relay.core.evaluate import Evaluation, Outcome
-from relay.core.ladder import Ladder, Place, Step
+from relay.core.gateways import ActRecord
+from relay.core.ladder import Ladder, Place, Step, settled_pin
 from relay.core.plan import Rule
+from relay.core.stages import stages_before
 from relay.core.types import Caip2, PlanHash
 from relay.core.view import ChainView
 
@@ -85,6 +87,8 @@ class Schedule:
     views: Mapping[Caip2, ChainView]
     _fast: _Matured = field(default_factory=_Matured)
     _full: _Matured = field(default_factory=_Matured)
+    _acts_open: list[Step] = field(default_factory=list)
+    """First blocks of slots at which something about an act could not be told yet."""
     _ladder: Ladder = field(init=False)
 
     def __post_init__(self) -> None:
@@ -116,6 +120,7 @@ class Schedule:
         """Drop the evaluations of blocks above `number`."""
         while self.steps and self.steps[-1].block.number > number:
             del self._ladder.index[self.steps.pop().block.hash]
+        self._acts_open = [step for step in self._acts_open if step.block.number <= number]
         for matured in (self._fast, self._full):
             matured.after = min(matured.after, number)
 
@@ -130,6 +135,7 @@ class Schedule:
         tail = [step.evaluation for step in self.steps[position + 1 :]]
         known = set(self._edges_from(position))
         del self.steps[position:]
+        self._acts_open = [step for step in self._acts_open if step.block.number < evaluation.block.number]
         for matured in (self._fast, self._full):
             matured.after = min(matured.after, evaluation.block.number - 1)
         return tuple(edge for edge in self.extend([evaluation, *tail]) if edge not in known)
@@ -157,6 +163,7 @@ class Schedule:
             for step in self._ripe(tier, matured):
                 if step.evaluation.plan_in_force and self._is_current(step.block, tier):
                     yield from self._due_at(step, tier)
+        yield from self._acts_due()
 
     def _ripe(self, tier: Tier, matured: _Matured) -> Iterator[Step]:
         for step in self.steps[self._first_after(matured.after) :]:
@@ -173,14 +180,22 @@ class Schedule:
                     for slot in self._slots_of(rule, rung, step, tier):
                         yield Due(Op.PROTECT, rule.name, rung, tier, step, (rule.name, slot, rung, int(tier)))
         if tier is Tier.FULL and self._begins_slot(step):
-            yield from self._acts_due_at(step)
+            self._acts_open.append(step)
 
-    def _acts_due_at(self, step: Step) -> Iterator[Due]:
-        slot, tier = step.block.timestamp // self.compiled.plan.clock.rearm_s, Tier.FULL
-        for name in self.compiled.plan.acts:
-            for op in (Op.EXTEND, Op.RELEASE):
-                if self._assess_act(op, name, step) is Assessment.RIGHT:
-                    yield Due(op, name, 0, tier, step, (f"{op.name}:{name}", slot, 0, int(tier)))
+    def _acts_due(self) -> Iterator[Due]:
+        """Give what is due about acts; keep the steps where a pin is not settled or not final yet."""
+        waiting, self._acts_open = self._acts_open, []
+        for step in waiting:
+            slot, tier = step.block.timestamp // self.compiled.plan.clock.rearm_s, Tier.FULL
+            is_told = True
+            for name in self.compiled.plan.acts:
+                for op in (Op.EXTEND, Op.RELEASE):
+                    found = self._assess_act(op, name, step)
+                    is_told = is_told and found is not Assessment.LATER
+                    if found is Assessment.RIGHT:
+                        yield Due(op, name, 0, tier, step, (f"{op.name}:{name}", slot, 0, int(tier)))
+            if not is_told and self._is_current(step.block, tier):
+                self._acts_open.append(step)
 
     def track_of(self, decision: Decision) -> tuple[str, int, int, int] | None:
         """Give the series that an anchor of a rule belongs to, as in `Due.track`; None where it is none."""
@@ -226,11 +241,11 @@ class Schedule:
         return Assessment.LATER if blind else Assessment.WRONG
 
     def _assess_act(self, op: Op, name: str, step: Step) -> Assessment:
-        act, encoded = self.compiled.plan.acts[name], self.compiled.acts[name]
-        at = step.block if act.text.chain == step.block.chain else step.evaluation.pins.get(act.text.chain)
+        act = self.compiled.plan.acts[name]
+        at = self._pin_of(name, step)
         if at is None:
             return Assessment.LATER
-        record = self.views[act.text.chain].record(encoded.gateway, encoded.act_id, at)
+        record = self._record(name, at)
         if record is None or record.until <= step.block.timestamp:
             return Assessment.WRONG
         released = self._release_holds(step)
@@ -239,7 +254,33 @@ class Schedule:
                 return Assessment.WRONG  # nothing could ever end it
             short = (record.until - step.block.timestamp) * 2 < act.lasts_s
             return Assessment.RIGHT if short and not released else Assessment.WRONG
-        return Assessment.RIGHT if released and not self._threatens(name, step) else Assessment.WRONG
+        if not released or self._threatens(name, step):
+            return Assessment.WRONG
+        return self._assess_stages(name, step)
+
+    def _assess_stages(self, name: str, step: Step) -> Assessment:
+        """Tell whether all acts of the stages before that of `name` have ended (plans SPEC 1.4)."""
+        pins = {act: self._pin_of(act, step) for act in stages_before(self.compiled.plan, name)}
+        standing = (self._record(act, at) is not None for act, at in pins.items() if at is not None)
+        if any(standing):
+            return Assessment.WRONG
+        return Assessment.LATER if None in pins.values() else Assessment.RIGHT
+
+    def _pin_of(self, name: str, step: Step) -> BlockRef | None:
+        """Give the final block whose records of an act count at `step`; None where it is none yet."""
+        chain = self.compiled.plan.acts[name].text.chain
+        view = self.views[chain]
+        if chain == step.block.chain:
+            return step.block
+        # The evaluation has no pin of a chain that no rule waits for, where that came later.
+        pin = step.evaluation.pins.get(chain) or settled_pin(
+            view, step.block.timestamp - self.compiled.plan.chains[chain].lag_s
+        )
+        return pin if pin is not None and view.is_final(pin) else None
+
+    def _record(self, name: str, at: BlockRef) -> ActRecord | None:
+        encoded = self.compiled.acts[name]
+        return self.views[at.chain].record(encoded.gateway, encoded.act_id, at)
 
     def _release_holds(self, step: Step) -> bool:
         release = self.compiled.plan.release
