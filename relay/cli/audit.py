@@ -1,17 +1,21 @@
-"""`tocsin audit`: what an auditor needs, on the base install."""
+"""`tocsin audit`: what an auditor needs; verifying runs on the base install."""
 
 from __future__ import annotations
 
 from relay.cli.commands import Lazy, LazyGroup
 
 _EPILOG = """\b
-Example:
+Examples:
   tocsin audit verify incident.bundle --policy policy.txt
+  tocsin audit replay incident.bundle
 """
 
 audit = LazyGroup(
     "audit",
-    {"verify": Lazy("relay.cli.verify:verify", "Verify a bundle: every signature and proof in it.")},
+    {
+        "verify": Lazy("relay.cli.verify:verify", "Verify a bundle: every signature and proof in it."),
+        "replay": Lazy("relay.cli.replay:replay", "Derive a bundle's verdicts again from its inputs."),
+    },
     help="Verify evidence, offline.",
     epilog=_EPILOG,
 )

@@ -88,7 +88,7 @@ class Links:
 
 
 def peer_facts(plan: Plan, prepared: Prepared, *, hops: int) -> tuple[PeerFacts, ...]:
-    """Give what links see of a decision of `plan`, one for each of its acts; `hops` counts the plans so far."""
+    """Give what links see of a decision of `plan`, one for each act; `hops` counts the plans so far."""
     return tuple(
         PeerFacts(
             verb=plan.acts[name].verb,

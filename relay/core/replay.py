@@ -120,7 +120,7 @@ class Replayer:
                 return Replayed(stated, identity, None, (missing,), is_rebuilt=False)
             trace = read_trace(stated.attestation.trace)
             effective = _check_trace(compiled, ground, decision, trace, stated.attestation)
-            _check_verdict(compiled, stated.attestation, prepared, effective)
+            _check_verdict(compiled, stated.attestation, prepared, is_effective=effective)
             untold = (*self._check_rung(compiled, decision), *_untold(compiled, decision))
         except TraceError as error:
             return Replayed(stated, identity, Refusal("trace-form", str(error)), ())
@@ -140,12 +140,12 @@ class Replayer:
         if decision.parent is None:
             return _Ground(decision.subject, compiled.rules[decision.subject])
         link = link_of(compiled, decision.subject)
-        facts = self._facts(decision.parent, 0)
+        facts = self._facts(decision.parent)
         if link is None or facts is None:
             return None
         return _Ground(decision.subject, compiled.links[link.name].when, facts)
 
-    def _facts(self, parent_id: DecisionId, depth: int) -> tuple[PeerFacts, ...] | None:
+    def _facts(self, parent_id: DecisionId) -> tuple[PeerFacts, ...] | None:
         """Give what a link sees of its parent; None where a decision or plan on the way is not here."""
         visited: list[PlanHash] = []
         found: DecisionId | None = parent_id
@@ -300,7 +300,7 @@ def _judged(
 
 
 def _check_verdict(
-    compiled: CompiledPlan, attestation: Attestation, prepared: Prepared, effective: bool
+    compiled: CompiledPlan, attestation: Attestation, prepared: Prepared, *, is_effective: bool
 ) -> None:
     """An attestation signs the mandate that plan and decision give, and its condition bears it out."""
     if attestation.verdict is not Verdict.ATTEST:
@@ -309,9 +309,9 @@ def _check_verdict(
         raise _RefusedError("mandate", f"expected {prepared.digest.hex()}, got {_hex(attestation.digest)}")
     release, op = compiled.plan.release, attestation.decision.op
     if op is Op.EXTEND:
-        if release is None or (release.hold == 1 and effective):
+        if release is None or (release.hold == 1 and is_effective):
             raise _RefusedError("verdict", "expected to attest no extension: the release predicate held")
-    elif not effective:
+    elif not is_effective:
         raise _RefusedError("verdict", f"expected to attest no {op.name.lower()}: its condition is not true")
 
 

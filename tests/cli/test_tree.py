@@ -41,7 +41,7 @@ TREE = {
     "incident": ("list", "show", "watch"),
     "drill": ("run", "report"),
     "signal": ("send",),
-    "audit": ("verify",),
+    "audit": ("verify", "replay"),
 }
 
 

@@ -1,4 +1,4 @@
-"""A log replayed: what every member signed follows from its own inputs, and nothing altered does (SPEC 5.3)."""
+"""A log replayed: what members signed follows from their inputs, and nothing altered does (SPEC 5.3)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def replayed(town: Town, statements: Iterable[Stated], plans: int = 2) -> list[R
 
 
 def a_protect(town: Town, subject: str = "unbacked") -> Stated:
-    """Give the last attestation of a rule that was true; links look for their parents, so all are replayed."""
+    """Give the last statement of one who attests to `subject`."""
     return next(
         each
         for each in reversed(stated(town))
