@@ -178,10 +178,11 @@ def far(number: int, *events: GatewayEvent) -> BlockObserved:
 def test_an_earlier_stage_on_another_chain_counts_as_of_its_final_pin_and_is_waited_for() -> None:
     stage = stage_of(staged(("far",), ("halt",), more=FOREIGN))
     until = BEGIN_S + HOUR_S
-    stage.run(starts(stage, "halt"), far(1, event(stage, "far", GatewayEventKind.STARTED, until=until)))
-    stage.run(far(2), far(3, event(stage, "far", GatewayEventKind.ENDED)))
+    stage.run(starts(stage, "halt"))
     pass_to(stage, 22)
-    assert "release" not in str(stage.words(stage.run(stage.final(22))))
+    assert "attest release halt full at 21" not in stage.words(stage.run(stage.final(22)))
+    stage.run(far(1, event(stage, "far", GatewayEventKind.STARTED, until=until)))
+    stage.run(far(2), far(3, event(stage, "far", GatewayEventKind.ENDED)))
     assert verdict(stage, "halt", 21) is Assessment.LATER, "its pin is not settled"
 
     stage.run(*(far(number) for number in range(4, 18)))
