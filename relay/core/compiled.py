@@ -83,6 +83,8 @@ class CompiledPlan:
     rules: Mapping[str, Condition]
     release: Condition | None
     links: Mapping[str, CompiledLink]
+    reports: Mapping[str, Condition]
+    """By name, of the reports that have a condition."""
 
     def chains_of(self, condition: Condition) -> tuple[Caip2, ...]:
         """Give the chains that a condition reads, in ascending order."""
@@ -135,6 +137,11 @@ def compile_plan(plan: Plan, adapters: Mapping[str, PlanCompiler]) -> CompiledPl
         rules=rules,
         release=release,
         links={link.name: _link(link, adapters, language) for link in plan.listen},
+        reports={
+            name: language.compile(each.when, f"reports.{name}.when")
+            for name, each in plan.reports.items()
+            if each.when is not None
+        },
     )
     _check_traces(compiled)
     return compiled
@@ -307,6 +314,7 @@ def _check_traces(compiled: CompiledPlan) -> None:
     """Refuse a condition whose values might not fit into an attestation."""
     conditions = {f"rules.{name}.when": condition for name, condition in compiled.rules.items()}
     conditions |= {f"listen.{name}.when": link.when for name, link in compiled.links.items()}
+    conditions |= {f"reports.{name}.when": condition for name, condition in compiled.reports.items()}
     if compiled.release is not None:
         conditions["release.when"] = compiled.release
     for where, condition in conditions.items():

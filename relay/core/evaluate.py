@@ -139,6 +139,7 @@ class PlanEvaluator:
         self._rules = {name: self._watch(condition) for name, condition in compiled.rules.items()}
         self._release = self._watch(compiled.release) if compiled.release else None
         self._links = {name: self._watch(link.when) for name, link in compiled.links.items()}
+        self._reports = {name: self._watch(condition) for name, condition in compiled.reports.items()}
         self._lags = {chain: each.lag_s for chain, each in plan.chains.items() if chain != self._reference}
         watched = [*self._rules.values(), *([self._release] if self._release else [])]
         self._awaited = sorted({chain for each in watched for chain in each.chains} & self._lags.keys())
@@ -202,6 +203,17 @@ class PlanEvaluator:
         }
         reads = self._read(self._pins(at))
         return self._outcome(self._links[listen.name], reads, facts)
+
+    def reported(self, name: str, at: BlockRef) -> RuleOutcome | None:
+        """Evaluate the condition of reports at block `at`: true where they have none; None if `at` is not on
+        the chain any more.
+        """
+        if not self._views[self._reference].contains(at.hash):
+            return None
+        watched = self._reports.get(name)
+        if watched is None:
+            return RuleOutcome(Outcome.TRUE, True, (), (), ())
+        return self._outcome(watched, self._read(self._pins(at)))
 
     def _watch(self, condition: Condition) -> _Watched:
         metrics = self._compiled.plan.metrics
