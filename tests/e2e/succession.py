@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.evm.demo import world as worlds
+from adapters.evm.demo import setup
 from adapters.evm.demo.network import (
     CHEAP,
     NETWORK,
@@ -69,8 +69,8 @@ async def open_succession(
 
     The chains' quiet part is over, and all have read it.
     """
-    patch.setattr(worlds, "ROTATION_DELAY_S", DELAY_S)
-    patch.setattr(worlds, "OVERLAP_S", OVERLAP_S)
+    patch.setattr(setup, "ROTATION_DELAY_S", DELAY_S)
+    patch.setattr(setup, "OVERLAP_S", OVERLAP_S)
     # The one clock that both the members and their chains are held against.
     activates_at = time.time_ns() // 10**9 + LEEWAY_S  # noqa: TID251
     scenario = short(seed)

@@ -10,27 +10,20 @@ from typing import Final
 
 from adapters.evm import adapter as make_adapter
 from adapters.evm import shapes
+from adapters.evm.demo import setup
 from adapters.evm.demo.scenario import Scenario, Token
-from adapters.evm.demo.traffic import Call, Driver, encode_arguments, encode_call
-from adapters.evm.devchain import artifact_code
-from adapters.evm.rotations import GROUPS, groups_values
+from adapters.evm.demo.traffic import Driver, encode_call
 from proofs.committee import CommitteeDocument
 from relay.core.compiled import CompiledPlan, compile_plan
-from relay.core.errors import ChainError
 from relay.core.plan_file import parse_plan
 from relay.core.rotations import GroupKeys
 from relay.core.types import Address
 
 __all__ = ["BUDGET", "World", "arm_bridge", "arm_drill", "arm_market", "build_protocols", "build_world"]
 
-ROTATION_DELAY_S: Final = 86_400
-OVERLAP_S: Final = 21_600
-SKEW_S: Final = 60
-WEAKENING_DELAY_S: Final = 2 * 86_400
 WINDOW_S: Final = 30 * 86_400
 BUDGET: Final = (86_400, 21 * 86_400, 3)
 """Fast seconds, all seconds, fast new records per window: the defaults of a plan."""
-ACT_TYPE: Final = "(address,bytes,address,bytes,uint8,uint256,uint8,uint8,bytes,uint16,uint64)"
 COLLATERAL: Final = "WBTC"
 """The bridged token that the market takes: what the attack takes first."""
 DRILL_BUDGET: Final = (86_400, 86_400, 288)
@@ -129,8 +122,8 @@ async def arm_bridge(
     world.gateway_far = await _deploy_gateway(world, far, committee, budget)
     world.near_since, world.far_since = await near.number(), await far.number()
     bridge = _compiled_plan(world, "bridge")
-    await _grant(world, near, world.replica, "PAUSER_ROLE()", world.gateway_near)
-    await _register(world, near, world.gateway_near, bridge)
+    await setup.grant(near, world.owner, world.replica, "PAUSER_ROLE()", world.gateway_near)
+    await setup.register(near, world.owner, world.gateway_near, bridge)
     world.plans = (bridge,)
 
 
@@ -138,8 +131,8 @@ async def arm_market(world: World) -> None:
     """Let the market's governance take up its plan: younger than the bridge's, and listening to it."""
     world.market_since = await world.far.number()
     market = _compiled_plan(world, "market")
-    await _grant(world, world.far, world.market, "RISK_ADMIN_ROLE()", world.gateway_far)
-    await _register(world, world.far, world.gateway_far, market)
+    await setup.grant(world.far, world.owner, world.market, "RISK_ADMIN_ROLE()", world.gateway_far)
+    await setup.register(world.far, world.owner, world.gateway_far, market)
     world.plans = (*world.plans, market)
 
 
@@ -150,33 +143,33 @@ async def arm_drill(world: World, committee: CommitteeDocument) -> None:
     near, far = [await _deploy_gateway(world, driver, committee, DRILL_BUDGET) for driver in drivers]
     world.drill_gateways = (near, far)
     bells = [
-        await _deploy(driver, world.owner, "DrillBell", "(address,address)", gateway, world.owner)
+        await setup.deploy(driver, world.owner, "DrillBell", "(address,address)", gateway, world.owner)
         for driver, gateway in zip(drivers, world.drill_gateways, strict=True)
     ]
     world.bells = (bells[0], bells[1])
     drill = _compiled_plan(world, "drill")
     for driver, gateway in zip(drivers, world.drill_gateways, strict=True):
-        await _register(world, driver, gateway, drill)
+        await setup.register(driver, world.owner, gateway, drill)
     world.plans = (*world.plans, drill)
 
 
 async def _deploy_tokens_and_bridge(world: World) -> None:
     owner, near, far = world.owner, world.near, world.far
-    world.replica = await _deploy(
+    world.replica = await setup.deploy(
         near, owner, "DemoReplica", "(address,address,bytes32)", owner, world.updater, bytes(32)
     )
-    world.home = await _deploy(far, owner, "DemoHome", "(address)", owner)
+    world.home = await setup.deploy(far, owner, "DemoHome", "(address)", owner)
     sums = {token.address: 0 for token in world.scenario.tokens}
     for step in world.scenario.steps:
         sums[step.token] += step.amount
     for token in world.scenario.tokens:
         code = "(string,string,uint8,address)"
-        address = await _deploy(
+        address = await setup.deploy(
             near, owner, "DemoToken", code, token.symbol, token.symbol, token.decimals, owner
         )
         world.original[token.address] = address
         supply = ROOM * sums[token.address]
-        await _call(near, owner, address, encode_call("mint(address,uint256)", world.replica, supply))
+        await setup.act(near, owner, address, encode_call("mint(address,uint256)", world.replica, supply))
         listing = encode_call(
             "list(address,string,string,uint8)",
             address,
@@ -184,7 +177,7 @@ async def _deploy_tokens_and_bridge(world: World) -> None:
             f"b{token.symbol}",
             token.decimals,
         )
-        await _call(far, owner, world.home, listing)
+        await setup.act(far, owner, world.home, listing)
         found = await far.anvil.rpc(
             "eth_call",
             {"to": world.home, "data": "0x" + encode_call("bridgedOf(address)", address).hex()},
@@ -192,29 +185,31 @@ async def _deploy_tokens_and_bridge(world: World) -> None:
         )
         world.bridged[token.address] = "0x" + shapes.octets(found, 32)[12:].hex()
         mint = encode_call("mint(address,address,uint256)", address, world.user, supply)
-        await _call(far, owner, world.home, mint)
+        await setup.act(far, owner, world.home, mint)
 
 
 async def _deploy_market(world: World) -> None:
     owner, far, token = world.owner, world.far, world.collateral
-    world.stable = await _deploy(
+    world.stable = await setup.deploy(
         far, owner, "DemoToken", "(string,string,uint8,address)", "Demo USD", "DUSD", 18, owner
     )
-    world.market = await _deploy(far, owner, "DemoMarket", "(address,address)", owner, world.stable)
+    world.market = await setup.deploy(far, owner, "DemoMarket", "(address,address)", owner, world.stable)
     bridged = world.bridged[token.address]
     price = token.price_cents * STABLE_UNIT // 100
     listing = encode_call("listCollateral(address,uint16,uint16,uint256)", bridged, 7_500, 8_000, price)
-    await _call(far, owner, world.market, listing)
-    await _call(
+    await setup.act(far, owner, world.market, listing)
+    await setup.act(
         far, owner, world.stable, encode_call("mint(address,uint256)", world.market, 10**9 * STABLE_UNIT)
     )
     amount = ATTACKER_COLLATERAL * 10**token.decimals
     original = world.original[token.address]
     mint = encode_call("mint(address,address,uint256)", original, world.attacker, amount)
-    await _call(far, owner, world.home, mint)
-    await _call(far, world.attacker, bridged, encode_call("approve(address,uint256)", world.market, amount))
+    await setup.act(far, owner, world.home, mint)
+    await setup.act(
+        far, world.attacker, bridged, encode_call("approve(address,uint256)", world.market, amount)
+    )
     supply = encode_call("supplyCollateral(address,uint256)", bridged, amount)
-    await _call(far, world.attacker, world.market, supply)
+    await setup.act(far, world.attacker, world.market, supply)
 
 
 async def _deploy_gateway(
@@ -223,59 +218,8 @@ async def _deploy_gateway(
     committee: CommitteeDocument,
     budget: tuple[int, int, int] = BUDGET,
 ) -> str:
-    attesters = sorted("0x" + member.attester.hex() for member in committee.members)
-    verifier = await _deploy(
-        driver,
-        world.owner,
-        "TocsinVerifier",
-        f"(bytes32,uint32,address[],uint8,uint8,{GROUPS},uint64,uint64)",
-        committee.network,
-        committee.key_epoch,
-        attesters,
-        committee.fast,
-        committee.full,
-        groups_values(world.groups),
-        ROTATION_DELAY_S,
-        OVERLAP_S,
-    )
-    return await _deploy(
-        driver,
-        world.owner,
-        "TocsinGateway",
-        "(address,address,address,bytes32,(uint64,uint64,uint64),(uint64,uint64,uint32))",
-        world.owner,
-        world.owner,
-        verifier,
-        committee.network,
-        (SKEW_S, WEAKENING_DELAY_S, WINDOW_S),
-        budget,
-    )
-
-
-async def _register(world: World, driver: Driver, gateway: str, plan: CompiledPlan) -> None:
-    """Register a plan's acts of this chain, then the plan: from then on it is in force."""
-    for name, encoded in plan.acts.items():
-        act = plan.plan.acts[name]
-        if act.text.chain != driver.anvil.chain:
-            continue
-        register = encode_call(
-            f"registerAct(bytes32,{ACT_TYPE},uint8,uint64)",
-            encoded.act_id,
-            encoded.registration,
-            int(act.tier),
-            act.lasts_s,
-        )
-        await _call(driver, world.owner, gateway, register)
-    in_force = encode_call("setPlan(bytes32,bytes32,uint64)", plan.plan.hash, bytes(32), 0)
-    await _call(driver, world.owner, gateway, in_force)
-
-
-async def _grant(world: World, driver: Driver, target: str, role: str, to: str) -> None:
-    found = await driver.anvil.rpc(
-        "eth_call", {"to": target, "data": "0x" + encode_call(role).hex()}, "latest"
-    )
-    grant = encode_call("grantRole(bytes32,address)", shapes.octets(found, 32), to)
-    await _call(driver, world.owner, target, grant)
+    terms = setup.GatewayTerms(budget, WINDOW_S, world.groups)
+    return await setup.deploy_gateway(driver, world.owner, committee, terms)
 
 
 def _compiled_plan(world: World, name: str) -> CompiledPlan:
@@ -315,14 +259,3 @@ def _compiled_plan(world: World, name: str) -> CompiledPlan:
     world.plan_texts[name] = Template(template).substitute(values)
     plan = parse_plan(world.plan_texts[name], where=f"{name}.plan.toml")
     return compile_plan(plan, {"eip155": make_adapter()})
-
-
-async def _deploy(driver: Driver, sender: str, contract: str, types: str, *arguments: object) -> str:
-    code = artifact_code(contract) + encode_arguments(types, *arguments)
-    return await driver.deploy(sender, code)
-
-
-async def _call(driver: Driver, sender: str, to: str, data: bytes) -> None:
-    [tx] = await driver.block(await driver.next_time(), [Call(sender, to, data, gas=3_000_000)])
-    if not (await driver.succeeded([tx]))[0]:
-        raise ChainError(driver.anvil.chain, f"setting up: a call to {to} reverted: 0x{data[:4].hex()}")
