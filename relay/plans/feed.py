@@ -1,0 +1,273 @@
+"""From rows to the blocks that the core's views observe (plans SPEC 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from relay.core.compiled import CompiledPlan
+from relay.core.events import BlockObserved
+from relay.core.observations import BlockReads, CallQuery, CallValue, ChainQueries, EventQuery, EventRow
+from relay.core.plan import ChainMetric, EventMetric, MatchMetric, Metric, Plan, StateMetric, Watched
+from relay.core.types import BlockRef, Caip2, Digest, Header
+from relay.core.view import ChainView
+from relay.plans.grid import Grid
+from relay.plans.rows import UPDATED_AT, DataError, EventSeen, Observations, Sample
+
+__all__ = ["ChainFeed", "ChainRows", "fields_of_queries", "missing_data", "rows_by_chain", "series_names"]
+
+_UNKNOWN = "no data"
+_NO_TX = bytes(32)
+_FINALIZE_EVERY = 256
+"""Blocks between two words of finality: a view forgets as many together."""
+
+
+def event_name(query: EventQuery) -> str:
+    """Give the name by which rows call an event: without parameters, in lower case."""
+    return query.event.partition("(")[0].strip().lower()
+
+
+def fields_of_queries(compiled: CompiledPlan) -> Mapping[EventQuery, frozenset[str]]:
+    """Give the fields that the plan's metrics need of each kind of event."""
+    needed: dict[EventQuery, set[str]] = {}
+    for name, metric in compiled.plan.metrics.items():
+        for query, fields in zip(compiled.sources[name], _fields(metric), strict=False):
+            if isinstance(query, EventQuery):
+                needed.setdefault(query, set()).update(fields)
+    return {query: frozenset(fields) for query, fields in needed.items()}
+
+
+def _fields(metric: Metric) -> tuple[set[str], ...]:
+    """Give the fields that a metric reads of the events of each of its sources, in their order."""
+    match metric:
+        case EventMetric():
+            shared = {*metric.by, *metric.where}
+            own = {name for name in (metric.value, metric.per) if name is not None}
+            taken = {metric.minus.value} if metric.minus and metric.minus.value else set()
+            return (shared | own, shared | taken)
+        case MatchMetric():
+            own = {metric.value} if metric.value else set()
+            return ({*metric.found.key, *own}, set(metric.against.key))
+        case _:
+            return ()
+
+
+def series_names(plan: Plan) -> Mapping[str, str]:
+    """Give the names under which a series may come, each with the metric that it is of."""
+    names: dict[str, str] = {}
+    for name, metric in plan.metrics.items():
+        if isinstance(metric, StateMetric):
+            names[name] = name
+            if metric.is_map:
+                names[name + UPDATED_AT] = name
+        elif isinstance(metric, ChainMetric) and metric.watched is Watched.DISAGREEMENT:
+            names[name] = name
+    return names
+
+
+def missing_data(compiled: CompiledPlan, data: Observations) -> Mapping[str, str]:
+    """Give the metrics of a plan that no row is of, each with what is expected of it."""
+    seen = {(row.chain, row.event.lower()) for row in data.events}
+    given = {row.metric for row in data.series}
+    missing: dict[str, str] = {}
+    for name, metric in compiled.plan.metrics.items():
+        for query in compiled.sources[name]:
+            if isinstance(query, EventQuery) and (query.chain, event_name(query)) not in seen:
+                missing.setdefault(name, f"events {event_name(query)} on {query.chain}")
+        if isinstance(metric, StateMetric) and name not in given:
+            missing[name] = f"a series {name}"
+    return missing
+
+
+@dataclass(slots=True)
+class ChainRows:
+    """The rows of one chain that its queries ask for: events with the indices of their queries, and values of
+    the chain's calls; both in ascending order of time.
+    """
+
+    queries: ChainQueries
+    events: list[tuple[EventSeen, tuple[int, ...]]] = field(default_factory=list)
+    values: list[tuple[int, int, int | None]] = field(default_factory=list)
+    """Time, index of the call, value."""
+    disagreeing: list[tuple[int, int]] = field(default_factory=list)
+    """Time, and how many endpoints did not agree from then on."""
+    fresh: set[int] = field(default_factory=set)
+    """The calls that tell when an oracle was set: before the first row it was set just now."""
+
+    def times(self) -> list[int]:
+        """Give the times of all rows, in no order."""
+        times = [row.timestamp for row, _ in self.events]
+        times += [time for time, _, _ in self.values]
+        times += [time for time, _ in self.disagreeing]
+        return times
+
+
+def rows_by_chain(compiled: CompiledPlan, data: Observations) -> dict[Caip2, ChainRows]:
+    """Sort rows by the chain and the queries that they answer; rows that nothing asks for are left out.
+
+    Raises:
+        DataError: an event lacks a field, could be of two contracts, or a series' metric is no state.
+    """
+    rows = {chain: ChainRows(queries) for chain, queries in compiled.queries.items()}
+    _add_events(compiled, data.events, rows)
+    _add_series(compiled, data.series, rows)
+    return rows
+
+
+def _add_events(compiled: CompiledPlan, events: Sequence[EventSeen], rows: Mapping[Caip2, ChainRows]) -> None:
+    needed = fields_of_queries(compiled)
+    asked: dict[tuple[Caip2, str], list[EventQuery]] = {}
+    for query in needed:
+        asked.setdefault((query.chain, event_name(query)), []).append(query)
+    known: dict[tuple[Caip2, str, str], tuple[tuple[int, ...], frozenset[str]]] = {}
+    for place, row in enumerate(events):
+        key = (row.chain, row.event, row.contract)
+        found = known.get(key)
+        if found is None:
+            queries = _queries_of(row, asked, f"event {place + 1}")
+            fields = frozenset[str]().union(*(needed[query] for query in queries))
+            indices = tuple(rows[row.chain].queries.events.index(query) for query in queries)
+            found = known[key] = (indices, fields)
+        indices, fields = found
+        if not indices:
+            continue
+        if not fields <= row.fields.keys():
+            lacks = ", ".join(sorted(fields - row.fields.keys()))
+            raise DataError(
+                f"event {place + 1} ({row.event}, {row.timestamp})", f"expected {lacks}, got none"
+            )
+        rows[row.chain].events.append((row, indices))
+
+
+def _queries_of(
+    row: EventSeen, asked: Mapping[tuple[Caip2, str], Sequence[EventQuery]], where: str
+) -> list[EventQuery]:
+    queries = asked.get((row.chain, row.event.lower()), ())
+    if row.contract:
+        return [query for query in queries if query.address.lower() == row.contract.lower()]
+    addresses = sorted({query.address for query in queries})
+    if len(addresses) > 1:
+        raise DataError(
+            where,
+            f"expected the contract of {row.event}, which the plan reads of {', '.join(addresses)}, got none",
+            remedy="add a column `contract`, or name one by --map COLUMN=contract",
+        )
+    return list(queries)
+
+
+def _add_series(compiled: CompiledPlan, series: Sequence[Sample], rows: Mapping[Caip2, ChainRows]) -> None:
+    targets = _targets(compiled, {row.metric for row in series}, rows)
+    for place, row in enumerate(series):
+        target = targets.get(row.metric)
+        if target is None:
+            known = ", ".join(series_names(compiled.plan)) or "none"
+            raise DataError(
+                f"series row {place + 1}", f"expected a metric of state ({known}), got {row.metric}"
+            )
+        chain, indices = target
+        if not indices:
+            rows[chain].disagreeing.append((row.timestamp, row.value or 0))
+        for index in indices:
+            is_time = index in rows[chain].fresh and not row.metric.endswith(UPDATED_AT)
+            rows[chain].values.append((row.timestamp, index, row.timestamp if is_time else row.value))
+
+
+def _targets(
+    compiled: CompiledPlan, given: set[str], rows: Mapping[Caip2, ChainRows]
+) -> dict[str, tuple[Caip2, tuple[int, ...]]]:
+    """Give the chain and the calls that each series speaks of; none of disagreement."""
+    targets: dict[str, tuple[Caip2, tuple[int, ...]]] = {}
+    for series, name in series_names(compiled.plan).items():
+        metric, calls = compiled.plan.metrics[name], rows[compiled.plan.metrics[name].chain].queries.calls
+        indices = [calls.index(query) for query in compiled.sources[name] if isinstance(query, CallQuery)]
+        if metric.is_map:
+            price, set_at = indices
+            rows[metric.chain].fresh.add(set_at)
+            if series.endswith(UPDATED_AT):
+                indices = [set_at]
+            elif name + UPDATED_AT in given:
+                indices = [price]
+        targets[series] = (metric.chain, tuple(indices))
+    return targets
+
+
+class ChainFeed:
+    """Makes the blocks of one chain and lets its view observe them; `makes_all`: none is left out."""
+
+    def __init__(self, rows: ChainRows, grid: Grid, view: ChainView, *, makes_all: bool) -> None:
+        self.grid = grid
+        self._rows = rows
+        self._view = view
+        self._makes_all = makes_all
+        self._newest_s = grid.start_s - 1
+        self._event, self._value, self._disagreement = 0, 0, 0
+        self._made = 0
+        self._calls = self._first_calls()
+        self._unset = {index for index in rows.fresh if self._calls[index].value is not None}
+        self._current: tuple[CallValue, ...] = tuple(self._calls)
+        self._silent = rows.disagreeing[0][1] if rows.disagreeing else 0
+
+    def _first_calls(self) -> list[CallValue]:
+        """Before its first row a series has its first value."""
+        first: dict[int, int | None] = {}
+        for _, index, value in self._rows.values:
+            first.setdefault(index, value)
+            if len(first) == len(self._rows.queries.calls):
+                break
+        return [_call(index, first.get(index)) for index in range(len(self._rows.queries.calls))]
+
+    def feed(self, until_s: int) -> None:
+        """Let the view observe what stands between the newest block and the block at `until_s`, and that."""
+        if until_s <= self._newest_s:
+            return
+        between = self.grid.all_between if self._makes_all else self.grid.rows_between
+        for time_s in between(self._newest_s, until_s - 1):
+            self._observe(time_s)
+        self._observe(until_s)
+        self._newest_s = until_s
+
+    def _observe(self, time_s: int) -> None:
+        number = self.grid.number(time_s)
+        block = BlockRef(self._view.chain, Digest(number.to_bytes(32, "big")), number, time_s)
+        header = Header(block, (number - 1).to_bytes(32, "big"))
+        reads = BlockReads(header, self._events_at(time_s), self._calls_at(time_s))
+        self._view.observe(BlockObserved(reads, 1, 1 + self._disagreeing_at(time_s), block))
+        self._made += 1
+        if self._made % _FINALIZE_EVERY == 0:
+            self._view.finalize(block)
+
+    def _events_at(self, time_s: int) -> tuple[EventRow, ...]:
+        events, at = self._rows.events, self._event
+        found: list[EventRow] = []
+        while at < len(events) and events[at][0].timestamp <= time_s:
+            row, queries = events[at]
+            for query in queries:
+                found.append(EventRow(query, len(found), _NO_TX, row.fields))
+            at += 1
+        self._event = at
+        return tuple(found)
+
+    def _calls_at(self, time_s: int) -> tuple[CallValue, ...]:
+        values, at = self._rows.values, self._value
+        for index in self._unset:
+            self._calls[index] = _call(index, time_s)
+        while at < len(values) and values[at][0] <= time_s:
+            _, index, value = values[at]
+            self._calls[index] = _call(index, value)
+            self._unset.discard(index)
+            at += 1
+        if at != self._value or self._unset:
+            self._current = tuple(self._calls)
+        self._value = at
+        return self._current
+
+    def _disagreeing_at(self, time_s: int) -> int:
+        rows = self._rows.disagreeing
+        while self._disagreement < len(rows) and rows[self._disagreement][0] <= time_s:
+            self._silent = rows[self._disagreement][1]
+            self._disagreement += 1
+        return self._silent
+
+
+def _call(index: int, value: int | None) -> CallValue:
+    return CallValue(index, value, _UNKNOWN if value is None else None)
