@@ -11,6 +11,7 @@ from typing import Final
 from proofs.canonical import Value
 from proofs.decision import block_value, decision_value, parse_block, parse_decision
 from proofs.fields import FieldError, Fields, fields_of
+from proofs.reports import read_report, report_body
 from relay.core.messages import (
     EFFECTS,
     MAX_REASON_BYTES,
@@ -23,6 +24,7 @@ from relay.core.messages import (
     Outcome,
     Recall,
     Recalled,
+    Report,
     RotationSigned,
     Signal,
     Unlanded,
@@ -92,6 +94,8 @@ def body_of(message: Message) -> dict[str, Value]:  # noqa: C901  one case per k
                 "reporter": message.reporter,
                 "subject": message.subject,
             }
+        case Report():
+            return report_body(message)
         case Void():
             return {
                 "anchor": block_value(message.anchor),
@@ -337,6 +341,7 @@ _READERS: Final[Mapping[str, Callable[[Value], Message]]] = {
     "outcome": _outcome,
     "equivocation": _equivocation,
     "signal": _signal,
+    "report": read_report,
     "void": _void,
     "unlanded": _unlanded,
     "rotation": _rotation,

@@ -10,6 +10,7 @@ from proofs.committee import CommitteeDocument
 from proofs.decision import BlockRef, Decision, decision_id
 from proofs.envelope import Envelope
 from relay.core.anchors import Anchors, Series
+from relay.core.callers import Callers
 from relay.core.committees import Committees
 from relay.core.decisions import Prepared, prepare
 from relay.core.effects import (
@@ -28,7 +29,6 @@ from relay.core.effects import (
 from relay.core.entries import Entries, Entry, Key, standing
 from relay.core.errors import WireError
 from relay.core.evidence import Convictions, SigningKey
-from relay.core.links import Links, WaitingLink
 from relay.core.messages import Attestation, Equivocation, Verdict, Void
 from relay.core.room import Room
 from relay.core.schedule import MAX_PROPOSALS, Assessment, Due
@@ -56,7 +56,8 @@ class Book:
         """Decisions certified since the node last took them."""
         self.attested: list[tuple[Prepared, Identity]] = []
         """Who attested to which mandate since the node last took them."""
-        self.links = Links(rooms)
+        self._callers = Callers(committees.network, rooms, self.entries)
+        self.links, self.reports = self._callers.links, self._callers.reports
         self._undecided: dict[Key, None] = {}
         self._tracks: dict[tuple[PlanHash, tuple[str, int, int, int]], list[Key]] = {}
         self._anchors = Anchors()
@@ -77,18 +78,18 @@ class Book:
                     effects += self._propose(room, due)
         for key in list(self._undecided):
             effects += self._judge(key)
-        return effects + self.propose_links()
+        return effects + self.propose_called()
 
-    def propose_links(self) -> list[Effect]:
-        """Propose the links whose anchor is settled, and judge again what follows another decision."""
+    def propose_called(self) -> list[Effect]:
+        """Propose what links and reports call for, and judge again what rests on them."""
         effects: list[Effect] = []
-        for waiting in list(self.links.waiting):
-            effects += self._propose_link(waiting)
-        for key in [key for key in self._undecided if self._follows(key)]:
+        for called in self._callers.due(self.committees):
+            effects += [called] if isinstance(called, Notice) else self._propose_one(*called)
+        for key in [key for key in self._undecided if self._is_called(key)]:
             effects += self._judge(key)
         return effects
 
-    def _follows(self, key: Key) -> bool:
+    def _is_called(self, key: Key) -> bool:
         return self.entries[key].tally.prepared.decision.parent is not None
 
     def _propose(self, room: Room, due: Due) -> list[Effect]:
@@ -108,21 +109,10 @@ class Book:
             track.append(key)
         return self._judge(key)
 
-    def _propose_link(self, waiting: WaitingLink) -> list[Effect]:
-        room, parent = self.rooms[waiting.plan_hash], waiting.parent
-        anchor = room.link_anchor(parent)
-        if anchor is Assessment.LATER:
-            return []
-        self.links.waiting.remove(waiting)
-        if not isinstance(anchor, BlockRef):
-            return []
-        committee = self.committees.in_force(anchor.timestamp)
-        decision = waiting.decision(room, anchor, committee.key_epoch)
-        about: Facts = {"plan": room.compiled.plan.protocol, "link": waiting.name}
-        # We propose only what we find right; a peer that finds otherwise proposes it itself.
-        if room.assess(decision, parent) is Assessment.WRONG:
-            return [Notice("link not followed", about)]
+    def _propose_one(self, room: Room, decision: Decision) -> list[Effect]:
+        committee = self.committees.in_force(decision.anchor.timestamp)
         if not room.is_armed:
+            about: Facts = {"plan": room.compiled.plan.protocol, "subject": decision.subject}
             return [Notice("shadow decision", about)]
         if committee.member(self.me) is None:
             return []
@@ -250,8 +240,8 @@ class Book:
             # One certificate does the work of all: a member must not make us sign every held block.
             self._undecided[key] = None
             return []
-        parent = self.links.parent_of(entry.tally.prepared)
-        assessment = room.assess(decision, parent)
+        ground = self._callers.ground_of(entry.tally.prepared)
+        assessment = self._callers.assess(room, decision, ground)
         if assessment is Assessment.LATER:
             self._undecided[key] = None
             return []
@@ -259,12 +249,12 @@ class Book:
         if assessment is Assessment.RIGHT:
             self._anchors.note(series, key)
         entry.asked = Verdict.ATTEST if assessment is Assessment.RIGHT else Verdict.DISSENT
-        return [SignAttestation(entry.tally.prepared, entry.asked, room.trace(decision, parent))]
+        return [SignAttestation(entry.tally.prepared, entry.asked, room.trace(decision, ground))]
 
     def _series_of(self, room: Room, key: Key) -> Series | None:
         """Give the series of anchors that a decision belongs to, where one anchor may stand for another."""
         decision = self.entries[key].tally.prepared.decision
-        track = room.schedule.track_of(decision)
+        track = room.track_of(decision)
         return None if track is None else (decision.plan_hash, track)
 
     def ask_again(self, now_s: Mapping[str, int]) -> list[Effect]:
@@ -314,6 +304,7 @@ class Book:
 
         What was certified stays for `KEEP_CERTIFIED_S`: people ask for an incident's evidence later.
         """
+        self.reports.forget()
         over = [key for key, entry in self.entries.items() if self._is_over(entry, now_s)]
         if not over:
             self._convictions.keep(self.entries.ids)
@@ -366,7 +357,7 @@ class Book:
     def _trace(self, entry: Entry) -> Mapping[str, Value]:
         prepared = entry.tally.prepared
         return self.rooms[prepared.decision.plan_hash].trace(
-            prepared.decision, self.links.parent_of(prepared)
+            prepared.decision, self._callers.ground_of(prepared)
         )
 
     def _is_settled(self, key: Key) -> bool:

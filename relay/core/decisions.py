@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from proofs.decision import Decision, decision_id
 from proofs.mandate import ActLeaf, Mandate, Op, Tier, acts_root, mandate_digest
+from proofs.reports import REPORT_PREFIX
 from relay.core.compiled import CompiledPlan
 from relay.core.errors import WireError
-from relay.core.plan import Listen, Rung
+from relay.core.plan import Listen, Reports, Rung
 from relay.core.types import ActHash, DecisionId, MandateDigest, NetworkId
 
-__all__ = ["LINK_PREFIX", "Prepared", "link_of", "prepare", "rung_of"]
+__all__ = ["LINK_PREFIX", "Prepared", "is_linked", "link_of", "prepare", "report_of", "rung_of"]
 
 LINK_PREFIX = "link:"
 
@@ -67,11 +68,26 @@ def link_of(compiled: CompiledPlan, subject: str) -> Listen | None:
     return next((link for link in compiled.plan.listen if link.name == name), None)
 
 
+def is_linked(decision: Decision) -> bool:
+    """Tell whether a decision follows another plan's: then its parent is a decision's id."""
+    return decision.subject.startswith(LINK_PREFIX)
+
+
+def report_of(compiled: CompiledPlan, subject: str) -> Reports | None:
+    """Give the reports that `subject` names, if it names some of this plan."""
+    if not subject.startswith(REPORT_PREFIX):
+        return None
+    return compiled.plan.reports.get(subject.removeprefix(REPORT_PREFIX))
+
+
 def rung_of(compiled: CompiledPlan, decision: Decision) -> Rung | None:
     """Give the rung that a protect decision stands for, if the plan has it."""
-    link = link_of(compiled, decision.subject)
-    rule = compiled.plan.rules.get(decision.subject)
-    ladder = link.ladder if link is not None else rule.ladder if rule is not None else ()
+    caller = (
+        link_of(compiled, decision.subject)
+        or report_of(compiled, decision.subject)
+        or compiled.plan.rules.get(decision.subject)
+    )
+    ladder = () if caller is None else caller.ladder
     return ladder[decision.rung] if decision.rung < len(ladder) else None
 
 
@@ -92,10 +108,10 @@ def _acts_of(compiled: CompiledPlan, decision: Decision) -> tuple[str, ...]:
         raise WireError(
             "unfit decision", f"expected a rung of the plan, got {decision.subject!r} {decision.rung}"
         )
-    linked = decision.subject.startswith(LINK_PREFIX)
-    if linked == (decision.parent is None):
-        raise WireError("unfit decision", "expected a parent exactly for a link")
-    fits = decision.tier is Tier.FAST if linked else rung.tier is Tier.FAST or decision.tier is Tier.FULL
+    called = decision.subject not in compiled.plan.rules
+    if called == (decision.parent is None):
+        raise WireError("unfit decision", "expected a parent exactly for a link or reports")
+    fits = decision.tier is Tier.FAST if called else rung.tier is Tier.FAST or decision.tier is Tier.FULL
     if not fits:
         raise WireError("unfit decision", f"expected another tier than {decision.tier.name.lower()}")
     return rung.acts

@@ -11,7 +11,7 @@ from relay.core.decisions import Prepared
 from relay.core.evidence import SigningKey
 from relay.core.messages import Attestation, Verdict
 from relay.core.tally import Slot, Tally
-from relay.core.types import DecisionId, Digest, Identity
+from relay.core.types import DecisionId, Digest, Identity, PlanHash
 
 __all__ = ["MAX_OPEN", "MAX_OPEN_ALONE", "Entries", "Entry", "Key", "standing"]
 
@@ -141,6 +141,16 @@ class Entries(Mapping[Key, Entry]):
         """Tell whether a decision is certified, and stands."""
         entry = self._by_key.get(key)
         return entry is not None and entry.tally.certificate is not None and not entry.void
+
+    def certified_of(self, plan_hash: PlanHash, subject: str) -> tuple[Prepared, ...]:
+        """Give the certified decisions of a plan about a subject that stand."""
+        found = (each for each in self._by_key.values() if each.tally.certificate is not None)
+        prepared = (each.tally.prepared for each in found if not each.void)
+        return tuple(
+            each
+            for each in prepared
+            if (each.decision.plan_hash, each.decision.subject) == (plan_hash, subject)
+        )
 
     def id_of_mandate(self, digest: Digest | None) -> DecisionId | None:
         """Give the decision that an open mandate belongs to."""

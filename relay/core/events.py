@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from proofs.committee import CommitteeDocument
 from proofs.envelope import Envelope
 from proofs.groupkeys import KeysDocument
+from proofs.reports import Report
 from relay.core.ceremony_effects import CeremonyEvent, CeremonyStuck
 from relay.core.messages import PASSING, Message
 from relay.core.observations import BlockReads
@@ -184,6 +185,14 @@ class SignalTold:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportTold:
+    """This node was told what a reporter signed: through its API, or by a monitor whose key it keeps."""
+
+    report: Report
+    at_ms: Millis
+
+
+@dataclass(frozen=True, slots=True)
 class PeersSeen:
     """The members to which the lane is connected now."""
 
@@ -218,6 +227,7 @@ Event = (
     | RotationEnded
     | RotationRefused
     | SignalTold
+    | ReportTold
     | PeersSeen
     | Ticked
     | CeremonyEvent
@@ -250,6 +260,7 @@ __all__ = [
     "OwnStatementFound",
     "PeersSeen",
     "Received",
+    "ReportTold",
     "RotationEnded",
     "RotationRefused",
     "SignalTold",

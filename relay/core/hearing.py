@@ -8,18 +8,19 @@ from typing import assert_never
 from proofs.envelope import Envelope
 from relay.core.book import Book
 from relay.core.complaints import Complaints
-from relay.core.effects import Changed, Effect, LogEntry, Notice, Releasable
+from relay.core.effects import Changed, Effect, LogEntry, Notice, Releasable, SignStatement
 from relay.core.errors import WireError
+from relay.core.events import ReportTold, SignalTold
 from relay.core.landing import Landing
-from relay.core.messages import Attestation, Equivocation, Outcome, Signal, Unlanded, Verdict, Void
+from relay.core.messages import Attestation, Equivocation, Outcome, Report, Signal, Unlanded, Verdict, Void
 from relay.core.presence import Presence
 from relay.core.quota import Quota
-from relay.core.types import DecisionId, Identity, Millis
+from relay.core.types import DecisionId, Identity, Millis, PlanHash
 from relay.core.wire import open_equivocation
 
 __all__ = ["Hearing", "Statement"]
 
-Statement = Attestation | Equivocation | Outcome | Void | Unlanded | Signal
+Statement = Attestation | Equivocation | Outcome | Void | Unlanded | Signal | Report
 
 
 @dataclass(slots=True)
@@ -49,6 +50,8 @@ class Hearing:
             case Signal():
                 is_taken = self._quota.takes_signal(envelope.author, now_ms)
                 return _logged(envelope) if is_taken else [_dropped(envelope, "too many")]
+            case Report():
+                return self._reported(envelope, message, now_ms)
             case _:
                 assert_never(message)
 
@@ -76,6 +79,26 @@ class Hearing:
         if not self.complaints.take(envelope.author, message, stated):
             return [_dropped(envelope, "not wanted")]
         return [*_logged(envelope), Changed(message.decision_id)]
+
+    def told(self, event: SignalTold | ReportTold) -> list[Effect]:
+        """Say what was told to this node; of reports only what every member will take."""
+        match event:
+            case SignalTold(plan_hash, subject, reporter, note, _):
+                return [SignStatement(Signal(PlanHash(plan_hash), subject, reporter, note))]
+            case ReportTold(report, _):
+                refusal = self.book.reports.refusal(report, self.me)
+                if refusal is not None:
+                    return [Notice("report refused", {"reason": refusal.value})]
+                return [SignStatement(report)]
+
+    def _reported(self, envelope: Envelope, report: Report, now_ms: Millis) -> list[Effect]:
+        refusal = self.book.reports.refusal(report, envelope.author)
+        if refusal is not None:
+            return [_dropped(envelope, refusal.value)]
+        if not self._quota.takes_report(envelope.author, now_ms):
+            return [_dropped(envelope, "too many")]
+        self.book.reports.take(report, envelope.author)
+        return [*_logged(envelope), *self.book.propose_called()]
 
     def _accused(self, envelope: Envelope, evidence: Equivocation) -> list[Effect]:
         try:

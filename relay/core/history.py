@@ -12,6 +12,7 @@ from proofs.envelope import Envelope, PayloadFields, UnverifiedEnvelope, parse_e
 from proofs.errors import ProofError
 from proofs.groupkeys import parse_keys
 from proofs.hashes import sha256
+from proofs.reports import read_report, report_body
 from relay.core.ceremony_effects import CeremonyJoined, CeremonyLeft, CeremonyProposed
 from relay.core.errors import JournalError
 from relay.core.events import (
@@ -24,6 +25,7 @@ from relay.core.events import (
     KeysInForce,
     OwnStatementFound,
     Received,
+    ReportTold,
     SignalTold,
     Signed,
     SigningRefused,
@@ -113,6 +115,8 @@ def _packed(event: Event) -> Value:  # noqa: C901  one case per kind, closed
             return ["verifier", gateway, state_value(state), at_ms]
         case SignalTold(plan_hash, subject, reporter, note, at_ms):
             return ["signal", plan_hash, subject, reporter, note, at_ms]
+        case ReportTold(report, at_ms):
+            return ["report", report_body(report), at_ms]
         case CeremonyProposed(proposal, at_ms):
             return ["ceremony-proposed", ceremony_body(proposal), at_ms]
         case CeremonyJoined(ceremony, at_ms):
@@ -158,6 +162,8 @@ def _unpacked(value: Value) -> Event:  # noqa: C901  one case per kind, closed
             return VerifierSeen(Gateway(gateway), state_of(state), Millis(at_ms))
         case ("signal", bytes(plan_hash), str(subject), str(reporter), str(note), int(at_ms)):
             return SignalTold(plan_hash, subject, reporter, note, Millis(at_ms))
+        case ("report", body, int(at_ms)):
+            return ReportTold(read_report(body), Millis(at_ms))
         case ("ceremony-proposed", body, int(at_ms)):
             return CeremonyProposed(_proposal(body), Millis(at_ms))
         case ("ceremony-joined", bytes(ceremony), int(at_ms)):

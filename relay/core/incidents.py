@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from proofs.decision import Decision
 from proofs.mandate import ActLeaf, Op
 from relay.core.book import Book, Entry
+from relay.core.decisions import is_linked
 from relay.core.landing import Landing
 from relay.core.messages import Verdict
 from relay.core.observations import GatewayEvent, GatewayEventKind
@@ -80,7 +81,7 @@ def incidents(book: Book, landing: Landing) -> tuple[Incident, ...]:
     newest: dict[tuple[bytes, str], list[DecisionState]] = {}
     for state in states:
         decision = state.entry.tally.prepared.decision
-        if decision.parent is not None:
+        if decision.parent is not None and is_linked(decision):
             children.setdefault(decision.parent, []).append(state)
             continue
         for rule in _rules(book, state):
@@ -139,7 +140,7 @@ def _is_in_force(view: ChainView, leaf: ActLeaf) -> bool:
 
 def _is_root(decision: Decision) -> bool:
     """Tell whether a decision begins an incident: a protection that follows no other's decision."""
-    return decision.op is Op.PROTECT and decision.parent is None
+    return decision.op is Op.PROTECT and not is_linked(decision)
 
 
 def _rank(state: DecisionState) -> tuple[int, int, DecisionId]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from proofs.decision import BlockRef, Decision
 from proofs.mandate import Op
-from relay.core.decisions import LINK_PREFIX, Prepared
+from relay.core.decisions import LINK_PREFIX, Prepared, is_linked
 from relay.core.evaluate import PeerFacts
 from relay.core.plan import Plan
 from relay.core.room import Parent, Room
@@ -55,7 +55,7 @@ class Links:
     def parent_of(self, prepared: Prepared) -> Parent | None:
         """Give the certified parent of a decision, if it has one that is known."""
         parent = prepared.decision.parent
-        return None if parent is None else self._parents.get(parent)
+        return None if parent is None or not is_linked(prepared.decision) else self._parents.get(parent)
 
     def follow(self, prepared: Prepared) -> None:
         """Let the listening plans know of a certified protect decision."""
@@ -63,7 +63,7 @@ class Links:
         if decision.op is not Op.PROTECT or prepared.id in self._parents:
             return
         above = self.parent_of(prepared)
-        if decision.parent is not None and above is None:
+        if decision.parent is not None and is_linked(decision) and above is None:
             self._orphans.setdefault(decision.parent, []).append(prepared)
             return
         visited = (*(above.visited if above is not None else ()), decision.plan_hash)

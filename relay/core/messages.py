@@ -9,6 +9,7 @@ from typing import Final
 
 from proofs.canonical import Value
 from proofs.decision import BlockRef, Decision
+from proofs.reports import Report
 from relay.core.ports import SubmissionStatus
 from relay.core.types import (
     ActId,
@@ -165,6 +166,7 @@ Message = (
     | Outcome
     | Equivocation
     | Signal
+    | Report
     | Void
     | Unlanded
     | RotationSigned
@@ -180,6 +182,7 @@ KIND: Final[Mapping[type[Message], str]] = {
     Outcome: "outcome",
     Equivocation: "equivocation",
     Signal: "signal",
+    Report: "report",
     Void: "void",
     Unlanded: "unlanded",
     RotationSigned: "rotation",
@@ -191,7 +194,7 @@ KIND: Final[Mapping[type[Message], str]] = {
     SignatureShare: "signature_share",
     **{kind: name for kind, name in CEREMONY_KIND.items()},  # noqa: C416 - under the wider type of key
 }
-LOGGED: Final = (Attestation, Outcome, Equivocation, Signal, Void, Unlanded, RotationSigned)
+LOGGED: Final = (Attestation, Outcome, Equivocation, Signal, Report, Void, Unlanded, RotationSigned)
 """What enters the audit log (SPEC 3)."""
 ON_DECISIONS: Final = (Attestation, Outcome, Equivocation, Void, Unlanded)
 """What is said of one decision, under the committee document of that decision's time (SPEC 2.4)."""
@@ -221,6 +224,7 @@ __all__ = [
     "Outcome",
     "Recall",
     "Recalled",
+    "Report",
     "RotationSigned",
     "Signal",
     "Unlanded",

@@ -49,6 +49,7 @@ from relay.core.events import (
     OwnStatementFound,
     PeersSeen,
     Received,
+    ReportTold,
     RotationEnded,
     RotationRefused,
     SignalTold,
@@ -74,6 +75,7 @@ from relay.core.messages import (
     Outcome,
     Recall,
     Recalled,
+    Report,
     Signal,
     Unlanded,
     Void,
@@ -105,7 +107,7 @@ class NodeSettings:
     """Gives the bytes of a rotation as its chain's verifiers sign it; pure (threshold SPEC 5)."""
 
 
-_KEPT: Final = (Outcome, Equivocation, Signal, Void, Proposal)
+_KEPT: Final = (Outcome, Equivocation, Signal, Report, Void, Proposal)
 """What we say beside attestations and that must not be lost; an `unlanded` is said again by its call."""
 
 
@@ -136,7 +138,7 @@ class Node:
         self._anchoring = Anchoring(settings.me)
         self.now_ms = Millis(0)
         self.log_size = 0
-        self._unsaid: dict[Outcome | Equivocation | Signal | Void | Proposal, None] = {}
+        self._unsaid: dict[Outcome | Equivocation | Signal | Report | Void | Proposal, None] = {}
         """Statements that our signer was asked for and that are not signed: a restart asks again."""
 
     @property
@@ -228,9 +230,9 @@ class Node:
                 return (
                     [] if event.submission is None else [Notice("anchor ended", _facts_of(event.submission))]
                 )
-            case SignalTold():
+            case SignalTold() | ReportTold():
                 self._at(event.at_ms)
-                return [_told(event)]
+                return self._hearing.told(event)
             case KeysInForce() | VerifierSeen() | RotationEnded():
                 self._at(event.at_ms)
                 return self._keyring.apply(event, self.now_ms)
@@ -331,7 +333,7 @@ class Node:
     def _heard(self, envelope: Envelope, message: Message) -> list[Effect]:
         """Take what a member says, or what we have said ourselves."""
         match message:
-            case Attestation() | Equivocation() | Outcome() | Void() | Unlanded() | Signal():
+            case Attestation() | Equivocation() | Outcome() | Void() | Unlanded() | Signal() | Report():
                 return self._hearing.hear(envelope, message, self.now_ms)
             case Heartbeat() | Recall() | Recalled():
                 return []
@@ -360,7 +362,7 @@ class Node:
             what: Facts = {"subject": prepared.decision.subject, "tier": prepared.decision.tier.name.lower()}
             effects += [Notice("certificate complete", what), Changed(prepared.id)]
         if certified:
-            effects += self.book.propose_links()
+            effects += self.book.propose_called()
             effects += self.landing.due(self.now_ms)
         attested, self.book.attested = self.book.attested, []
         for prepared, author in attested:
@@ -391,8 +393,3 @@ def _lasting_s(plans: Sequence[CompiledPlan]) -> int:
 
 def _facts_of(submission: Submission) -> Facts:
     return {"status": submission.status.value, "reason": submission.reason, "gas_used": submission.gas_used}
-
-
-def _told(event: SignalTold) -> Effect:
-    signal = Signal(PlanHash(event.plan_hash), event.subject, event.reporter, event.note)
-    return SignStatement(signal)

@@ -14,7 +14,8 @@ MAX_WORDS: Final = 64
 """Outcomes and voids of one member on one decision: every act and effect, and a few re-orgs."""
 MAX_COUNTED: Final = 65_536
 MAX_SIGNALS: Final = 60
-SIGNAL_SPAN_MS: Final = 3_600_000
+MAX_REPORTS: Final = 120
+SPAN_MS: Final = 3_600_000
 
 
 @dataclass(slots=True)
@@ -23,6 +24,7 @@ class Quota:
 
     _words: dict[tuple[Identity, DecisionId], int] = field(default_factory=dict)
     _signals: dict[Identity, deque[Millis]] = field(default_factory=dict)
+    _reports: dict[Identity, deque[Millis]] = field(default_factory=dict)
 
     def takes_word(self, member: Identity, decision_id: DecisionId) -> bool:
         """Count an outcome or void; tell whether it is within the bound."""
@@ -34,8 +36,15 @@ class Quota:
 
     def takes_signal(self, member: Identity, now_ms: Millis) -> bool:
         """Count a signal; tell whether it is within the bound per hour."""
-        times = self._signals.setdefault(member, deque(maxlen=MAX_SIGNALS))
-        if len(times) == MAX_SIGNALS and now_ms - times[0] < SIGNAL_SPAN_MS:
-            return False
-        times.append(now_ms)
-        return True
+        return _takes(self._signals.setdefault(member, deque(maxlen=MAX_SIGNALS)), now_ms)
+
+    def takes_report(self, member: Identity, now_ms: Millis) -> bool:
+        """Count a report that a member passes on; tell whether it is within the bound per hour."""
+        return _takes(self._reports.setdefault(member, deque(maxlen=MAX_REPORTS)), now_ms)
+
+
+def _takes(times: deque[Millis], now_ms: Millis) -> bool:
+    if len(times) == times.maxlen and now_ms - times[0] < SPAN_MS:
+        return False
+    times.append(now_ms)
+    return True

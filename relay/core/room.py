@@ -12,8 +12,9 @@ from typing import Final
 from proofs.canonical import Value
 from proofs.decision import BlockRef, Decision
 from proofs.mandate import Op, Tier
+from proofs.reports import REPORT_PREFIX, Subject
 from relay.core.compiled import CompiledPlan
-from relay.core.decisions import Prepared, link_of
+from relay.core.decisions import Prepared, link_of, report_of
 from relay.core.errors import WireError
 from relay.core.evaluate import RELEASE, Outcome, PeerFacts, PlanEvaluator, RuleOutcome, trace_of
 from relay.core.ladder import opens_next_early
@@ -22,7 +23,7 @@ from relay.core.schedule import Assessment, Edge, Schedule
 from relay.core.types import Caip2, PlanHash
 from relay.core.view import ChainView
 
-__all__ = ["Parent", "Room"]
+__all__ = ["Ground", "Parent", "Reported", "Room"]
 
 MAX_BLIND: Final = 1_024
 
@@ -47,6 +48,18 @@ class Parent:
     gateway: bytes
     facts: tuple[PeerFacts, ...]
     visited: tuple[PlanHash, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A subject, and those of the plan's reporters who signed it, in the order in which we were told."""
+
+    subject: Subject
+    reporters: tuple[bytes, ...]
+
+
+Ground = Parent | Reported
+"""What a decision rests on that no rule of its plan calls for."""
 
 
 class Room:
@@ -76,6 +89,28 @@ class Room:
     def reference_head(self) -> BlockRef | None:
         """Give the newest block of the reference chain that a quorum of endpoints had."""
         return self._reference.head
+
+    def is_in_force(self) -> bool:
+        """Tell whether the gateway names this plan at the newest block that was read (SPEC 5.6)."""
+        tip = self._reference.tip
+        gateway = self.compiled.gateways[self.compiled.plan.clock.reference]
+        return tip is not None and self.compiled.plan.hash in self._reference.plan_in_force(gateway, tip)
+
+    def block_of(self, block_hash: bytes) -> BlockRef | None:
+        """Give the block of the reference chain that has this hash, if it was read and is kept."""
+        return self._reference.block_of(block_hash)
+
+    def is_recent(self, block: BlockRef) -> bool:
+        """Tell whether a reference block is of the present slot or the one before."""
+        head, rearm_s = self.reference_head(), self.compiled.plan.clock.rearm_s
+        return head is not None and head.timestamp // rearm_s - block.timestamp // rearm_s <= 1
+
+    def track_of(self, decision: Decision) -> tuple[str, int, int, int] | None:
+        """Give the series of anchors of which one stands for all (SPEC 5.4); None where there is none."""
+        if report_of(self.compiled, decision.subject) is None:
+            return self.schedule.track_of(decision)
+        slot = decision.anchor.timestamp // self.compiled.plan.clock.rearm_s
+        return (decision.subject, slot, decision.rung, int(decision.tier))
 
     def check_time(self, prepared: Prepared) -> None:
         """Refuse what is over or far ahead (SPEC 6.5), by the decision's own time, not that of its arrival.
@@ -121,15 +156,22 @@ class Room:
         self.evaluator.rollback(ancestor)
         self.schedule.rollback(self.evaluator.evaluated_to)
 
-    def assess(self, decision: Decision, parent: Parent | None) -> Assessment:
-        """Tell whether the chains bear `decision` out; `parent` is the certified parent, if one is known."""
+    def assess(self, decision: Decision, ground: Ground | None) -> Assessment:
+        """Tell whether the chains bear `decision` out; `ground` is the certified parent, or the subject that
+        reporters signed, as far as it is known.
+        """
         if decision.parent is None:
             return self.schedule.assess(decision)
         link = link_of(self.compiled, decision.subject)
-        if link is None or decision.op is not Op.PROTECT:
+        if decision.op is not Op.PROTECT:
             return Assessment.WRONG
-        if parent is None:
+        if ground is None:
             return Assessment.LATER
+        if isinstance(ground, Reported):
+            return self._assess_reported(decision, ground)
+        return Assessment.WRONG if link is None else self._assess_followed(decision, link, ground)
+
+    def _assess_followed(self, decision: Decision, link: Listen, parent: Parent) -> Assessment:
         anchor = self.link_anchor(parent)
         if anchor is Assessment.LATER or anchor is Assessment.WRONG:
             return anchor
@@ -156,14 +198,41 @@ class Room:
             return Assessment.LATER
         return self._reference.at_or_before(limit) or Assessment.WRONG
 
-    def trace(self, decision: Decision, parent: Parent | None) -> Mapping[str, Value]:
+    def _assess_reported(self, decision: Decision, reported: Reported) -> Assessment:
+        """Judge a decision by the subject that it names (plans SPEC 1.6)."""
+        reports, subject = report_of(self.compiled, decision.subject), reported.subject
+        named = (subject.plan_hash, f"{REPORT_PREFIX}{subject.name}", subject.block)
+        stated = (decision.plan_hash, decision.subject, decision.anchor.hash)
+        if reports is None or named != stated:
+            return Assessment.WRONG
+        block = self.block_of(subject.block)
+        if block is None:
+            return self.schedule.assess_unseen(decision.anchor)
+        if block != decision.anchor or not self.is_recent(block):
+            return Assessment.WRONG
+        gateway = self.compiled.gateways[block.chain]
+        if self.compiled.plan.hash not in self._reference.plan_in_force(gateway, block):
+            return Assessment.WRONG
+        outcome = self.evaluator.reported(reports.name, block)
+        if outcome is None or outcome.outcome is Outcome.ABSTAIN:
+            return Assessment.LATER
+        is_ripe = self._reference.confirmations(block) >= self.compiled.plan.clock.fast_after
+        if outcome.effective and (not is_ripe or len(reported.reporters) < reports.need):
+            return Assessment.LATER
+        return Assessment.RIGHT if outcome.effective else Assessment.WRONG
+
+    def trace(self, decision: Decision, ground: Ground | None) -> Mapping[str, Value]:
         """Give what our verdict on `decision` rests on (SPEC 3)."""
         evaluation = self.evaluator.evaluate_at(decision.anchor)
         if evaluation is None:
             return _NO_TRACE
         link = link_of(self.compiled, decision.subject)
-        if link is not None and parent is not None:
-            outcomes = self._conditions(link, parent, decision.anchor)
+        reports = report_of(self.compiled, decision.subject)
+        if reports is not None:
+            told = self.evaluator.reported(reports.name, decision.anchor)
+            return trace_of(evaluation, decision.subject, told)
+        if link is not None and isinstance(ground, Parent):
+            outcomes = self._conditions(link, ground, decision.anchor)
             telling = next((outcome for outcome in outcomes if outcome.effective), outcomes[0])
             return trace_of(evaluation, decision.subject, telling)
         return trace_of(evaluation, decision.subject if decision.op is Op.PROTECT else RELEASE)

@@ -211,7 +211,7 @@ class Schedule:
         """Tell whether the chain bears `decision` out (SPEC 5.4, 6.1); links are the node's to judge."""
         step = self.step_at(decision.anchor.hash)
         if step is None:
-            return self._assess_unseen(decision.anchor)
+            return self.assess_unseen(decision.anchor)
         if step.block != decision.anchor:
             return Assessment.WRONG
         if not step.evaluation.plan_in_force:
@@ -226,7 +226,8 @@ class Schedule:
             return Assessment.LATER
         return verdict
 
-    def _assess_unseen(self, anchor: BlockRef) -> Assessment:
+    def assess_unseen(self, anchor: BlockRef) -> Assessment:
+        """Tell whether a block that is not held may still come."""
         finalized = self.views[self.compiled.plan.clock.reference].finalized
         passed = finalized is not None and finalized.number >= anchor.number
         evaluated = bool(self.steps) and self.steps[-1].block.number >= anchor.number

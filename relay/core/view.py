@@ -148,6 +148,11 @@ class ChainView:
         """Tell whether the block is observed, retained and on the chain."""
         return block_hash in self._by_hash
 
+    def block_of(self, block_hash: bytes) -> BlockRef | None:
+        """Give the retained block of the chain that has this hash."""
+        position = self._by_hash.get(block_hash)
+        return None if position is None else self._blocks[position - self._forgotten]
+
     def is_final(self, block: BlockRef) -> bool:
         """Tell whether a retained block is final."""
         return (
