@@ -31,8 +31,7 @@ abstract contract Brake {
     }
 
     // keccak256(abi.encode(uint256(keccak256("tocsin.storage.Brake")) - 1)) & ~bytes32(uint256(0xff))
-    bytes32 private constant BRAKE_STATE =
-        0x3ff20a48d478ef834086f507fc9782312fe4501bd10113e7270c96fd30ce7000;
+    bytes32 private constant BRAKE_STATE = 0x3ff20a48d478ef834086f507fc9782312fe4501bd10113e7270c96fd30ce7000;
 
     event RateLimitSet(address indexed by, uint256 before, uint256 limit);
     event Paused(address indexed by, uint256 until);
