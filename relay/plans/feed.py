@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from relay.core.compiled import CompiledPlan
 from relay.core.events import BlockObserved
 from relay.core.observations import BlockReads, CallQuery, CallValue, ChainQueries, EventQuery, EventRow
-from relay.core.plan import ChainMetric, EventMetric, MatchMetric, Metric, Plan, StateMetric, Watched
+from relay.core.plan import StateMetric
 from relay.core.types import BlockRef, Caip2, Digest, Header
 from relay.core.view import ChainView
 from relay.plans.grid import Grid
+from relay.plans.needs import event_name, needs_of_metric, series_names
 from relay.plans.rows import UPDATED_AT, DataError, EventSeen, Observations, Sample
 
-__all__ = ["ChainFeed", "ChainRows", "fields_of_queries", "missing_data", "rows_by_chain", "series_names"]
+__all__ = ["ChainFeed", "ChainRows", "missing_data", "rows_by_chain"]
 
 _UNKNOWN = "no data"
 _NO_TX = bytes(32)
@@ -22,47 +23,14 @@ _FINALIZE_EVERY = 256
 """Blocks between two words of finality: a view forgets as many together."""
 
 
-def event_name(query: EventQuery) -> str:
-    """Give the name by which rows call an event: without parameters, in lower case."""
-    return query.event.partition("(")[0].strip().lower()
-
-
 def fields_of_queries(compiled: CompiledPlan) -> Mapping[EventQuery, frozenset[str]]:
     """Give the fields that the plan's metrics need of each kind of event."""
     needed: dict[EventQuery, set[str]] = {}
     for name, metric in compiled.plan.metrics.items():
-        for query, fields in zip(compiled.sources[name], _fields(metric), strict=False):
+        for query, need in zip(compiled.sources[name], needs_of_metric(metric), strict=False):
             if isinstance(query, EventQuery):
-                needed.setdefault(query, set()).update(fields)
+                needed.setdefault(query, set()).update(need.fields)
     return {query: frozenset(fields) for query, fields in needed.items()}
-
-
-def _fields(metric: Metric) -> tuple[set[str], ...]:
-    """Give the fields that a metric reads of the events of each of its sources, in their order."""
-    match metric:
-        case EventMetric():
-            shared = {*metric.by, *metric.where}
-            own = {name for name in (metric.value, metric.per) if name is not None}
-            taken = {metric.minus.value} if metric.minus and metric.minus.value else set()
-            return (shared | own, shared | taken)
-        case MatchMetric():
-            own = {metric.value} if metric.value else set()
-            return ({*metric.found.key, *own}, set(metric.against.key))
-        case _:
-            return ()
-
-
-def series_names(plan: Plan) -> Mapping[str, str]:
-    """Give the names under which a series may come, each with the metric that it is of."""
-    names: dict[str, str] = {}
-    for name, metric in plan.metrics.items():
-        if isinstance(metric, StateMetric):
-            names[name] = name
-            if metric.is_map:
-                names[name + UPDATED_AT] = name
-        elif isinstance(metric, ChainMetric) and metric.watched is Watched.DISAGREEMENT:
-            names[name] = name
-    return names
 
 
 def missing_data(compiled: CompiledPlan, data: Observations) -> Mapping[str, str]:
@@ -72,8 +40,8 @@ def missing_data(compiled: CompiledPlan, data: Observations) -> Mapping[str, str
     missing: dict[str, str] = {}
     for name, metric in compiled.plan.metrics.items():
         for query in compiled.sources[name]:
-            if isinstance(query, EventQuery) and (query.chain, event_name(query)) not in seen:
-                missing.setdefault(name, f"events {event_name(query)} on {query.chain}")
+            if isinstance(query, EventQuery) and (query.chain, event_name(query.event)) not in seen:
+                missing.setdefault(name, f"events {event_name(query.event)} on {query.chain}")
         if isinstance(metric, StateMetric) and name not in given:
             missing[name] = f"a series {name}"
     return missing
@@ -118,7 +86,7 @@ def _add_events(compiled: CompiledPlan, events: Sequence[EventSeen], rows: Mappi
     needed = fields_of_queries(compiled)
     asked: dict[tuple[Caip2, str], list[EventQuery]] = {}
     for query in needed:
-        asked.setdefault((query.chain, event_name(query)), []).append(query)
+        asked.setdefault((query.chain, event_name(query.event)), []).append(query)
     known: dict[tuple[Caip2, str, str], tuple[tuple[int, ...], frozenset[str]]] = {}
     for place, row in enumerate(events):
         key = (row.chain, row.event, row.contract)
