@@ -81,7 +81,7 @@ class _Table:
         Raises:
             DataError: the file is no table, or its bytes are no UTF-8.
         """
-            kept = [name for name in self.columns if name in set(columns)]
+        kept = [name for name in self.columns if name in set(columns)]
         schema = self.frame.collect_schema()
         try:
             return self.frame.select(_as_text(pl.col(name), schema[name]) for name in kept).collect()
@@ -128,13 +128,14 @@ def _open(path: Path, mapping: Mapping[str, str]) -> _Table:
 
 
 def _as_text(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    name = column.meta.output_name()
     if isinstance(kind, pl.Datetime):
         return column.dt.epoch("s").cast(pl.String)
     if isinstance(kind, pl.Binary):
-        return pl.lit("0x") + column.bin.encode("hex")
+        return pl.format("0x{}", column.bin.encode("hex")).alias(name)
     text = column.cast(pl.String).str.strip_chars()
     is_hex = text.str.contains("^0[xX]")
-    return pl.when(is_hex).then(text.str.to_lowercase()).otherwise(text).alias(column.meta.output_name())
+    return pl.when(is_hex).then(text.str.to_lowercase()).otherwise(text).alias(name)
 
 
 def _first_line(error: Exception) -> str:
