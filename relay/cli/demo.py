@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import click
+from rich.console import Console
 
+from relay.cli import shown
 from relay.cli.commands import Command
-from relay.cli.settings import Settings
+from relay.cli.settings import Answer, Settings
 from relay.core.errors import ConfigError
 
 GROUP = "tocsin.demos"
@@ -20,9 +24,11 @@ Examples:
   tocsin demo --events events.csv --json  recorded traffic, one JSON object at the end
   tocsin demo --quorum ecdsa              without group keys: certificates are lists of signatures
   tocsin demo --keep                      leave everything running, and say how to look at it
+  tocsin demo --addresses                 what a plan must say to be practised: chain, gateway, vault, token
+  tocsin demo --practice vault.plan.toml  your own plan on a vault that is robbed, hours in a minute
 
 Needs Node.js with the packages of `make` (anvil). Exit code 0 only if both chains were contained and the
-evidence was verified.
+evidence was verified; of a practice, if the plan protected, left quiet life alone, and was undone.
 """
 
 
@@ -48,17 +54,80 @@ evidence was verified.
     show_default=True,
     help="How slowly to show it; 0 is as fast as it goes.",
 )
+@click.option(
+    "--practice",
+    "plan",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A plan to practise on a vault that is robbed, instead of the scenario.",
+)
+@click.option("--addresses", is_flag=True, help="Print what a plan must say to be practised, and end.")
 @click.pass_obj
-def demo(settings: Settings, events: Path | None, quorum: str, seed: int, keep: bool, pace: float) -> int:
-    """Two chains, four relays, one attack: watch it being contained."""
+def demo(
+    settings: Settings,
+    events: Path | None,
+    quorum: str,
+    seed: int,
+    keep: bool,
+    pace: float,
+    plan: Path | None,
+    addresses: bool,
+) -> int:
+    """Two chains, four relays, one attack: watch it being contained. Or practise a plan of your own."""
+    entry = _installed()
+    if addresses:
+        return _give_addresses(settings, entry)
+    practice = None if plan is None else _checked(settings, plan)
+    if plan is not None and practice is None:
+        return Answer.NO
+    code: int = entry.load()(
+        events=events,
+        quorum=quorum,
+        seed=seed,
+        keep=keep,
+        as_json=settings.json,
+        pace=pace,
+        practice=practice,
+    )
+    return code
+
+
+def _installed() -> EntryPoint:
     found = list(entry_points(group=GROUP))
     if not found:
         problem = "expected an installed demonstration, got none"
         raise ConfigError("tocsin demo", problem, remedy="run make demo")
-    code: int = found[0].load()(
-        events=events, quorum=quorum, seed=seed, keep=keep, as_json=settings.json, pace=pace
+    return found[0]
+
+
+def _give_addresses(settings: Settings, entry: EntryPoint) -> Answer:
+    values: Mapping[str, str] = import_module(entry.module).practice_values()
+
+    def show(console: Console) -> None:
+        shown.facts(console, values)
+        words = " ".join(f"--set {name}={value}" for name, value in values.items())
+        console.print(f"\ntocsin plan new --from pausable {words} -o vault.plan.toml", markup=False)
+
+    settings.give("practice-place", {"values": dict(values)}, show)
+    return Answer.YES
+
+
+def _checked(settings: Settings, file: Path) -> tuple[str, Path] | None:
+    """Give the text of a plan that is in order; else tell all that is wrong with it."""
+    # Late: the scenario needs no packages of the plans' tools.
+    from relay.chains import load_adapters
+    from relay.cli.plan import read_plan_text
+    from relay.plans.survey import survey_text
+
+    text = read_plan_text(file)
+    found = survey_text(text, str(file), load_adapters())
+    if found.compiled is not None:
+        return text, file
+    told = [(False, error.where, error.problem, error.remedy) for error in found.errors]
+    problems = [{"where": w, "problem": p, "remedy": r} for _, w, p, r in told]
+    settings.give(
+        "practice", {"valid": False, "errors": problems}, lambda console: shown.checks(console, told)
     )
-    return code
+    return None
 
 
 __all__ = ["demo"]

@@ -16,6 +16,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from adapters.evm.demo.practice_report import PracticeReport
 from adapters.evm.demo.report import ActReport, Report
 
 __all__ = ["Show"]
@@ -62,6 +63,17 @@ class Show:
             row = (act.chain, act.act, act.effect, _state(act), act.certificate, str(act.block))
             acts.add_row(*row, f"{act.gas:,}")
         self.console.print(acts)
+
+    def practised(self, report: PracticeReport) -> None:
+        """What came of a practice."""
+        table = Table(title="Practised", title_justify="left", show_header=False, box=None)
+        table.add_column(style="bold")
+        table.add_column(overflow="fold")
+        for name, value in report.rows():
+            table.add_row(name, value)
+        self.console.print(table)
+        if report.failed_step:
+            self.say(f"not as it should be: {report.failed_step}", "bold red")
 
 
 def _state(act: ActReport) -> str:

@@ -1,0 +1,254 @@
+"""The running parts of a practice: chain, members, and the timeline that both of them write."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from adapters.evm import shapes
+from adapters.evm.demo.network import Network
+from adapters.evm.demo.practice_place import BLOCK_S, PLACE
+from adapters.evm.demo.practice_report import Entry, Kind, PracticeReport
+from adapters.evm.demo.practice_vault import Vault
+from adapters.evm.demo.show import Show
+from adapters.evm.demo.traffic import Call, Driver
+from adapters.evm.demo.watch import edges_of
+from adapters.evm.encode import act_id
+from adapters.evm.gateway_events import GATEWAY_TOPICS, PLAN_SET, gateway_event
+from relay.core.compiled import CompiledPlan
+from relay.core.errors import ChainError
+from relay.core.observations import EndedHow, GatewayEvent, GatewayEventKind
+
+__all__ = ["Stage"]
+
+READ_S: Final = 120.0
+"""For the members to read what was mined."""
+SETTLE_S: Final = 3.0
+"""For a decision to be certified, and for its call to be handed in."""
+PAUSE_S: Final = 0.1
+STYLES: Final[Mapping[Kind, str]] = {
+    Kind.THEFT: "red",
+    Kind.EDGE: "bold yellow",
+    Kind.DECIDED: "yellow",
+    Kind.STARTED: "bold cyan",
+    Kind.RENEWED: "cyan",
+    Kind.EXTENDED: "cyan",
+    Kind.ENDED: "bold green",
+}
+ENDINGS: Final[Mapping[EndedHow, str]] = {
+    EndedHow.RELEASE: "released by the members",
+    EndedHow.EXPIRE: "ran out",
+    EndedHow.ADOPT: "adopted by the guardian",
+    EndedHow.DISMISS: "dismissed by the guardian",
+    EndedHow.CLOSE: "closed: somebody else changed it",
+    EndedHow.FORCED: "forced to an end by the owner",
+}
+
+
+@dataclass(slots=True)
+class Stage:
+    """Mines, waits for the members, and tells what has happened; `in_force` has each act's `until`."""
+
+    driver: Driver
+    network: Network
+    vault: Vault
+    plan: CompiledPlan
+    show: Show
+    report: PracticeReport
+    in_force: dict[str, int] = field(default_factory=dict)
+    slots: set[int] = field(default_factory=set)
+    """The slots in which protection was decided."""
+    first_theft: tuple[int, int] | None = None
+    """Block and time of the first theft."""
+    _now_s: int = 0
+    _told: dict[str, float] = field(default_factory=dict)
+    """Decisions by id, with the time of our own clock until which we wait for their calls."""
+    _ops: dict[str, str] = field(default_factory=dict)
+    _logs_to: int = 0
+
+    @property
+    def now_s(self) -> int:
+        """The newest block's time."""
+        return self._now_s
+
+    async def begin(self) -> None:
+        """Take note of where the chain stands."""
+        self._now_s = await self.driver.next_time() - 1
+        self._logs_to = await self.driver.number()
+
+    async def begin_again(self) -> None:
+        """Take note that somebody else has mined meanwhile."""
+        self._now_s = await self.driver.next_time() - 1
+
+    async def tell(self, kind: Kind, text: str, at: tuple[int, int] | None = None) -> None:
+        """Add a line; `at` is (block, time) where it is not the newest block."""
+        block, at_s = at or (await self.driver.number(), self._now_s)
+        entry = Entry(at_s, block, kind, text)
+        self.report.timeline.append(entry)
+        self.show.say(f"{entry.clock}  block {block:>5}  {text}", STYLES.get(kind, ""))
+
+    async def mine(self, calls: Sequence[Call] = (), *, after_s: int = BLOCK_S) -> list[bool]:
+        """Mine one block, and whatever the members have handed in; tell which calls took effect."""
+        self._now_s += after_s
+        return await self.driver.succeeded(await self.driver.block(self._now_s, calls))
+
+    async def pass_time(self, blocks: int, *, after_s: int) -> None:
+        """Mine empty blocks, let the members read them, and mine what they hand in because of them."""
+        for _ in range(blocks):
+            await self.mine(after_s=after_s)
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Wait until the members have read all, and what they have decided has landed or will not."""
+        while True:
+            await self._read_by_all()
+            await self._tell_logs()
+            await asyncio.sleep(PAUSE_S)
+            await self._tell_decisions()
+            if await self._is_handed_in():
+                await self.mine()
+            elif not await self._is_awaited():
+                return
+
+    async def edges(self) -> int:
+        """Count the edges that a member has seen."""
+        return edges_of(await self.network.ask(self.network.members[0], "/v1/status"))
+
+    async def _read_by_all(self) -> None:
+        wanted = await self.driver.number()
+        try:
+            async with asyncio.timeout(READ_S):
+                for member in self.network.members:
+                    while await self._tip(member.name) < wanted:  # noqa: ASYNC110 - another process
+                        await asyncio.sleep(PAUSE_S / 2)
+        except TimeoutError:
+            raise ChainError(PLACE.chain, f"block {wanted} was not read within {READ_S:.0f} s") from None
+
+    async def _tip(self, name: str) -> int:
+        member = next(each for each in self.network.members if each.name == name)
+        if member.process is not None and member.process.returncode is not None:
+            raise ChainError(PLACE.chain, f"the relay {name} ended: see {member.log_file}")
+        status = await self.network.ask(member, "/v1/status")
+        if not isinstance(status, dict):
+            return -1
+        tip = shapes.mapping(shapes.mapping(status["chains"])[PLACE.chain])["tip"]
+        return -1 if tip is None else int(str(shapes.mapping(tip)["number"]))
+
+    async def _is_handed_in(self) -> bool:
+        status = shapes.mapping(await self.driver.anvil.rpc("txpool_status"))
+        return shapes.quantity(status["pending"]) > 0
+
+    async def _is_awaited(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        return any(until > now for until in self._told.values())
+
+    # --- what the members decide
+
+    async def _tell_decisions(self) -> None:
+        for decision in await self._decisions():
+            name = str(decision["id"])
+            if name in self._told or not decision["certified"]:
+                continue
+            wait_s = 0.0 if decision["acts"] and all(map(_has_effect, _acts(decision))) else SETTLE_S
+            self._told[name] = asyncio.get_running_loop().time() + wait_s
+            self._ops[name] = str(decision["op"])
+            await self._tell_decision(decision)
+
+    async def _decisions(self) -> list[Mapping[str, object]]:
+        """Give all decisions that the first member knows, oldest first."""
+        member, found = self.network.members[0], dict[str, Mapping[str, object]]()
+        listing = shapes.mapping(await self.network.ask(member, "/v1/incidents") or {"incidents": []})
+        for incident in reversed(shapes.sequence(listing["incidents"])):
+            whole = await self.network.ask(member, f"/v1/incidents/{shapes.mapping(incident)['id']}")
+            if whole is None:
+                continue
+            for decision in shapes.sequence(shapes.mapping(shapes.mapping(whole)["incident"])["decisions"]):
+                found.setdefault(str(shapes.mapping(decision)["id"]), shapes.mapping(decision))
+        return list(found.values())
+
+    async def _tell_decision(self, decision: Mapping[str, object]) -> None:
+        anchor, subject = shapes.mapping(decision["anchor"]), str(decision["subject"])
+        at = (int(str(anchor["number"])), int(str(anchor["timestamp"])))
+        op, tier = str(decision["op"]), str(decision["tier"])
+        attesters = f"{decision['attesters']} of {len(self.network.members)}"
+        rung = f", rung {decision['rung']}" if decision["rung"] else ""
+        if op == "protect":
+            rearm_s = self.plan.plan.clock.rearm_s
+            is_first = not self.slots
+            self.slots.add(at[1] // rearm_s)
+            kind = Kind.EDGE if is_first else Kind.DECIDED
+            await self.tell(kind, f"{subject}{rung} is true: protect decided ({tier}, {attesters})", at)
+        else:
+            await self.tell(Kind.DECIDED, f"{op} {subject} decided ({tier}, {attesters})", at)
+
+    # --- what the gateway did
+
+    async def _tell_logs(self) -> None:
+        newest = await self.driver.number()
+        if newest == self._logs_to:
+            return
+        wanted = {
+            "address": PLACE.gateway,
+            "fromBlock": hex(self._logs_to + 1),
+            "toBlock": hex(newest),
+            "topics": [["0x" + topic.hex() for topic in GATEWAY_TOPICS if topic != PLAN_SET]],
+        }
+        found = [
+            shapes.log(each) for each in shapes.sequence(await self.driver.anvil.rpc("eth_getLogs", wanted))
+        ]
+        self._logs_to = newest
+        if found:
+            await self._tell_decisions()
+        for log in found:
+            await self._tell_event(gateway_event(log, 0), log.block_number)
+
+    async def _tell_event(self, event: GatewayEvent, number: int) -> None:
+        names = {act_id(name): name for name in self.plan.acts}
+        name = names.get(event.act_id, event.act_id.hex())
+        block = shapes.mapping(await self.driver.anvil.rpc("eth_getBlockByNumber", hex(number), False))
+        at = (number, shapes.quantity(block["timestamp"]))
+        match event.kind:
+            case GatewayEventKind.STARTED:
+                self.in_force[name] = event.until or 0
+                self._note_delay(at)
+                await self.tell(Kind.STARTED, f"{name} landed, {_until(event)}", at)
+            case GatewayEventKind.EXTENDED:
+                self.in_force[name] = event.until or 0
+                await self._tell_extended(name, event, at)
+            case GatewayEventKind.NOOP:
+                await self.tell(Kind.NOOP, f"{name}: protected already, nothing to do", at)
+            case GatewayEventKind.ENDED:
+                self.in_force.pop(name, None)
+                how = "ended" if event.how is None else ENDINGS[event.how]
+                self.report.ended.append(f"{name} {how}")
+                undone = ", undone" if event.undone else ""
+                await self.tell(Kind.ENDED, f"{name} {how}{undone}", at)
+
+    def _note_delay(self, at: tuple[int, int]) -> None:
+        if self.report.delay_s is None and self.first_theft is not None:
+            block, at_s = self.first_theft
+            self.report.delay_blocks, self.report.delay_s = at[0] - block, at[1] - at_s
+
+    async def _tell_extended(self, name: str, event: GatewayEvent, at: tuple[int, int]) -> None:
+        op = self._ops.get((event.decision_id or b"").hex(), "")
+        if op == "extend":
+            self.report.extended += 1
+            await self.tell(Kind.EXTENDED, f"{name} extended below half of its time, {_until(event)}", at)
+        else:
+            self.report.renewed += 1
+            await self.tell(Kind.RENEWED, f"{name} renewed, {_until(event)}", at)
+
+
+def _until(event: GatewayEvent) -> str:
+    entry = Entry(event.until or 0, 0, Kind.STARTED, "")
+    return f"in force until {entry.clock}"
+
+
+def _acts(decision: Mapping[str, object]) -> list[Mapping[str, object]]:
+    return [shapes.mapping(act) for act in shapes.sequence(decision["acts"])]
+
+
+def _has_effect(act: Mapping[str, object]) -> bool:
+    return act.get("effect") is not None
