@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from proofs.canonical import Value
 from relay.core.compiled import CompiledPlan
 from relay.core.expressions import PEER, Condition, Input, Result
-from relay.core.plan import EventMetric, Listen, OnFault, StateMetric
-from relay.core.series import Series
+from relay.core.plan import Listen, OnFault
+from relay.core.readings import At, Reader, Silence, readers_of
 from relay.core.types import BlockRef, Caip2
 from relay.core.view import ChainView
 
@@ -86,12 +86,16 @@ class PeerFacts:
 
 @dataclass(frozen=True, slots=True)
 class _Reads:
-    """The metrics at one block and its pins: `inputs` are those that conditions see, by name."""
+    """The metrics at one block and its pins: `inputs` are those that conditions see, by name.
+
+    `untold` cannot be told there: a rule that reads one abstains.
+    """
 
     pins: Mapping[Caip2, BlockRef]
     values: Mapping[str, MetricValue]
     inputs: Mapping[str, Input]
-    faulted: frozenset[str]
+    faulted: Collection[str]
+    untold: Collection[str]
 
 
 @dataclass(slots=True)
@@ -129,13 +133,7 @@ class PlanEvaluator:
         self._compiled = compiled
         self._views = views
         self._reference = plan.clock.reference
-        self._series: dict[str, Series] = {
-            name: views[metric.chain].attach(
-                metric, compiled.sources[name][0], plan.chains[metric.chain].since
-            )
-            for name, metric in plan.metrics.items()
-            if isinstance(metric, EventMetric | StateMetric)
-        }
+        self._readers: dict[str, Reader] = readers_of(compiled, views)
         self._rules = {name: self._watch(condition) for name, condition in compiled.rules.items()}
         self._release = self._watch(compiled.release) if compiled.release else None
         self._links = {name: self._watch(link.when) for name, link in compiled.links.items()}
@@ -144,6 +142,8 @@ class PlanEvaluator:
         watched = [*self._rules.values(), *([self._release] if self._release else [])]
         self._awaited = sorted({chain for each in watched for chain in each.chains} & self._lags.keys())
         """The foreign chains for whose pins an evaluation waits."""
+        self._silences = self._silences_of(watched)
+        """The foreign chains whose silence rules read: nobody waits for their next block."""
         self._since = plan.chains[self._reference].since
         self._evaluated = self._since - 1
         """Number of the last evaluated block."""
@@ -166,6 +166,8 @@ class PlanEvaluator:
         self._note_progress()
         made: list[Evaluation] = []
         for block in self._views[self._reference].after(self._evaluated):
+            if block.number % self._compiled.plan.clock.every:
+                continue
             if not self._is_ripe(block):
                 break
             made.append(self._evaluate(block))
@@ -187,11 +189,11 @@ class PlanEvaluator:
 
     def evaluate_at(self, block: BlockRef) -> Evaluation | None:
         """Evaluate one retained block by what is known now; None if it is not on the chain any more."""
-        return self._evaluate(block) if self._views[self._reference].contains(block.hash) else None
+        return self._evaluate(block) if self._counts(block) else None
 
     def condition(self, listen: Listen, at: BlockRef, peer: PeerFacts) -> RuleOutcome | None:
         """Evaluate the condition of a link at block `at`; None if `at` is not on the chain any more."""
-        if not self._views[self._reference].contains(at.hash):
+        if not self._counts(at):
             return None
         facts: dict[str, str | int] = {
             "verb": peer.verb,
@@ -208,12 +210,24 @@ class PlanEvaluator:
         """Evaluate the condition of reports at block `at`: true where they have none; None if `at` is not on
         the chain any more.
         """
-        if not self._views[self._reference].contains(at.hash):
+        if not self._counts(at):
             return None
         watched = self._reports.get(name)
         if watched is None:
             return RuleOutcome(Outcome.TRUE, True, (), (), ())
         return self._outcome(watched, self._read(self._pins(at)))
+
+    def _counts(self, block: BlockRef) -> bool:
+        """Tell whether a block of the reference chain is retained on it, and not before the plan's first."""
+        return block.number >= self._since and self._views[self._reference].contains(block.hash)
+
+    def _silences_of(self, watched: Sequence[_Watched]) -> dict[Caip2, Silence]:
+        found: dict[Caip2, Silence] = {}
+        for name in {name for each in watched for name in each.condition.reads}:
+            metric, reader = self._compiled.plan.metrics[name], self._readers[name]
+            if isinstance(reader, Silence):
+                found[metric.chain] = reader
+        return {chain: found[chain] for chain in sorted(found)}
 
     def _watch(self, condition: Condition) -> _Watched:
         metrics = self._compiled.plan.metrics
@@ -228,11 +242,19 @@ class PlanEvaluator:
             if not self._views[chain].has_later_than(block.timestamp - self._lags[chain])
         )
 
+    def _hidden(self, block: BlockRef) -> tuple[Caip2, ...]:
+        """Give the chains whose silence cannot be told before more of them is read."""
+        return tuple(
+            chain
+            for chain, silence in self._silences.items()
+            if silence.seconds(block) is None and not silence.is_settled(block)
+        )
+
     def _note_progress(self) -> None:
         """Note where the reference chain stood when a foreign chain was last read further."""
         reference = self._views[self._reference].tip
         now_s = 0 if reference is None else reference.timestamp
-        for chain in self._awaited:
+        for chain in (*self._awaited, *self._silences):
             tip = self._views[chain].tip
             if tip is not None and self._progress.get(chain, (-1, 0))[0] != tip.number:
                 self._progress[chain] = (tip.number, now_s)
@@ -253,7 +275,7 @@ class PlanEvaluator:
 
     def _is_ripe(self, block: BlockRef) -> bool:
         unsettled = self._unsettled(block)
-        if any(self._is_catching_up(chain) for chain in unsettled):
+        if any(self._is_catching_up(chain) for chain in (*unsettled, *self._hidden(block))):
             return False
         if not unsettled or any(rule.chains_are_none_of(unsettled) for rule in self._rules.values()):
             return True
@@ -270,34 +292,36 @@ class PlanEvaluator:
         for chain, lag_s in self._lags.items():
             view, target = self._views[chain], block.timestamp - lag_s
             pin = view.at_or_before(target) if view.has_later_than(target) else None
-            if pin is not None:
+            if pin is not None and pin.number >= self._compiled.plan.chains[chain].since:
                 pins[chain] = pin
         return pins
 
     def _read(self, pins: Mapping[Caip2, BlockRef]) -> _Reads:
         values: dict[str, MetricValue] = {}
         inputs: dict[str, Input] = {}
-        faulted: set[str] = set()
-        places = {chain: self._views[chain].place(pin) for chain, pin in pins.items()}
-        for name, metric in self._compiled.plan.metrics.items():
-            place = places.get(metric.chain)
-            if place is None:
+        faulted: list[str] = []
+        untold: list[str] = []
+        places = {chain: place for chain, pin in pins.items() if (place := self._views[chain].place(pin))}
+        at = At(pins[self._reference], pins, places)
+        for name, read in self._readers.items():
+            reading = read(at)
+            if reading is None:
+                untold.append(name)
                 continue
-            reading = self._series[name].at(place)
             if reading.value is not None:
                 values[name] = reading.value
             if reading.fault is not None:
-                faulted.add(name)
+                faulted.append(name)
             elif reading.value is not None:
                 inputs[name] = reading.value
-        return _Reads(pins, values, inputs, frozenset(faulted))
+        return _Reads(pins, values, inputs, faulted, untold)
 
     def _outcome(
         self, watched: _Watched, reads: _Reads, peer: Mapping[str, str | int] | None = None
     ) -> RuleOutcome:
         condition = watched.condition
         faulted = tuple(name for name in condition.reads if name in reads.faulted)
-        if any(chain not in reads.pins for chain in watched.chains):
+        if reads.untold and any(name in reads.untold for name in condition.reads):
             return RuleOutcome(Outcome.ABSTAIN, False, faulted, condition.reads, watched.chains)
         result = (
             watched.evaluate(reads.inputs)
@@ -319,7 +343,7 @@ class PlanEvaluator:
         release = self._release
         return Evaluation(
             block=block,
-            waiting=self._unsettled(block),
+            waiting=tuple(sorted({*self._unsettled(block), *self._hidden(block)})),
             pins=reads.pins,
             values=reads.values,
             rules={name: self._outcome(each, reads) for name, each in self._rules.items()},

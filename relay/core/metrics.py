@@ -6,16 +6,25 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from relay.core.observations import EventRow
-from relay.core.plan import EventMetric, Reduce, Weight, text_of_field
+from proofs.hashes import sha256
+from relay.core.observations import EventRow, Field
+from relay.core.plan import EventMetric, Measure, Reduce, Weight, text_of_field
 
 INT64_MIN, INT64_MAX = -(1 << 63), (1 << 63) - 1
 MAX_GROUPS = 4_096
 """Groups that a sum since `since` keeps; a chain that makes more faults the metric."""
+MAX_SET = 65_536
+"""Texts that a metric of different texts, or of events without a partner, keeps apart; more fault it."""
+MAX_PLAIN_TEXT = 64
+"""Characters of a text that are kept as they are; of a longer one its hash tells it apart."""
+INFINITE = 1 << 1_024
+"""A ratio to nothing: saturated whatever its scale."""
 MAX_ENTRIES = 64
 """Entries of a map that rules see and attestations carry."""
 MAX_ENTRY_BYTES = 128
 Group = tuple[str, ...]
+Mark = str | bytes
+"""What tells a text from others: itself, or its SHA-256 where it is long."""
 
 
 class Fault(StrEnum):
@@ -25,6 +34,7 @@ class Fault(StrEnum):
     GROUPS = "too many groups"
     FIELD = "field is no integer"
     CALL = "call failed"
+    BASE = "change of what is not above zero"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,32 +50,71 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What one event adds: None for an amount that is no integer."""
+    """What one event adds: None for an amount that is no integer. `mark` is of different texts alone."""
 
     group: Group
     amount: int | None
+    mark: Mark = ""
 
 
-def items_of(metric: EventMetric, rows: Iterable[EventRow]) -> list[Item]:
-    """Give what the metric counts of a block's events."""
-    return [item for row in rows if (item := _item(metric, row)) is not None]
+def items_of(metric: EventMetric, rows: Iterable[EventRow], taken: Iterable[EventRow] = ()) -> list[Item]:
+    """Give what the metric counts of a block's events, and of those of `minus`, which take away."""
+    items = [_item(metric, group, row) for row in rows if (group := _group(metric, row)) is not None]
+    for row in taken:
+        group = _group(metric, row)
+        if group is not None:
+            items.append(_taken_item(metric, group, row))
+    return items
 
 
-def _item(metric: EventMetric, row: EventRow) -> Item | None:
+def _group(metric: EventMetric, row: EventRow) -> Group | None:
     fields = row.fields
-    if any(text_of_field(fields[name]) != text for name, text in metric.where.items()):
-        return None
-    group = tuple(text_of_field(fields[name]) for name in metric.by)
-    if metric.keys and group[0] not in metric.keys:
-        return None
+    for name, text in metric.where.items():
+        if text_of_field(fields[name]) != text:
+            return None
+    group = tuple([text_of_field(fields[name]) for name in metric.by])
+    return None if metric.keys and group[0] not in metric.keys else group
+
+
+def _item(metric: EventMetric, group: Group, row: EventRow) -> Item:
     if metric.value is None:
         return Item(group, 1)
-    amount = fields[metric.value]
-    return Item(group, amount if isinstance(amount, int) and not isinstance(amount, bool) else None)
+    value = row.fields[metric.value]
+    if metric.measure is Measure.DISTINCT:
+        return Item(group, 1, mark_of(value))
+    amount = integer_of(value)
+    if metric.per is None or amount is None:
+        return Item(group, amount)
+    per = integer_of(row.fields[metric.per])
+    return Item(group, None if per is None else _ratio(amount, per, metric.ratio_scale))
+
+
+def _taken_item(metric: EventMetric, group: Group, row: EventRow) -> Item:
+    minus = metric.minus
+    assert minus is not None
+    if minus.value is None:
+        return Item(group, -1)
+    amount = integer_of(row.fields[minus.value])
+    return Item(group, None if amount is None else -amount)
+
+
+def _ratio(amount: int, per: int, scale: int) -> int:
+    return amount * _power_of_ten(scale) // per if per else INFINITE
+
+
+def integer_of(value: Field) -> int | None:
+    """Give a field's integer, or None where it is of another type."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def mark_of(value: Field) -> Mark:
+    """Give what tells the text of a field from others, in bounded space."""
+    text = text_of_field(value)
+    return text if len(text) <= MAX_PLAIN_TEXT else bytes(sha256(text.encode(errors="surrogatepass")))
 
 
 def reading_of(metric: EventMetric, groups: Mapping[Group, tuple[int, int]]) -> Reading:
-    """Make the reading from (total, events) by group."""
+    """Make the reading from (total, events) by group; events that take away count among a group's too."""
     kept = {group: total for group, (total, events) in groups.items() if events >= metric.at_least}
     if not metric.by:
         return saturated(scaled(kept.get((), 0), metric.weight))
@@ -82,8 +131,9 @@ def _weight(metric: EventMetric, group: Group) -> Weight:
     return metric.keys[group[0]].weight if metric.keys else metric.weight
 
 
-def scaled(total: int, weight: Weight) -> int:
-    return total * weight.price // _power_of_ten(weight.scale)
+def scaled(total: int, weight: Weight, parts: int = 1) -> int:
+    """Weigh a total, or its mean over `parts`: ⌊total · price / (10^scale · parts)⌋."""
+    return total * weight.price // (_power_of_ten(weight.scale) * parts)
 
 
 def _power_of_ten(scale: int) -> int:
@@ -100,6 +150,7 @@ def _exact_sum(parts: Iterable[tuple[int, Weight]]) -> int:
 
 
 def saturated(value: int) -> Reading:
+    """Give the reading of an integer: within 64 bits, with a fault where that changed it."""
     bounded = min(max(value, INT64_MIN), INT64_MAX)
     return Reading(bounded, None if bounded == value else Fault.OVERFLOW)
 
@@ -130,16 +181,21 @@ def _group_name(metric: EventMetric, group: Group) -> str | None:
 
 
 __all__ = [
+    "INFINITE",
     "INT64_MAX",
     "INT64_MIN",
     "MAX_ENTRIES",
     "MAX_ENTRY_BYTES",
     "MAX_GROUPS",
+    "MAX_SET",
     "Fault",
     "Group",
     "Item",
+    "Mark",
     "Reading",
+    "integer_of",
     "items_of",
+    "mark_of",
     "reading_of",
     "saturated",
     "scaled",

@@ -330,8 +330,8 @@ class ChainMetric:
 
     @property
     def chains(self) -> tuple[Caip2, ...]:
-        """The chains that it reads."""
-        return (self.chain,)
+        """The chains whose pins it needs: silence is told without one."""
+        return () if self.watched is Watched.SILENCE else (self.chain,)
 
     @property
     def is_map(self) -> bool:

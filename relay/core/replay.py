@@ -21,7 +21,7 @@ from relay.core.expressions import PEER, Condition, Input, Result
 from relay.core.ladder import LANDING_PATIENCE_S
 from relay.core.links import peer_facts
 from relay.core.messages import Attestation, Verdict
-from relay.core.plan import OnFault
+from relay.core.plan import ChainMetric, Metric, OnFault, Watched
 from relay.core.traces import LoggedTrace, TraceError, read_trace
 from relay.core.types import Caip2, DecisionId, Identity, NetworkId, PlanHash
 
@@ -262,7 +262,9 @@ def _check_values(compiled: CompiledPlan, reads: Iterable[str], trace: LoggedTra
         metric = compiled.plan.metrics[name]
         value = trace.values.get(name)
         if value is None:
-            if name not in trace.faulted and all(chain in trace.pins for chain in metric.chains):
+            is_pinned = all(chain in trace.pins for chain in metric.chains)
+            # Silence has no pin: only its author knows whether it could be told.
+            if name not in trace.faulted and is_pinned and not _is_silence(metric):
                 raise _RefusedError("trace-values", f"expected a value or a fault of {name}, got neither")
         elif isinstance(value, Mapping) != metric.is_map:
             kind = "map" if metric.is_map else "integer"
@@ -275,11 +277,18 @@ def _outcome(
     """Give the result, and whether it counts as true; of a link the first of its acts that does."""
     if ground.condition is None or any(chain not in trace.pins for chain in chains):
         return None, False
+    metrics = compiled.plan.metrics
+    if any(_is_silence(metrics[name]) and name not in trace.values for name in ground.condition.reads):
+        return None, False
     inputs: dict[str, Input] = {
         name: value for name, value in trace.values.items() if name not in trace.faulted
     }
     found = [_judged(compiled, ground, inputs, trace, facts) for facts in ground.facts]
     return next((each for each in found if each[1]), found[0])
+
+
+def _is_silence(metric: Metric) -> bool:
+    return isinstance(metric, ChainMetric) and metric.watched is Watched.SILENCE
 
 
 def _judged(

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relay.core.errors import ChainError
 from relay.core.events import BlockObserved
 from relay.core.gateways import ActRecord, GatewayHistory
-from relay.core.observations import BlockReads, CallQuery, ChainQueries, EventQuery, EventRow
-from relay.core.plan import EventMetric, StateMetric
-from relay.core.series import Place, Series, make_series
+from relay.core.observations import BlockReads, ChainQueries, EventQuery, EventRow, GatewayEvent
+from relay.core.plan import OnFault
+from relay.core.series import Fed, Given, LocalMetric, Place, Query, Series
+from relay.core.series_of import series_of
 from relay.core.types import ActId, BlockRef, Caip2, Gateway, PlanHash
 
 PRUNE_AT_ONCE = 256
@@ -24,11 +25,15 @@ PRUNE_AT_ONCE = 256
 
 @dataclass(frozen=True, slots=True)
 class _Feed:
-    """A series and the index of the query that it is fed from."""
+    """A series and the indices of the queries that it is fed from, in the order of its sources."""
 
-    series: Series
-    events: int | None
-    call: int | None
+    series: Fed
+    events: tuple[int, ...] = ()
+    calls: tuple[int, ...] = ()
+
+
+_Source = tuple[tuple[Query, ...], int, Gateway | None]
+"""Where a series has its facts from: queries, the first block that counts, a gateway."""
 
 
 class ChainView:
@@ -47,7 +52,12 @@ class ChainView:
         self._by_hash: dict[bytes, int] = {}
         self._forgotten = 0
         """Blocks that were folded: the position of the first retained one."""
-        self._feeds: list[_Feed] = []
+        self._series: list[Fed] = []
+        self._shared: dict[_Source, list[tuple[LocalMetric, Series]]] = {}
+        """Series that plans may have in common: what feeds them, and what they make of it."""
+        self._by_event: dict[int, list[_Feed]] = {}
+        self._by_call: list[_Feed] = []
+        self._by_gateway: dict[Gateway, list[Fed]] = {}
         self._gateways = GatewayHistory()
         self._finalized: BlockRef | None = None
         self._head: BlockRef | None = None
@@ -72,20 +82,47 @@ class ChainView:
         """The newest block that a quorum of endpoints had; at or after the tip."""
         return self._head
 
-    def attach(self, metric: EventMetric | StateMetric, query: EventQuery | CallQuery, since: int) -> Series:
-        """Make the series of a metric over `query`, fed from the first observed block on.
+    def series(
+        self, metric: LocalMetric, sources: tuple[Query, ...], since: int, gateway: Gateway | None = None
+    ) -> Series:
+        """Give the series of a metric, fed from the first observed block on; equal metrics have one.
 
         Raises:
-            ValueError: blocks were observed already, or the query is none of this view's.
+            ValueError: blocks were observed already, or a source is none of this view's.
+        """
+        # What a metric is called and what its faults bring about is the plan's affair.
+        plain = replace(metric, name="", unit="", on_fault=OnFault.FALSE)
+        known = self._shared.setdefault((sources, since, gateway), [])
+        for each, series in known:
+            if each == plain:
+                return series
+        series = series_of(metric, since)
+        self.attach(series, sources, gateway)
+        known.append((plain, series))
+        return series
+
+    def attach(self, series: Fed, sources: tuple[Query, ...], gateway: Gateway | None = None) -> None:
+        """Feed a series from the first observed block on.
+
+        Raises:
+            ValueError: blocks were observed already, or a source is none of this view's.
         """
         if self._blocks or self._forgotten:
             raise ValueError(f"expected a view without blocks, got one at {self.tip}")
-        series = make_series(metric, since)
-        if isinstance(query, EventQuery):
-            self._feeds.append(_Feed(series, self._queries.events.index(query), None))
-        else:
-            self._feeds.append(_Feed(series, None, self._queries.calls.index(query)))
-        return series
+        events = [source for source in sources if isinstance(source, EventQuery)]
+        calls = [source for source in sources if not isinstance(source, EventQuery)]
+        feed = _Feed(
+            series,
+            tuple(self._queries.events.index(query) for query in events),
+            tuple(self._queries.calls.index(query) for query in calls),
+        )
+        for query in dict.fromkeys(feed.events):
+            self._by_event.setdefault(query, []).append(feed)
+        if feed.calls:
+            self._by_call.append(feed)
+        if gateway is not None:
+            self._by_gateway.setdefault(gateway, []).append(series)
+        self._series.append(series)
 
     def observe(self, event: BlockObserved) -> None:
         """Take the block that follows the tip.
@@ -120,8 +157,8 @@ class ChainView:
             del self._by_hash[block.hash]
         del self._blocks[index:], self._numbers[index:], self._timestamps[index:], self._agreement[index:]
         if removed:
-            for feed in self._feeds:
-                feed.series.cut(position)
+            for series in self._series:
+                series.cut(position)
             self._gateways.cut(position)
         self._head = ancestor
         return removed
@@ -209,14 +246,29 @@ class ChainView:
             assert reads.header.parent == tip.hash, f"expected a child of {tip.hash.hex()}"
 
     def _feed(self, place: Place, reads: BlockReads) -> None:
+        if reads.rows:
+            self._feed_events(place, reads.rows)
+        if self._by_call:
+            calls = {call.query: call for call in reads.calls}
+            for feed in self._by_call:
+                feed.series.append(place, Given(calls=[calls.get(query) for query in feed.calls]))
+        if reads.gateway_events and self._by_gateway:
+            self._feed_gateways(place, reads.gateway_events)
+
+    def _feed_events(self, place: Place, given: Sequence[EventRow]) -> None:
         rows: dict[int, list[EventRow]] = {}
-        for row in reads.rows:
+        for row in given:
             rows.setdefault(row.query, []).append(row)
-        calls = {call.query: call for call in reads.calls}
-        for feed in self._feeds:
-            events = () if feed.events is None else rows.get(feed.events, ())
-            call = None if feed.call is None else calls.get(feed.call)
-            feed.series.append(place, events, call)
+        concerned = {id(feed): feed for query in rows for feed in self._by_event.get(query, ())}
+        for feed in concerned.values():
+            feed.series.append(place, Given(events=[rows.get(query, ()) for query in feed.events]))
+
+    def _feed_gateways(self, place: Place, given: Sequence[GatewayEvent]) -> None:
+        for gateway, fed in self._by_gateway.items():
+            own = [event for event in given if event.gateway == gateway]
+            if own:
+                for series in fed:
+                    series.append(place, Given(gateway_events=own))
 
     def _index_above(self, ancestor: BlockRef) -> int:
         position = self._by_hash.get(ancestor.hash)
@@ -242,8 +294,8 @@ class ChainView:
         self._forgotten += old
         first = self._blocks[0]
         place = Place(self._forgotten, first.number, first.timestamp)
-        for feed in self._feeds:
-            feed.series.forget(place)
+        for series in self._series:
+            series.forget(place)
         self._gateways.forget(self._forgotten)
 
 

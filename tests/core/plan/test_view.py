@@ -113,8 +113,8 @@ def test_every_answer_is_the_definition_through_reorgs_and_forgetting(
 ) -> None:
     monkeypatch.setattr(view_module, "PRUNE_AT_ONCE", 10)
     view = ChainView(QUERIES, keep_s=200)
-    series: dict[str, Series] = {name: view.attach(each, EVENTS, 5) for name, each in METRICS.items()}
-    level = view.attach(StateMetric("level", LEVEL, Weight(1, 1)), CALL, 0)
+    series: dict[str, Series] = {name: view.series(each, (EVENTS,), 5) for name, each in METRICS.items()}
+    level = view.series(StateMetric("level", LEVEL, Weight(1, 1)), (CALL,), 0)
     chain, blocks, now = chain_of(CHAIN), [], 1_000
     forgotten = 0
     for turn in range(350):
@@ -150,7 +150,7 @@ def test_every_answer_is_the_definition_through_reorgs_and_forgetting(
 
 def test_memory_stays_flat_while_a_chain_grows(chain_of: Callable) -> None:
     view = ChainView(QUERIES, keep_s=600)
-    series = {name: view.attach(each, EVENTS, 0) for name, each in METRICS.items()}
+    series = {name: view.series(each, (EVENTS,), 0) for name, each in METRICS.items()}
     chain, sizes = chain_of(CHAIN), []
     for number in range(2_500):
         event = chain.block(number * 12, [(0, {"kind": 1, "token": "a", "amount": 1})])
@@ -192,7 +192,7 @@ def test_a_reorg_below_what_is_retained_is_an_error_of_the_chain(chain_of: Calla
 
 def test_a_reorg_of_the_first_block_leaves_an_empty_view(chain_of: Callable) -> None:
     view = ChainView(QUERIES, keep_s=600)
-    series = view.attach(BASE, EVENTS, 0)
+    series = view.series(BASE, (EVENTS,), 0)
     chain = chain_of(CHAIN)
     chain.first = 7
     view.observe(chain.block(100, [(0, {"kind": 1, "token": "a", "amount": 9})]))
@@ -226,7 +226,7 @@ def test_a_series_cannot_be_attached_once_blocks_were_seen(chain_of: Callable) -
     view.observe(chain_of(CHAIN).block(100))
 
     with pytest.raises(ValueError, match="expected a view without blocks"):
-        view.attach(BASE, EVENTS, 0)
+        view.series(BASE, (EVENTS,), 0)
 
 
 def test_pins_and_confirmations_go_by_what_was_observed(chain_of: Callable) -> None:
@@ -253,7 +253,7 @@ def reading_of(
     chain_of: Callable, metric: EventMetric | StateMetric, *rows: Mapping[str, Field], **more: object
 ) -> Reading:
     view = ChainView(QUERIES, keep_s=600)
-    series = view.attach(metric, CALL if isinstance(metric, StateMetric) else EVENTS, 0)
+    series = view.series(metric, (CALL if isinstance(metric, StateMetric) else EVENTS,), 0)
     view.observe(chain_of(CHAIN).block(100, [(0, row) for row in rows], **more))
     place = view.place(view.tip)
     assert place is not None
@@ -310,7 +310,7 @@ def test_groups_are_bounded_and_their_names_told_apart(chain_of: Callable) -> No
 
 def test_a_reorg_heals_a_broken_sum(chain_of: Callable) -> None:
     view = ChainView(QUERIES, keep_s=600)
-    series = view.attach(BASE, EVENTS, 0)
+    series = view.series(BASE, (EVENTS,), 0)
     chain = chain_of(CHAIN)
     view.observe(chain.block(100, [(0, row(1))]))
     view.observe(chain.block(112, [(0, row("0x01"))]))
