@@ -13,14 +13,23 @@ from relay.core.types import Caip2
 from relay.plans.feed import ChainRows
 from relay.plans.grid import Grid
 
-__all__ = ["Turns", "turns_of"]
+__all__ = ["Turns", "all_turns", "turns_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class Turns:
-    """When a plan is evaluated: at the blocks of its reference chain at `times` (ascending), or at all."""
+    """The blocks to make of each chain, by their times (ascending); None stands for all of them.
 
-    times: Sequence[int] | None
+    Those of the reference chain that `evaluated` names are evaluated; None again for all.
+    """
+
+    made: Mapping[Caip2, Sequence[int] | None]
+    evaluated: Sequence[int] | None
+
+
+def all_turns(grids: Mapping[Caip2, Grid]) -> Turns:
+    """Make and evaluate every block."""
+    return Turns(dict.fromkeys(grids), None)
 
 
 def turns_of(compiled: CompiledPlan, grids: Mapping[Caip2, Grid], rows: Mapping[Caip2, ChainRows]) -> Turns:
@@ -34,13 +43,15 @@ def turns_of(compiled: CompiledPlan, grids: Mapping[Caip2, Grid], rows: Mapping[
     reference, every = plan.clock.reference, plan.clock.every
     read = {name: plan.metrics[name] for rule in compiled.rules.values() for name in rule.reads}
     if any(_moves_with_time(compiled, metric) for metric in read.values()):
-        return Turns(None)
-    grid, times = grids[reference], set[int]()
-    for chain in plan.chains:
+        return all_turns(grids)
+    made: dict[Caip2, Sequence[int] | None] = {}
+    seen: set[int] = set()
+    for chain, grid in grids.items():
+        changes = {grid.start_s, *_changes(compiled, read, rows[chain], grid)}
+        made[chain] = sorted(changes)
         lag_s = 0 if chain == reference else plan.chains[chain].lag_s
-        for time_s in _changes(compiled, read, rows[chain], grids[chain]):
-            times.add(grid.evaluated(time_s + lag_s, every))
-    return Turns(sorted(times))
+        seen.update(grids[reference].evaluated(time_s + lag_s, every) for time_s in changes)
+    return Turns(made, sorted(seen))
 
 
 def _moves_with_time(compiled: CompiledPlan, metric: Metric) -> bool:

@@ -74,7 +74,7 @@ def rows_by_chain(compiled: CompiledPlan, data: Observations) -> dict[Caip2, Cha
     """Sort rows by the chain and the queries that they answer; rows that nothing asks for are left out.
 
     Raises:
-        DataError: an event lacks a field, could be of two contracts, or a series' metric is no state.
+        DataError: an event lacks a field, or could be of two contracts.
     """
     rows = {chain: ChainRows(queries) for chain, queries in compiled.queries.items()}
     _add_events(compiled, data.events, rows)
@@ -125,13 +125,10 @@ def _queries_of(
 
 def _add_series(compiled: CompiledPlan, series: Sequence[Sample], rows: Mapping[Caip2, ChainRows]) -> None:
     targets = _targets(compiled, {row.metric for row in series}, rows)
-    for place, row in enumerate(series):
+    for row in series:
         target = targets.get(row.metric)
         if target is None:
-            known = ", ".join(series_names(compiled.plan)) or "none"
-            raise DataError(
-                f"series row {place + 1}", f"expected a metric of state ({known}), got {row.metric}"
-            )
+            continue
         chain, indices = target
         if not indices:
             rows[chain].disagreeing.append((row.timestamp, row.value or 0))
@@ -160,20 +157,23 @@ def _targets(
 
 
 class ChainFeed:
-    """Makes the blocks of one chain and lets its view observe them; `makes_all`: none is left out."""
+    """Makes the blocks of one chain and lets its view observe them.
 
-    def __init__(self, rows: ChainRows, grid: Grid, view: ChainView, *, makes_all: bool) -> None:
+    `times` are those of the blocks to make in any case, ascending; None stands for all blocks of the grid.
+    """
+
+    def __init__(self, rows: ChainRows, grid: Grid, view: ChainView, times: Sequence[int] | None) -> None:
         self.grid = grid
         self._rows = rows
         self._view = view
-        self._makes_all = makes_all
+        self._times = times
         self._newest_s = grid.start_s - 1
-        self._event, self._value, self._disagreement = 0, 0, 0
-        self._made = 0
+        self._at, self._event, self._value, self._disagreement = 0, 0, 0, 0
+        self._since_final = 0
         self._calls = self._first_calls()
         self._unset = {index for index in rows.fresh if self._calls[index].value is not None}
         self._current: tuple[CallValue, ...] = tuple(self._calls)
-        self._silent = rows.disagreeing[0][1] if rows.disagreeing else 0
+        self._disagreeing = rows.disagreeing[0][1] if rows.disagreeing else 0
 
     def _first_calls(self) -> list[CallValue]:
         """Before its first row a series has its first value."""
@@ -185,14 +185,37 @@ class ChainFeed:
         return [_call(index, first.get(index)) for index in range(len(self._rows.queries.calls))]
 
     def feed(self, until_s: int) -> None:
-        """Let the view observe what stands between the newest block and the block at `until_s`, and that."""
-        if until_s <= self._newest_s:
-            return
-        between = self.grid.all_between if self._makes_all else self.grid.rows_between
-        for time_s in between(self._newest_s, until_s - 1):
-            self._observe(time_s)
+        """Let the view observe the blocks up to that at `until_s`, which is made in any case."""
+        following_s = self._following(until_s)
+        while following_s < until_s:
+            self._observe(following_s)
+            following_s = self._following(until_s)
         self._observe(until_s)
-        self._newest_s = until_s
+        self._finalize(until_s)
+
+    def settle(self, pin_s: int) -> None:
+        """Let the view observe the blocks up to the first one after `pin_s`: the pin there is settled."""
+        while self._newest_s <= pin_s:
+            self._observe(self._following(pin_s + 1))
+        self._finalize(pin_s)
+
+    def _following(self, at_least_s: int) -> int:
+        """Give the time of the next block to make; once nothing changes any more, one at or after a time."""
+        if self._times is None:
+            return self.grid.at_or_after(self._newest_s + 1)
+        while self._at < len(self._times) and self._times[self._at] <= self._newest_s:
+            self._at += 1
+        if self._at < len(self._times):
+            return self._times[self._at]
+        return self.grid.at_or_after(at_least_s)
+
+    def _finalize(self, pin_s: int) -> None:
+        """Let the view forget what stands before a pin, now and then."""
+        if self._since_final >= _FINALIZE_EVERY:
+            pin = self._view.at_or_before(pin_s)
+            if pin is not None:
+                self._view.finalize(pin)
+            self._since_final = 0
 
     def _observe(self, time_s: int) -> None:
         number = self.grid.number(time_s)
@@ -200,9 +223,8 @@ class ChainFeed:
         header = Header(block, (number - 1).to_bytes(32, "big"))
         reads = BlockReads(header, self._events_at(time_s), self._calls_at(time_s))
         self._view.observe(BlockObserved(reads, 1, 1 + self._disagreeing_at(time_s), block))
-        self._made += 1
-        if self._made % _FINALIZE_EVERY == 0:
-            self._view.finalize(block)
+        self._newest_s = time_s
+        self._since_final += 1
 
     def _events_at(self, time_s: int) -> tuple[EventRow, ...]:
         events, at = self._rows.events, self._event
@@ -232,9 +254,9 @@ class ChainFeed:
     def _disagreeing_at(self, time_s: int) -> int:
         rows = self._rows.disagreeing
         while self._disagreement < len(rows) and rows[self._disagreement][0] <= time_s:
-            self._silent = rows[self._disagreement][1]
+            self._disagreeing = rows[self._disagreement][1]
             self._disagreement += 1
-        return self._silent
+        return self._disagreeing
 
 
 def _call(index: int, value: int | None) -> CallValue:

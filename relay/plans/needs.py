@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from relay.core.compiled import CompiledPlan
 from relay.core.plan import ChainMetric, EventMetric, MatchMetric, Metric, Plan, StateMetric, Watched
 from relay.core.types import Caip2
 from relay.plans.rows import UPDATED_AT
 
-__all__ = ["EventNeed", "event_name", "needs_of", "needs_of_metric", "series_names"]
+__all__ = ["EventNeed", "event_name", "needs_of", "needs_of_metric", "rules_only", "series_names"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +82,21 @@ def series_names(plan: Plan) -> Mapping[str, str]:
         elif isinstance(metric, ChainMetric) and metric.watched is Watched.DISAGREEMENT:
             names[name] = name
     return names
+
+
+def rules_only(compiled: CompiledPlan) -> CompiledPlan:
+    """Leave out what no rule reads, and the release: it makes no trigger."""
+    read = {name for rule in compiled.rules.values() for name in rule.reads}
+    sources = {name: compiled.sources[name] for name in compiled.sources if name in read}
+    asked = {query for queries in sources.values() for query in queries}
+    queries = {
+        chain: replace(
+            each,
+            events=tuple(query for query in each.events if query in asked),
+            calls=tuple(query for query in each.calls if query in asked),
+        )
+        for chain, each in compiled.queries.items()
+    }
+    metrics = {name: metric for name, metric in compiled.plan.metrics.items() if name in read}
+    plan = replace(compiled.plan, metrics=metrics)
+    return replace(compiled, plan=plan, queries=queries, sources=sources, release=None)
