@@ -21,7 +21,7 @@ from relay.core.errors import PlanError
 
 MAX_MEMBERS = 96
 MAX_DEPTH = 8
-MAX_DIMENSIONS = 2
+MAX_DIMENSIONS = 8
 MAX_STEPS = 16
 LENGTH = -1
 """The step of a path that leads to the length of a list."""

@@ -6,9 +6,31 @@ contract Probe {
     event Release(uint256 indexed id, address indexed token, uint256 amount, string memo);
     event Moved(int64 delta, bool up, bytes payload);
 
+    struct Totals {
+        uint256 debt;
+    }
+
+    struct Reserve {
+        uint128 liquidityIndex;
+        Totals totals;
+    }
+
+    struct Market {
+        string name;
+        Reserve[] reserves;
+        int32[2] bounds;
+        address[] owners;
+    }
+
     uint256 public cap = 7;
+    // One slot, from its low end: a bool, then 64 bits.
     bool public paused;
     int64 public drift = -5;
+    mapping(address holder => uint256) public balanceOf;
+    uint256 public totalSupply;
+    Reserve[] private _reserves;
+    int256 private _price;
+    uint256 private _pricedAt;
 
     function release(uint256 id, address token, uint256 amount, string calldata memo) external {
         emit Release(id, token, amount, memo);
@@ -28,6 +50,39 @@ contract Probe {
 
     function setCap(uint256 value) external {
         cap = value;
+    }
+
+    function mint(address holder, uint256 amount) external {
+        balanceOf[holder] += amount;
+        totalSupply += amount;
+    }
+
+    function addReserve(uint128 index, uint256 debt) external {
+        _reserves.push(Reserve(index, Totals(debt)));
+    }
+
+    function setPrice(int256 price, uint256 pricedAt) external {
+        (_price, _pricedAt) = (price, pricedAt);
+    }
+
+    /// As Chainlink's AggregatorV3Interface has it.
+    function latestRoundData() external view returns (uint80, int256, uint256, uint256, uint80) {
+        require(_pricedAt != 0, "No data present");
+        return (9, _price, _pricedAt - 3, _pricedAt, 9);
+    }
+
+    function getReserve(address) external view returns (Reserve[] memory) {
+        return _reserves;
+    }
+
+    function getMarket() external view returns (uint256 version, Market memory market) {
+        address[] memory owners = new address[](2);
+        (owners[0], owners[1]) = (address(0xa11ce), address(0xb0b));
+        return (3, Market("a market with a name of more than a word", _reserves, [int32(-7), 8], owners));
+    }
+
+    function interfaceId() external pure returns (bytes4) {
+        return 0x01ffc9a7;
     }
 
     function pair(uint256 seed) external pure returns (uint256, bool) {
