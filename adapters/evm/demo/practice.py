@@ -87,7 +87,7 @@ class Practice:
             driver = Driver(anvil)
             vault = await self._build(driver, network)
             report.rehearsed = await self._rehearse(driver)
-            stage = Stage(driver, network, vault, self._plan, self._show, report)
+            stage = Stage(network, vault, PLACE.gateway, self._plan, self._show, report)
             await stage.begin()
             await self._quiet_life(stage)
             proxies = await stack.enter_async_context(start_proxies(anvil))
@@ -109,7 +109,7 @@ class Practice:
         amounts = (budget.fast_time_s, budget.frozen_time_s, budget.fast_records)
         terms = setup.GatewayTerms(amounts, budget.window_s)
         gateway = await setup.deploy_gateway(driver, vault.owner, network.committee, terms)
-        if gateway != PLACE.gateway:
+        if (vault.token, vault.address, gateway) != (PLACE.token, PLACE.vault, PLACE.gateway):
             raise ChainError(PLACE.chain, f"expected the gateway at {PLACE.gateway}, got {gateway}")
         for submitter in submitters_of(network):
             await driver.anvil.rpc("anvil_setBalance", "0x" + submitter.hex(), FUNDS_WEI)
@@ -189,6 +189,7 @@ class Practice:
         """Let hours pass with the cause there: renewal in every slot, extension below half of the time."""
         ends_s = stage.now_s + max(act.lasts_s for act in self._plan.plan.acts.values())
         self._show.say("hours pass, a block a minute; nobody has repaired anything yet", "dim")
+        self._show.say("  what adds little is not sent: a record with more than half of its time left", "dim")
         while stage.now_s < ends_s and stage.in_force and not stage.report.extended:
             await stage.pass_time(SLOW_BLOCKS, after_s=SLOW_STEP_S)
             newest_slot = stage.now_s // self._plan.plan.clock.rearm_s

@@ -44,7 +44,9 @@ class Entry:
 class PracticeReport:
     """The outcome. Amounts in whole tokens; `delay_*` from the first theft to the first act.
 
-    `stopped` counts thefts that reverted, `reopened` tells whether a user could withdraw at the end.
+    `stopped` counts thefts that reverted, `slots` those in which protection was decided. A decision is sent to
+    the chain only where it adds much (core SPEC 6.6): `renewed` and `extended` count what landed. `reopened`
+    tells whether a user could withdraw at the end.
     """
 
     plan_hash: str
@@ -58,6 +60,7 @@ class PracticeReport:
     stolen: int = 0
     delay_blocks: int | None = None
     delay_s: int | None = None
+    slots: int = 0
     renewed: int = 0
     extended: int = 0
     ended: list[str] = field(default_factory=list)
@@ -95,7 +98,8 @@ class PracticeReport:
             ("triggers in quiet life", str(self.quiet_edges)),
             ("first theft to first act", delay),
             ("stolen", f"{self.stolen:,} tokens in {self.thefts - self.stopped} of {self.thefts} tries"),
-            ("renewed, extended", f"{self.renewed} times, {self.extended} times"),
+            ("protection decided", f"in {self.slots} slots"),
+            ("renewed, extended", f"{self.renewed} times, {self.extended} times on chain"),
             ("ended", ", ".join(self.ended) or "nothing"),
             ("users withdraw again", "yes" if self.reopened else "no"),
         ]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from adapters.evm import shapes
-from adapters.evm.demo.network import Network
-from adapters.evm.demo.practice_place import BLOCK_S, PLACE
+from adapters.evm.demo.network import Member, Network
+from adapters.evm.demo.practice_place import BLOCK_S
 from adapters.evm.demo.practice_report import Entry, Kind, PracticeReport
 from adapters.evm.demo.practice_vault import Vault
 from adapters.evm.demo.show import Show
@@ -51,9 +51,9 @@ ENDINGS: Final[Mapping[EndedHow, str]] = {
 class Stage:
     """Mines, waits for the members, and tells what has happened; `in_force` has each act's `until`."""
 
-    driver: Driver
     network: Network
     vault: Vault
+    gateway: str
     plan: CompiledPlan
     show: Show
     report: PracticeReport
@@ -67,6 +67,11 @@ class Stage:
     """Decisions by id, with the time of our own clock until which we wait for their calls."""
     _ops: dict[str, str] = field(default_factory=dict)
     _logs_to: int = 0
+
+    @property
+    def driver(self) -> Driver:
+        """Who mines."""
+        return self.vault.driver
 
     @property
     def now_s(self) -> int:
@@ -96,8 +101,13 @@ class Stage:
 
     async def pass_time(self, blocks: int, *, after_s: int) -> None:
         """Mine empty blocks, let the members read them, and mine what they hand in because of them."""
+        rearm_s = self.plan.plan.clock.rearm_s
         for _ in range(blocks):
+            slot = self._now_s // rearm_s
             await self.mine(after_s=after_s)
+            if self._now_s // rearm_s != slot:
+                # What is decided in each slot is anchored at its first block: no later one may come before.
+                await self.settle()
         await self.settle()
 
     async def settle(self) -> None:
@@ -120,20 +130,25 @@ class Stage:
         wanted = await self.driver.number()
         try:
             async with asyncio.timeout(READ_S):
-                for member in self.network.members:
-                    while await self._tip(member.name) < wanted:  # noqa: ASYNC110 - another process
+                for member in self.running():
+                    while await self._tip(member) < wanted:  # noqa: ASYNC110 - another process
                         await asyncio.sleep(PAUSE_S / 2)
         except TimeoutError:
-            raise ChainError(PLACE.chain, f"block {wanted} was not read within {READ_S:.0f} s") from None
+            raise ChainError(
+                self.driver.anvil.chain, f"block {wanted} was not read within {READ_S:.0f} s"
+            ) from None
 
-    async def _tip(self, name: str) -> int:
-        member = next(each for each in self.network.members if each.name == name)
+    def running(self) -> list[Member]:
+        """Give the members that were started."""
+        return [member for member in self.network.members if member.process is not None]
+
+    async def _tip(self, member: Member) -> int:
         if member.process is not None and member.process.returncode is not None:
-            raise ChainError(PLACE.chain, f"the relay {name} ended: see {member.log_file}")
+            raise ChainError(self.driver.anvil.chain, f"the relay {name} ended: see {member.log_file}")
         status = await self.network.ask(member, "/v1/status")
         if not isinstance(status, dict):
             return -1
-        tip = shapes.mapping(shapes.mapping(status["chains"])[PLACE.chain])["tip"]
+        tip = shapes.mapping(shapes.mapping(status["chains"])[self.driver.anvil.chain])["tip"]
         return -1 if tip is None else int(str(shapes.mapping(tip)["number"]))
 
     async def _is_handed_in(self) -> bool:
@@ -169,19 +184,20 @@ class Stage:
         return list(found.values())
 
     async def _tell_decision(self, decision: Mapping[str, object]) -> None:
-        anchor, subject = shapes.mapping(decision["anchor"]), str(decision["subject"])
+        anchor = shapes.mapping(decision["anchor"])
         at = (int(str(anchor["number"])), int(str(anchor["timestamp"])))
-        op, tier = str(decision["op"]), str(decision["tier"])
-        attesters = f"{decision['attesters']} of {len(self.network.members)}"
+        by = f"{decision['tier']}, {decision['attesters']} of {len(self.network.members)} members"
+        if decision["op"] != "protect":
+            await self.tell(Kind.DECIDED, f"{decision['op']} {decision['subject']} decided ({by})", at)
+            return
         rung = f", rung {decision['rung']}" if decision["rung"] else ""
-        if op == "protect":
-            rearm_s = self.plan.plan.clock.rearm_s
-            is_first = not self.slots
-            self.slots.add(at[1] // rearm_s)
-            kind = Kind.EDGE if is_first else Kind.DECIDED
-            await self.tell(kind, f"{subject}{rung} is true: protect decided ({tier}, {attesters})", at)
-        else:
-            await self.tell(Kind.DECIDED, f"{op} {subject} decided ({tier}, {attesters})", at)
+        slot = at[1] // self.plan.plan.clock.rearm_s
+        is_again, is_first = slot in self.slots, not self.slots
+        self.slots.add(slot)
+        self.report.slots = len(self.slots)
+        kind = Kind.EDGE if is_first else Kind.DECIDED
+        still = "" if is_first or is_again else " still, in a new slot"
+        await self.tell(kind, f"{decision['subject']}{rung} is true{still}: protect decided ({by})", at)
 
     # --- what the gateway did
 
@@ -190,7 +206,7 @@ class Stage:
         if newest == self._logs_to:
             return
         wanted = {
-            "address": PLACE.gateway,
+            "address": self.gateway,
             "fromBlock": hex(self._logs_to + 1),
             "toBlock": hex(newest),
             "topics": [["0x" + topic.hex() for topic in GATEWAY_TOPICS if topic != PLAN_SET]],

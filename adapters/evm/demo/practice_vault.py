@@ -8,11 +8,10 @@ from typing import Final
 
 from adapters.evm import shapes
 from adapters.evm.demo import setup
-from adapters.evm.demo.practice_place import DECIMALS, PLACE
+from adapters.evm.demo.practice_place import DECIMALS
 from adapters.evm.demo.traffic import Call, Driver, encode_call
-from relay.core.errors import ChainError
 
-__all__ = ["Vault", "build_vault"]
+__all__ = ["UNIT", "Vault", "build_vault", "fund"]
 
 UNIT: Final = 10**DECIMALS
 DEPOSITS: Final = 1_000_000 * UNIT
@@ -32,49 +31,49 @@ class Vault:
     owner: str
     user: str
     thief: str
+    token: str
+    address: str
 
     def coming_or_going(self, chance: Random) -> Call:
         """Give a deposit or withdrawal of a quiet day."""
         name = chance.choice(("deposit(uint256)", "withdraw(uint256)"))
-        return Call(self.user, PLACE.vault, encode_call(name, chance.randint(*SMALL)))
+        return Call(self.user, self.address, encode_call(name, chance.randint(*SMALL)))
 
     def theft(self) -> Call:
         """Give the flaw's use: the thief leaves once more with all that was ever his."""
-        return Call(self.thief, PLACE.vault, encode_call("exit()"))
+        return Call(self.thief, self.address, encode_call("exit()"))
 
     def withdrawal(self) -> Call:
         """Give a user's withdrawal: what a pause stops for everybody."""
-        return Call(self.user, PLACE.vault, encode_call("withdraw(uint256)", UNIT))
+        return Call(self.user, self.address, encode_call("withdraw(uint256)", UNIT))
 
-    async def give_back(self) -> None:
-        """Let the owner put back what was stolen, and take the thief's claim away: the cause is gone."""
+    async def give_back(self, *, part: int = 1) -> None:
+        """Let the owner put back what was stolen, or the `part`th part of what is missing."""
         stolen = DEPOSITS + STAKE - await self.held()
         if stolen > 0:
-            data = encode_call("mint(address,uint256)", PLACE.vault, stolen)
-            await setup.act(self.driver, self.owner, PLACE.token, data)
+            data = encode_call("mint(address,uint256)", self.address, stolen // part)
+            await setup.act(self.driver, self.owner, self.token, data)
 
     async def held(self) -> int:
         """Read what the vault holds, in base units."""
-        asked = {"to": PLACE.token, "data": "0x" + encode_call("balanceOf(address)", PLACE.vault).hex()}
+        asked = {"to": self.token, "data": "0x" + encode_call("balanceOf(address)", self.address).hex()}
         found = await self.driver.anvil.rpc("eth_call", asked, "latest")
         return int.from_bytes(shapes.octets(found, 32), "big")
 
 
 async def build_vault(driver: Driver) -> Vault:
-    """Deploy token and vault at the addresses of `PLACE`; nobody has deposited yet.
+    """Deploy token and vault; nobody has deposited yet.
 
     Raises:
-        ChainError: a deployment failed, or stands elsewhere.
+        ChainError: a deployment failed.
     """
     owner, user, thief, *_ = await driver.anvil.accounts()
     code = "(string,string,uint8,address)"
     token = await setup.deploy(driver, owner, "DemoToken", code, "Demo USD", "DUSD", DECIMALS, owner)
-    vault = await setup.deploy(
+    address = await setup.deploy(
         driver, owner, "DemoVault", "(address,address,uint256)", owner, token, NO_LIMIT
     )
-    if (token, vault) != (PLACE.token, PLACE.vault):
-        raise ChainError(driver.anvil.chain, f"expected the vault at {PLACE.vault}, got {vault}")
-    return Vault(driver, owner, user, thief)
+    return Vault(driver, owner, user, thief, token, address)
 
 
 async def fund(vault: Vault) -> None:
@@ -82,7 +81,7 @@ async def fund(vault: Vault) -> None:
     for account, amount in ((vault.user, DEPOSITS), (vault.thief, STAKE)):
         # Twice as much as is deposited: on quiet days it comes and goes.
         mint = encode_call("mint(address,uint256)", account, 2 * amount)
-        await setup.act(vault.driver, vault.owner, PLACE.token, mint)
-        approve = encode_call("approve(address,uint256)", PLACE.vault, 2 * amount)
-        await setup.act(vault.driver, account, PLACE.token, approve)
-        await setup.act(vault.driver, account, PLACE.vault, encode_call("deposit(uint256)", amount))
+        await setup.act(vault.driver, vault.owner, vault.token, mint)
+        approve = encode_call("approve(address,uint256)", vault.address, 2 * amount)
+        await setup.act(vault.driver, account, vault.token, approve)
+        await setup.act(vault.driver, account, vault.address, encode_call("deposit(uint256)", amount))

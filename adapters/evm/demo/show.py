@@ -30,7 +30,7 @@ class Show:
 
     def say(self, text: str, style: str = "") -> None:
         """One line of the story."""
-        self.console.print(text, style=style or None, highlight=False)
+        self.console.print(text, style=style or None, highlight=False, soft_wrap=True)
 
     @contextmanager
     def progress(self, text: str, total: int) -> Iterator[Progress]:
