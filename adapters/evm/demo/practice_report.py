@@ -44,8 +44,8 @@ class Entry:
 class PracticeReport:
     """The outcome. Amounts in whole tokens; `delay_*` from the first theft to the first act.
 
-    `stopped` counts thefts that reverted, `slots` those in which protection was decided. A decision is sent to
-    the chain only where it adds much (core SPEC 6.6): `renewed` and `extended` count what landed. `reopened`
+    `stopped` counts thefts that reverted, `slots` those in which protection was decided. A decision is sent
+    to the chain only where it adds much (core SPEC 6.6): `renewed` and `extended` count what landed. `reopened`
     tells whether a user could withdraw at the end.
     """
 

@@ -144,7 +144,7 @@ class Stage:
 
     async def _tip(self, member: Member) -> int:
         if member.process is not None and member.process.returncode is not None:
-            raise ChainError(self.driver.anvil.chain, f"the relay {name} ended: see {member.log_file}")
+            raise ChainError(self.driver.anvil.chain, f"the relay {member.name} ended: see {member.log_file}")
         status = await self.network.ask(member, "/v1/status")
         if not isinstance(status, dict):
             return -1
