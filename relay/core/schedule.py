@@ -329,7 +329,8 @@ class Schedule:
         age = newest.timestamp // rearm - anchor.timestamp // rearm
         if tier is Tier.FULL:
             return age <= 1
-        return age <= 0 or (age == 1 and newest.number - anchor.number < longest_hold)
+        evaluated_since = (newest.number - anchor.number) // self.compiled.plan.clock.every
+        return age <= 0 or (age == 1 and evaluated_since < longest_hold)
 
     # ---- positions
 
