@@ -33,7 +33,11 @@ class ConfigError(TocsinError):
 
 
 class PlanError(ConfigError):
-    """A response plan is refused; `where` is the key within the plan."""
+    """A response plan is refused; `where` is the key within the plan, `line` its line where it is known."""
+
+    def __init__(self, where: str, problem: str, *, remedy: str = "", line: int | None = None) -> None:
+        super().__init__(where, problem, remedy=remedy)
+        self.line = line
 
 
 class ChainError(TocsinError):

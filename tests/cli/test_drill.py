@@ -26,6 +26,7 @@ reference = "{CHAIN}"
 rearm_s = 60
 [chains."{CHAIN}"]
 gateway = "0x0000000000000000000000000000000000000001"
+targets = ["{BELL.lower()}"]
 since = 1
 [metrics.requests]
 read = "event_count"

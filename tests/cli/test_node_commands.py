@@ -292,7 +292,7 @@ def test_the_doctor_names_each_trouble_with_a_remedy(node: NodeDirectory, made: 
     assert "committee-quorum" in found["committee"][1]
     assert found["API token"][0] is False
     assert found["plan acme/1.plan.toml"][0] is False
-    assert "1.plan.toml: protocol" in found["plan acme/1.plan.toml"][1]
+    assert "1.plan.toml:2: protocl" in found["plan acme/1.plan.toml"][1]
 
 
 def test_the_doctor_compares_keys_and_providers_with_the_committee(node: NodeDirectory, made: Made) -> None:

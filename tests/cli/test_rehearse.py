@@ -31,6 +31,7 @@ contacts = ["mailto:security@acme.example"]
 reference = "{chain}"
 [chains."{chain}"]
 gateway = "{gateway}"
+targets = ["{target}"]
 since = 0
 [metrics.paused]
 read = "call"

@@ -54,6 +54,7 @@ mandate_full_s = 480
 
 [chains."sim:home"]
 gateway = "gateway-home"
+targets = ["vault"]
 since = 1
 
 [metrics.lost]

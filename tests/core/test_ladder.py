@@ -25,7 +25,7 @@ TEXT = (
     .replace('lasts = "5m"', 'lasts = "1h"')
     .replace('lasts = "10m"', 'lasts = "1h"')
 )
-AWAY_TABLE = '[chains."sim:away"]\ngateway = "gateway-away"\nlag_s = 60\nsince = 1\n'
+AWAY_TABLE = '[chains."sim:away"]\ngateway = "gateway-away"\ntargets = ["vault"]\nlag_s = 60\nsince = 1\n'
 FOREIGN = TEXT.replace('[chains."sim:home"]', f'{AWAY_TABLE}[chains."sim:home"]').replace(
     'verb = "pause"\nchain = "sim:home"', 'verb = "pause"\nchain = "sim:away"'
 )

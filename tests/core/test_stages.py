@@ -38,6 +38,7 @@ lasts = "10m"
 FOREIGN = """
 [chains."sim:away"]
 gateway = "gateway-away"
+targets = ["vault"]
 lag_s = 60
 since = 1
 [acts.far]

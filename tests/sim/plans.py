@@ -34,9 +34,11 @@ mandate_full_s = 480
 
 [chains."sim:home"]
 gateway = "gateway-home"
+targets = ["bridge"]
 since = 1
 [chains."sim:away"]
 gateway = "gateway-away"
+targets = ["bridge"]
 lag_s = 20
 since = 1
 
@@ -115,6 +117,7 @@ mandate_full_s = 480
 
 [chains."sim:away"]
 gateway = "gateway-market"
+targets = ["market"]
 since = 1
 
 [metrics.collateral]
@@ -147,6 +150,7 @@ ACTS = {
     "halt": ModelAct("halt", Tier.FAST, value=1, weakest=0),
     "lower-cap": ModelAct("lower-cap", Tier.FULL, value=10, weakest=100, at_most=True, restores=True),
     "freeze": ModelAct("freeze", Tier.FAST, value=1, weakest=0),
+    "shut": ModelAct("shut", Tier.FAST, value=1, weakest=0),
 }
 """What the acts do on the chains; a cap's weakest value is where it starts."""
 

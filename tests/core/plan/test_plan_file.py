@@ -104,8 +104,8 @@ REFUSALS = [
     (
         'reference = "eip155:1"',
         'reference = "eip155:5"',
-        'chains."eip155:1".lag_s',
-        "only the reference chain, eip155:5, has no lag",
+        "clock.reference",
+        "expected a chain of the plan with a gateway (eip155:1), got eip155:5",
     ),
     (
         'reference = "eip155:1"',
@@ -113,8 +113,18 @@ REFUSALS = [
         "clock.mandate_full_s",
         "expected at least mandate_fast_s",
     ),
-    ('reference = "eip155:1"', 'reference = "eip155:1284"', 'chains."eip155:1".lag_s', "expected this key"),
-    ("lag_s = 120\nsince = 1", "since = 1", 'chains."eip155:1284".lag_s', "expected this key, got nothing"),
+    (
+        'reference = "eip155:1"',
+        'reference = "eip155:1284"',
+        "clock.reference",
+        "with a gateway (eip155:1), got",
+    ),
+    (
+        "lag_s = 120\nsince = 1",
+        "since = 1",
+        'chains."eip155:1284".lag_s',
+        "expected this key, got nothing (only the reference chain, eip155:1, has no lag)",
+    ),
     ("lag_s = 120\nsince = 1", "lag_s = 120", 'chains."eip155:1284".since', "expected this key, got nothing"),
     ('read = "event_count"', 'read = "event_mean"', "metrics.releases.read", "expected one of event_sum"),
     ("[metrics.releases]", "[metrics.in]", "metrics.in", "no word of CEL"),
@@ -142,8 +152,8 @@ REFUSALS = [
         "ladder",
         "expected acts of the plan (halt-replica), got halt",
     ),
-    ('ladder = [["halt-replica"]]', "ladder = []", "ladder", "expected at least one rung, got none"),
-    ('ladder = [["halt-replica"]]', "ladder = [[]]", "ladder", "expected rungs of 1 to 32 acts"),
+    ('ladder = [["halt-replica"]]', "ladder = []", "ladder", "expected at least 1 array of acts, got 0"),
+    ('ladder = [["halt-replica"]]', "ladder = [[]]", "ladder", "expected arrays of 1 to 32 acts"),
     (
         'ladder = [["halt-replica"]]',
         'ladder = [["halt-replica"], ["halt-replica"]]',

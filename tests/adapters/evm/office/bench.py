@@ -43,6 +43,7 @@ contacts = ["mailto:security@acme.example"]
 reference = "{chain}"
 [chains."{chain}"]
 gateway = "{gateway}"
+targets = ["{replica}"]
 since = 1
 [metrics.height]
 read = "call"
