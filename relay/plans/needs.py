@@ -85,7 +85,7 @@ def series_names(plan: Plan) -> Mapping[str, str]:
 
 
 def rules_only(compiled: CompiledPlan) -> CompiledPlan:
-    """Leave out what no rule reads, and the release: it makes no trigger."""
+    """Leave out what no rule reads, and the conditions that are no rules: they make no trigger."""
     read = {name for rule in compiled.rules.values() for name in rule.reads}
     sources = {name: compiled.sources[name] for name in compiled.sources if name in read}
     asked = {query for queries in sources.values() for query in queries}
@@ -99,4 +99,4 @@ def rules_only(compiled: CompiledPlan) -> CompiledPlan:
     }
     metrics = {name: metric for name, metric in compiled.plan.metrics.items() if name in read}
     plan = replace(compiled.plan, metrics=metrics)
-    return replace(compiled, plan=plan, queries=queries, sources=sources, release=None)
+    return replace(compiled, plan=plan, queries=queries, sources=sources, release=None, links={}, reports={})

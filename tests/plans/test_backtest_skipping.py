@@ -1,0 +1,149 @@
+"""Blocks that a back-test does not make show no difference (plans SPEC 4)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import event as note
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relay.plans.backtest import GridSettings, backtest
+from relay.plans.results import PlanResult
+from relay.plans.rows import EventSeen, Observations, Sample
+from tests.plans.worlds import FOREIGN, HOME, compiled_of, event, plan_text, sample
+
+START_S = 1_700_000_003
+_SIDES = {"in": FOREIGN, "out": HOME}
+_STATE = 'from = "0x3333333333333333333333333333333333333333"\n'
+
+
+def _of_events(name: str, side: str, read: str, rest: str) -> str:
+    return f'[metrics.{name}]\nread = "{read}"\nchain = "{_SIDES[side]}"\n{side.upper()}\n{rest}\n'
+
+
+def _of_state(name: str, side: str, rest: str) -> str:
+    call = 'read = "call"\ncall = "level() returns (uint256)"'
+    return f'[metrics.{name}]\n{call}\nchain = "{_SIDES[side]}"\n{_STATE}{rest}\n'
+
+
+def _windows(side: str) -> dict[str, str]:
+    return {
+        f"sum_s_{side}": _of_events(f"sum_s_{side}", side, "event_sum", 'value = "amount"\nwindow = "40s"'),
+        f"sum_b_{side}": _of_events(
+            f"sum_b_{side}", side, "event_sum", 'value = "amount"\nwindow_blocks = 3'
+        ),
+        f"total_{side}": _of_events(f"total_{side}", side, "event_sum", 'value = "amount"'),
+        f"most_{side}": _of_events(f"most_{side}", side, "event_max", 'value = "amount"\nwindow = "31s"'),
+        f"many_{side}": _of_events(
+            f"many_{side}", side, "event_distinct", 'value = "kind"\nwindow_blocks = 4'
+        ),
+    }
+
+
+def _states(side: str) -> dict[str, str]:
+    takes = {
+        f"{take}_{kind}_{side}": _of_state(f"{take}_{kind}_{side}", side, f'take = "{take}"\n{window}')
+        for take in ("first", "min", "max", "mean", "variance")
+        for kind, window in (("s", 'window = "50s"'), ("b", "window_blocks = 4"))
+    }
+    return {f"level_{side}": _of_state(f"level_{side}", side, ""), **takes}
+
+
+_ORACLE = f'[metrics.feed]\nread = "oracle"\nchain = "{FOREIGN}"\n{_STATE}'
+_MATCH = f"""[metrics.open]
+read = "event_unmatched"
+chain = "{HOME}"
+OUT
+key = ["id"]
+against = {{ chain = "{FOREIGN}", from = "0x3333333333333333333333333333333333333333", \
+event = "In(uint256 id,string kind,uint256 amount)", key = ["id"] }}
+"""
+METRICS = {
+    **_windows("in"),
+    **_windows("out"),
+    **_states("in"),
+    **_states("out"),
+    "feed.price": _ORACLE,
+    "feed.age_s": _ORACLE,
+    "open": _MATCH,
+}
+
+events = st.builds(
+    event,
+    st.integers(0, 400),
+    st.sampled_from(["in", "out"]),
+    st.integers(1, 9),
+    id=st.sampled_from("123"),
+    kind=st.sampled_from("ab"),
+)
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[str, Observations, GridSettings]:
+    """Give a plan of one to three rules, each over one or two metrics, with rows and the rhythm of chains."""
+    rules, used = [], set()
+    for number in range(draw(st.integers(1, 3))):
+        names = draw(st.lists(st.sampled_from(sorted(METRICS)), min_size=1, max_size=2, unique=True))
+        used |= set(names)
+        parts = [f"{name} {draw(st.sampled_from('<>'))} {draw(st.integers(0, 40))}" for name in names]
+        joined = draw(st.sampled_from([" && ", " || "])).join(parts)
+        hold, rearm = draw(st.integers(1, 4)), draw(st.sampled_from(["30s", "100s", "30m"]))
+        rules.append(
+            f'[rules.r{number}]\nwhen = "{joined}"\nhold = {hold}\nrearm = "{rearm}"\nstep = "1s"\n'
+            'ladder = [["halt"]]\n'
+        )
+    metrics = "".join(sorted({METRICS[name] for name in used}))
+    lag_s, every = draw(st.sampled_from([1, 5, 20, 60])), draw(st.sampled_from([1, 1, 1, 2, 3]))
+    text = plan_text(metrics, "".join(rules), lag_s=lag_s, every=every)
+    block_times = {FOREIGN: draw(st.sampled_from([2, 7, 12]))}
+    return text, draw(rows(used)), GridSettings(12, block_times, allows_missing=True)
+
+
+@st.composite
+def rows(draw: st.DrawFn, used: set[str]) -> Observations:
+    """Give rows of the metrics in use, some of them of an attack."""
+    begins_s = draw(st.one_of(st.none(), st.integers(0, 400)))
+
+    def placed(row: EventSeen | Sample) -> EventSeen | Sample:
+        is_attack = begins_s is not None and row.timestamp >= begins_s
+        return replace(row, timestamp=START_S + row.timestamp, label="attack" if is_attack else "")
+
+    names = sorted({name.partition(".")[0] for name in used if name.startswith(("feed", *_levels()))})
+    values = st.one_of(st.integers(0, 30), st.none()) if names else st.none()
+    series = st.builds(sample, st.integers(0, 400), st.sampled_from(names or ["none"]), values)
+    seen = [placed(row) for row in draw(st.lists(events, min_size=1, max_size=12))]
+    told = [placed(row) for row in draw(st.lists(series, max_size=8))] if names else []
+    return Observations.of(
+        events=[row for row in seen if isinstance(row, EventSeen)],
+        series=[row for row in told if isinstance(row, Sample)],
+    )
+
+
+def _levels() -> tuple[str, ...]:
+    return ("level", "first", "min", "max", "mean", "variance")
+
+
+def shown(result: PlanResult) -> dict[str, object]:
+    """Give all that a result says but how much work it was."""
+    return {
+        name: (rule.triggers, rule.detection, rule.rate, rule.frozen, rule.holds_throughout)
+        for name, rule in {**result.rules, "": result.plan}.items()
+    }
+
+
+@settings(max_examples=150)
+@given(worlds())
+def test_a_run_that_skips_blocks_gives_what_a_run_of_all_blocks_gives(
+    world: tuple[str, Observations, GridSettings],
+) -> None:
+    text, data, grid = world
+    compiled = compiled_of(text)
+
+    skipping = backtest(compiled, data, grid)
+    whole = backtest(compiled, data, replace(grid, skips_idle=False))
+
+    note(f"triggers {bool(whole.plan.triggers)}, detected {whole.plan.detection is not None}")
+    note(f"skips {skipping.evaluations < whole.evaluations}")
+    assert shown(skipping) == shown(whole)
+    assert skipping.evaluations <= whole.evaluations
