@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from adapters.conformance_chain import ConformanceChain
 from proofs.mandate import Tier
 from relay.core.ports import EndpointAddress
 from relay.core.readiness import ActToKeep, ChainQuestion, GatewayQuestion, Standing
 from relay.core.types import Caip2, NetworkId, PlanHash
-
-if TYPE_CHECKING:  # the suite is put together there
-    from adapters.conformance import ConformanceChain
 
 __all__ = ["check_a_survey_tells_what_there_is", "check_an_inspector_tells_every_fact"]
 

@@ -1,5 +1,6 @@
 """The EVM adapter passes the suite of all adapters, and no installed adapter goes without it."""
 
+import itertools
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 
@@ -13,9 +14,12 @@ from adapters.evm.abi import selector
 from adapters.evm.encode import gateway_of
 from proofs.hashes import keccak256
 from proofs.mandate import Mandate, Op, Tier
+from relay.core.observations import ReadKind, StateRead
 from relay.core.ports import ActText, Execute, Expire
 
 FUNDS = 10**20
+HOLDER = "0x" + "ab" * 20
+CAPS = itertools.count(1_000)
 ACT = ActText(
     name="halt-replica",
     chain="eip155:1",
@@ -38,6 +42,11 @@ VECTORS = conformance.Vectors(
     wrong_events=("Release", "Release(int7 x)", "Release(int64)"),
     call="cap() returns (uint256)",
     wrong_calls=("cap", "cap() returns (string)", "cap(uint256) returns (uint256)"),
+    wrong_states=(
+        StateRead("eip155:1", ReadKind.STORAGE, "0x" + "33" * 20, slot="0x1"),
+        StateRead("eip155:1", ReadKind.BALANCE, "alice"),
+        StateRead("eip155:1", ReadKind.CALL, "0x" + "33" * 20, "f() returns ((uint256 a) b)", path="b.c"),
+    ),
     faulty_call="reverting()",
     gateway="0x" + "11" * 20,
     wrong_gateways=("", "0x" + "00" * 20, "bridge"),
@@ -68,16 +77,47 @@ class EvmConformanceChain:
         self.contract = bench.probe
         self._bench = bench
 
+    @property
+    def states(self):
+        read = StateRead(self.settings.chain, ReadKind.CALL, self.contract, "cap()")
+        return (
+            read,
+            replace(read, kind=ReadKind.STORAGE, slot="0x" + "00" * 32),
+            replace(read, kind=ReadKind.BALANCE, address=HOLDER),
+            replace(read, kind=ReadKind.BALANCE, address=HOLDER, token=self.contract),
+            replace(read, kind=ReadKind.SUPPLY),
+            replace(read, kind=ReadKind.CODE_HASH, address=HOLDER),
+            replace(read, kind=ReadKind.ORACLE),
+        )
+
+    async def change(self, read):
+        anvil = self._bench.anvil
+        await anvil.mine()  # what the development chain sets by itself, it sets in its newest block
+        match read.kind:
+            case ReadKind.CALL | ReadKind.STORAGE:
+                await self._send("setCap(uint256)", next(CAPS))
+            case ReadKind.BALANCE if read.token is None:
+                await anvil.rpc("anvil_setBalance", HOLDER, "0x11")
+            case ReadKind.BALANCE | ReadKind.SUPPLY:
+                await self._send("mint(address,uint256)", HOLDER, 5)
+            case ReadKind.CODE_HASH:
+                await anvil.rpc("anvil_setCode", HOLDER, "0x00")
+            case ReadKind.ORACLE:
+                await self._send("setPrice(int256,uint256)", -8, 1_600_000_001)
+        await anvil.mine()
+
+    async def _send(self, signature, *values):
+        name, _, types = signature[:-1].partition("(")
+        kinds = tuple(types.split(","))
+        data = selector(name, kinds) + encode(kinds, values)
+        await self._bench.anvil.send(self._bench.account, self.contract, data)
+
     async def advance(self, blocks):
         await self._bench.anvil.mine(blocks)
 
     async def emit(self, times):
-        kinds = ("uint256", "address", "uint256", "string")
         for amount in range(times):
-            values = encode(kinds, (7, self.contract, amount, "m"))
-            await self._bench.anvil.send(
-                self._bench.account, self.contract, selector("release", kinds) + values
-            )
+            await self._send("release(uint256,address,uint256,string)", 7, self.contract, amount, "m")
         await self._bench.anvil.mine()
 
     async def fork(self, depth):

@@ -29,8 +29,8 @@ contract Probe {
     mapping(address holder => uint256) public balanceOf;
     uint256 public totalSupply;
     Reserve[] private _reserves;
-    int256 private _price;
-    uint256 private _pricedAt;
+    int256 private _price = 1e8;
+    uint256 private _pricedAt = 1_500_000_000;
 
     function release(uint256 id, address token, uint256 amount, string calldata memo) external {
         emit Release(id, token, amount, memo);
