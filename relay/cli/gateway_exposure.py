@@ -1,27 +1,13 @@
-"""The longest time that anything could be frozen, as a gateway's numbers bound it. Pure arithmetic.
-
-The gateway books frozen seconds in fixed windows, summed over acts, and any two adjacent windows together
-stay within the cap (adapters' gateway documents, section 3). So no sliding window exceeds it. Without a break
-one act can be frozen for the cap if that is shorter than a window; for `2 · cap - window` if it is between
-one and two windows (a full window, and the rest on either side of it); and without end from two windows on.
-"""
+"""The longest time that anything could be frozen, as a gateway's numbers bound it. Pure arithmetic."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from relay.core.gateway_report import ActReport, GatewayReport, UndoKind
+from relay.plans.bounds import Bound, bound, longest_run
 
 FAST = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """By one kind of mandate: in any window, in any two windows' time, and without a break (None: no end)."""
-
-    window_s: int
-    two_windows_s: int
-    run_s: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +31,6 @@ class Exposure:
     fast: Bound
     both: Bound
     acts: tuple[ActBound, ...]
-
-
-def longest_run(cap_s: int, window_s: int) -> int | None:
-    """How long one act can be frozen without a break; None where it has no end."""
-    if cap_s >= 2 * window_s:
-        return None
-    return cap_s if cap_s <= window_s else 2 * cap_s - window_s
-
-
-def bound(cap_s: int, window_s: int) -> Bound:
-    """What a cap means for one act that takes all of it."""
-    in_window = min(cap_s, window_s)
-    return Bound(in_window, min(2 * cap_s, 2 * window_s), longest_run(cap_s, window_s))
 
 
 def exposure(report: GatewayReport) -> Exposure:

@@ -12,23 +12,10 @@ from relay.core.gateway_report import (
     UndoKind,
     VerifierReport,
 )
+from relay.plans.words import span
 
 _LAST_INSTANT = 253_402_300_799
 """The end of the year 9999: what is later is shown as a number."""
-_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
-
-
-def span(seconds: int) -> str:
-    """A span as `2 d 12 h`; its two largest units, exactly where two are enough."""
-    if seconds < 0:
-        return f"-{span(-seconds)}"
-    parts: list[str] = []
-    rest = seconds
-    for name, size in _UNITS:
-        number, rest = divmod(rest, size)
-        if number:
-            parts.append(f"{number:,} {name}")
-    return " ".join(parts) or "0 s"
 
 
 def instant(seconds: int) -> str:

@@ -1,0 +1,89 @@
+"""What a back-test says of a plan's price, read from its result file (plans SPEC 4). Bytes in, value out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from relay.core.errors import ConfigError
+from relay.core.plan import Plan
+
+__all__ = ["Price", "read_price"]
+
+SCHEMA = "tocsin/plan-backtest/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Hours a year that people would be frozen out for nothing, with 95 % bounds, and how late it was.
+
+    `rate` counts false triggers per 1,000 quiet hours; `delay_s` is None where the data hold no incident.
+    """
+
+    quiet_hours: float
+    triggers: int
+    rate: float
+    rate_low: float
+    rate_high: float
+    frozen_hours: float
+    frozen_low: float
+    frozen_high: float
+    delay_s: int | None = None
+    out_share: float | None = None
+
+
+def read_price(content: bytes, plan: Plan, where: str) -> Price:
+    """Read what `tocsin plan backtest --json` gave.
+
+    Raises:
+        ConfigError: another document, another plan's result, or one over data without quiet time.
+    """
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(where, "expected JSON, got another text") from error
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise ConfigError(
+            where, f"expected the schema {SCHEMA}", remedy="tocsin plan backtest PLAN --data FILE --json"
+        )
+    if document.get("hash") != plan.hash.hex():
+        problem = f"expected a result of {plan.hash.hex()}, got one of another plan or version"
+        raise ConfigError(where, problem, remedy="back-test this version")
+    try:
+        return _price(document)
+    except (KeyError, TypeError, ValueError) as error:
+        problem = f"expected quiet time and figures of the whole plan, got a document without ({error})"
+        raise ConfigError(where, problem, remedy="back-test with data before the incident") from error
+
+
+def _price(document: Mapping[str, object]) -> Price:
+    whole = _table(document["plan"])
+    rate, frozen, found = _table(whole["rate"]), _table(whole["frozen"]), whole.get("detection")
+    detection = _table(found) if found is not None else {}
+    triggers = whole["triggers"]
+    delay, share = detection.get("delay_s"), detection.get("share")
+    return Price(
+        quiet_hours=_number(document["quiet_hours"]),
+        triggers=len(triggers) if isinstance(triggers, list) else int(_number(triggers)),
+        rate=_number(rate["counted"]),
+        rate_low=_number(rate["low"]),
+        rate_high=_number(rate["high"]),
+        frozen_hours=_number(frozen["expected"]),
+        frozen_low=_number(frozen["low"]),
+        frozen_high=_number(frozen["high"]),
+        delay_s=None if delay is None else int(_number(delay)),
+        out_share=None if share is None else _number(share),
+    )
+
+
+def _table(value: object) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise TypeError(f"no table: {value!r}")
+    return {str(key): inner for key, inner in value.items()}
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"no number: {value!r}")
+    return float(value)
