@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+
+import pytest
 
 from relay.core.compiled import CompiledPlan
 from tests.sim import plans as sim_plans
@@ -27,6 +30,73 @@ max_hops = 8
 def circle() -> tuple[CompiledPlan, ...]:
     """Give two plans that listen to each other."""
     return compile_text(LISTENING_BRIDGE), compile_text(MARKET)
+
+
+LENDER = """
+format = "tocsin/plan/1"
+protocol = "lender"
+version = 1
+mode = "armed"
+reason = "the market was frozen"
+contacts = ["mailto:lender@sim.example"]
+[clock]
+reference = "sim:home"
+lag_s = 20
+rearm_s = 120
+patience_s = 60
+mandate_fast_s = 480
+mandate_full_s = 480
+[chains."sim:home"]
+gateway = "gateway-lender"
+targets = ["lender"]
+since = 1
+[metrics.stake]
+read = "call"
+chain = "sim:home"
+from = "oracle"
+call = "price()"
+[acts.shut]
+verb = "lock"
+chain = "sim:home"
+target = "lender"
+call = "shut()"
+state = "shut()"
+value = 1
+undo = "open()"
+tier = "fast"
+lasts = "5m"
+[[listen]]
+name = "market"
+plan = "sim:away:gateway-market"
+shares = "stake"
+when = "stake > 0"
+ladder = [["shut"]]
+max_hops = HOPS
+"""
+
+
+def ring(hops: int = 8) -> tuple[CompiledPlan, ...]:
+    """Give three plans of which each listens to the one before: bridge, market, lender, bridge."""
+    back = LISTENING_BRIDGE.replace("sim:away:gateway-market", "sim:home:gateway-lender")
+    return compile_text(back), compile_text(MARKET), compile_text(LENDER.replace("HOPS", str(hops)))
+
+
+def with_records(compiled: CompiledPlan, records: int) -> CompiledPlan:
+    """Give a plan whose links have a budget of so many decisions."""
+    listen = tuple(replace(link, records=records) for link in compiled.plan.listen)
+    return replace(compiled, plan=replace(compiled.plan, listen=listen))
+
+
+def certified(town: Town) -> dict[str, set[int]]:
+    """Give the anchors' times of the decisions that some host has certified, by subject."""
+    found: dict[str, set[int]] = {}
+    for host in town.up():
+        assert host.node is not None
+        for entry in host.node.book.entries.values():
+            decision = entry.tally.prepared.decision
+            if entry.tally.certificate is not None:
+                found.setdefault(decision.subject, set()).add(decision.anchor.timestamp)
+    return found
 
 
 def subjects(town: Town) -> list[set[str]]:
@@ -104,3 +174,42 @@ def test_a_link_whose_metric_faults_is_followed_if_the_plan_says_so() -> None:
     town.release(500)
 
     town.run_until(lambda: town.state("freeze") == 1, within_s=90, what="the market follows")
+
+
+@pytest.mark.parametrize(
+    ("hops", "expected"), [(8, {"unbacked", "link:bridge", "link:market"}), (1, {"unbacked", "link:bridge"})]
+)
+def test_a_ring_of_three_is_gone_round_once_and_no_further_than_its_hops(
+    hops: int, expected: set[str]
+) -> None:
+    town = Town(random.Random(35), plans=ring(hops))
+    town.checks.append(Witness())
+    town.burn(100)
+    town.run(40)
+    town.release(500)
+
+    town.run(110)
+
+    assert subjects(town) == [expected] * 4
+    roots = certified(town)["unbacked"]
+    for link in expected - {"unbacked"}:
+        assert len(certified(town)[link]) <= len(roots), "a link makes more of a decision than one"
+
+
+def test_a_link_whose_parent_decides_in_every_slot_stops_at_its_budget() -> None:
+    bridge, market = compile_text(BRIDGE), with_records(compile_text(MARKET), 1)
+    town = Town(random.Random(36), plans=(bridge, market))
+    town.checks.append(Witness())
+    town.burn(100)
+    town.run(40)
+    town.release(500)
+
+    def slots() -> set[int]:
+        return {at_s // 120 for at_s in certified(town).get("unbacked", ())}
+
+    town.run_until(lambda: len(slots()) == 3, within_s=480, what="three slots")
+    town.run(40)
+
+    assert len(certified(town)["link:bridge"]) == 1
+    reasons = [notice.facts.get("reason") for host in town.up() for notice in host.notices]
+    assert "its decisions of this window are spent" in reasons
