@@ -119,7 +119,7 @@ def compile_plan(plan: Plan, adapters: Mapping[str, PlanCompiler]) -> CompiledPl
     acts = {name: _act(act, adapters) for name, act in plan.acts.items()}
     _check_states(plan.acts)
     kinds = {name: Kind.MAP if metric.is_map else Kind.INTEGER for name, metric in plan.metrics.items()}
-    language = Language(kinds)
+    language = Language(kinds, plan.limits)
     rules = {name: language.compile(rule.when, f"rules.{name}.when") for name, rule in plan.rules.items()}
     release = language.compile(plan.release.when, "release.when") if plan.release else None
     compiled = CompiledPlan(

@@ -87,13 +87,17 @@ class Condition:
 
 
 class Language:
-    """The language of one plan: its metrics, and `peer` in the conditions of links."""
+    """The language of one plan: its metrics, its limits, and `peer` in the conditions of links.
 
-    def __init__(self, variables: Mapping[str, Kind]) -> None:
+    Limits are written into a condition when it is compiled: reading one costs nothing.
+    """
+
+    def __init__(self, variables: Mapping[str, Kind], limits: Mapping[str, int] | None = None) -> None:
         integer, text = cel.Type.INT, cel.Type.STRING
         types = {Kind.INTEGER: integer, Kind.MAP: cel.Type.Map(text, integer)}
         declared = {name: types[kind] for name, kind in variables.items()}
         self._names = frozenset(variables)
+        self._limits = limits or {}
         self._environment = cel.NewEnv(variables={**declared, PEER: cel.Type.Map(text, cel.Type.DYN)})
 
     def compile(self, text: str, where: str, *, of_link: bool = False) -> Condition:
@@ -106,9 +110,10 @@ class Language:
             raise PlanError(where, "expected printable text on one line, got other characters")
         if len(text.encode()) > MAX_EXPRESSION_BYTES:
             raise PlanError(where, f"expected at most {MAX_EXPRESSION_BYTES} bytes, got {len(text.encode())}")
-        reads = _Reader(text, where, self._names, of_link=of_link).reads()
+        reader = _Reader(text, where, _Names(self._names, self._limits, has_peer=of_link))
+        reads = reader.reads()
         try:
-            expression = self._environment.compile(text)
+            expression = self._environment.compile(reader.with_limits())
         except RuntimeError as error:
             raise PlanError(where, f"expected an expression of CEL, got {_first_line(error)}") from error
         if expression.return_type() != cel.Type.BOOL:
@@ -140,14 +145,36 @@ class _Token:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What a condition may name."""
+
+    metrics: frozenset[str]
+    limits: Mapping[str, int]
+    has_peer: bool
+
+
 class _Reader:
     """Checks by tokens what the runtime does not: names, functions, numbers, and how long loops can get."""
 
-    def __init__(self, text: str, where: str, metrics: frozenset[str], *, of_link: bool) -> None:
+    def __init__(self, text: str, where: str, names: _Names) -> None:
+        self._text = text
         self._where = where
-        self._metrics = metrics
-        self._peer = of_link
+        self._names = names
         self._tokens = list(self._split(text))
+
+    def with_limits(self) -> str:
+        """Give the expression with the numbers of its limits in their place."""
+        if not any(self._is_limit(index) for index in range(len(self._tokens))):
+            return self._text
+        return " ".join(
+            f"({self._names.limits[token.text]})" if self._is_limit(index) else token.text
+            for index, token in enumerate(self._tokens)
+        )
+
+    def _is_limit(self, index: int) -> bool:
+        token = self._tokens[index]
+        return token.kind == "name" and token.text in self._names.limits and self._at(index - 1) != "."
 
     def reads(self) -> set[str]:
         """Give the metrics that the expression names, after all checks."""
@@ -161,9 +188,9 @@ class _Reader:
                 self._check_function(token.text)
             elif self._at(index - 1) == ".":
                 self._check_selected(index)
-            elif token.text in self._metrics:
+            elif token.text in self._names.metrics:
                 found.add(token.text)
-            elif token.text not in bound:
+            elif token.text not in bound and token.text not in self._names.limits:
                 self._check_other_name(token.text)
         return found
 
@@ -196,18 +223,21 @@ class _Reader:
             raise self._error(f"peer with one of {', '.join(sorted(PEER_FIELDS))}", f"peer.{name}")
 
     def _check_other_name(self, name: str) -> None:
-        if name in ("true", "false", "in") or (name == PEER and self._peer):
+        if name in ("true", "false", "in") or (name == PEER and self._names.has_peer):
             return
         if name == PEER:
             raise self._error("metrics only", "peer, which only the condition of a link has")
-        raise self._error(f"one of the metrics {', '.join(sorted(self._metrics)) or '(none declared)'}", name)
+        known = ", ".join(sorted(self._names.metrics)) or "(none declared)"
+        if self._names.limits:
+            known += f" or the limits {', '.join(sorted(self._names.limits))}"
+        raise self._error(f"one of the metrics {known}", name)
 
     def _loop_variables(self) -> set[str]:
         variables: set[str] = set()
         for index, token in enumerate(self._tokens):
             if token.text in LOOPS and self._at(index - 1) == "." and self._at(index + 1) == "(":
                 variable = self._at(index + 2)
-                if variable in self._metrics or variable in RESERVED:
+                if variable in self._names.metrics or variable in self._names.limits or variable in RESERVED:
                     raise self._error("a loop variable with a name of its own", variable)
                 variables.add(variable)
         return variables

@@ -147,3 +147,45 @@ def test_the_runtime_does_iterate_in_an_order_of_the_process() -> None:
     }
 
     assert len(orders) > 1
+
+
+LIMITS = {"least": -5, "most": 7, "lowest": -(1 << 63), "highest": (1 << 63) - 1, "x": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "result"),
+    [
+        ("b > most", {"b": 8}, TRUE),
+        ("b > most", {"b": 7}, FALSE),
+        ("b-least == 9", {"b": 4}, TRUE),
+        ("b > lowest && b <= highest", {"b": -(1 << 63)}, FALSE),
+        ("m.exists(t, m[t] > most && t != 'most')", {"m": {"most": 9, "k": 8}}, TRUE),
+        ("m.exists(t, m[t] > most && t != 'most')", {"m": {"most": 9, "k": 7}}, FALSE),
+        ("m.x > most", {"m": {"x": 8}}, TRUE),
+        ("a > most", {}, FAULT),
+        ("least < most", {}, TRUE),
+    ],
+)
+def test_limits_are_numbers_of_a_condition_and_none_of_its_metrics(
+    text: str, values: dict[str, int | dict[str, int]], result: Result
+) -> None:
+    condition = Language(KINDS, LIMITS).compile(text, "when")
+
+    assert condition.evaluate(values) is result
+    assert not set(condition.reads) & LIMITS.keys()
+    assert condition.text == text
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("b > mots", "expected one of the metrics a, b, m, n or the limits highest, least"),
+        ("m.exists(most, m[most] > 1)", "expected a loop variable with a name of its own, got most"),
+        ("most", "expected a bool, got int"),
+        ("most()", "expected one of all, contains"),
+        ("most.exists(t, t > 1)", "expected an expression of CEL"),
+    ],
+)
+def test_a_limit_is_used_as_a_number_only(text: str, problem: str) -> None:
+    with pytest.raises(PlanError, match=problem):
+        Language(KINDS, LIMITS).compile(text, "when")
