@@ -13,10 +13,12 @@ from relay.plans.page_sentences import (
     hold_words,
     price_figure,
     price_words,
+    read_words,
     release_words,
     run_words,
     rung_words,
     stages_words,
+    units_words,
 )
 from relay.plans.page_style import STYLE, STYLE_DIGEST
 from relay.plans.words import count_words, span
@@ -34,7 +36,7 @@ def html_page(facts: PageFacts) -> str:
     parts = (
         _head(facts),
         _figures(facts),
-        _section("When it acts", [_rule(rule) for rule in facts.rules], "No rule of its own."),
+        _section("When it acts", [_rule(facts, rule) for rule in facts.rules], "No rule of its own."),
         _section("What the rules read", _read(facts), "Nothing."),
         _section("What it does", [_act(act) for act in facts.acts], "Nothing: the plan only watches."),
         _section("How long at most", [_bounds(facts)]),
@@ -131,26 +133,21 @@ def _figures(facts: PageFacts) -> str:
     return f'<div class="figures">{cells}</div>'
 
 
-def _rule(rule: RuleFacts) -> str:
+def _rule(facts: PageFacts, rule: RuleFacts) -> str:
     rungs = "".join(f"<li>{_t(words)}</li>" for words in rung_words(rule))
     return _card(
         rule.name,
         f"<p>When {_t(rule.words)}.</p><pre>{_t(rule.formula)}</pre>",
-        f'<p class="soft">{_t(hold_words(rule))}</p><ol>{rungs}</ol>',
+        f'<p class="soft">{_t(units_words(facts, rule))}{_t(hold_words(rule))}</p><ol>{rungs}</ol>',
     )
 
 
 def _read(facts: PageFacts) -> list[str]:
-    rows = [
-        (
-            _code(metric.name),
-            _t(metric.words) + f'<br><span class="soft">{_t(metric.chain)}</span>',
-            _t(metric.unit or "–"),
-            "alarm" if metric.fault_is_alarm else "no alarm",
-        )
+    found = [
+        f'<div class="metric"><h3>{_code(metric.name)}</h3><p>{_t(metric.words)}</p>'
+        f'<p class="soft">{_t(read_words(metric))}</p></div>'
         for metric in facts.metrics
     ]
-    found = [_table(("name", "what it is", "unit", "if it cannot be read"), rows)] if rows else []
     if facts.limits:
         limits = [(_code(name), _t(f"{value:,}")) for name, value in facts.limits]
         found.append(_table(("limit", "value"), limits))

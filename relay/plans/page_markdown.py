@@ -12,16 +12,20 @@ from relay.plans.page_sentences import (
     decides_words,
     hold_words,
     price_words,
+    read_words,
     release_words,
     run_words,
     rung_words,
     stages_words,
+    units_words,
 )
 from relay.plans.words import count_words, span
 
 __all__ = ["markdown_page"]
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~&$@-])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$@])")
+_ADDRESS = re.compile(r"(?<=:)/(?=/)|(?<=www)\.", re.IGNORECASE)
+"""What some renderers make a link of."""
 _TICKS = re.compile(r"`+")
 
 
@@ -31,7 +35,7 @@ def markdown_page(facts: PageFacts) -> str:
         f"# {_t(facts.protocol)}: response plan {facts.version} ({_t(facts.mode)})",
         _t(facts.summary),
         f"Why: {_t(facts.reason)}.",
-        *_section("When it acts", [_rule(rule) for rule in facts.rules], "No rule of its own."),
+        *_section("When it acts", [_rule(facts, rule) for rule in facts.rules], "No rule of its own."),
         *_section("What the rules read", _read(facts), "Nothing."),
         *_section("What it does", [_act(act) for act in facts.acts], "Nothing: the plan only watches."),
         *_section("How long at most", [_bounds(facts)]),
@@ -50,7 +54,7 @@ def markdown_page(facts: PageFacts) -> str:
 
 
 def _t(text: object) -> str:
-    return _SPECIAL.sub(r"\\\1", _line(text))
+    return _ADDRESS.sub(r"\\\g<0>", _SPECIAL.sub(r"\\\1", _line(text)))
 
 
 def _code(text: object) -> str:
@@ -89,23 +93,15 @@ def _names(names: Iterable[str]) -> str:
     return ", ".join(_code(name) for name in names)
 
 
-def _rule(rule: RuleFacts) -> str:
+def _rule(facts: PageFacts, rule: RuleFacts) -> str:
     rungs = "\n".join(f"{number}. {_t(words)}" for number, words in enumerate(rung_words(rule), start=1))
     head = f"### {_t(rule.name)}\n\nWhen {_t(rule.words)}.\n\n{_code(rule.formula)}"
-    return f"{head}\n\n{_t(hold_words(rule))}\n\n{rungs}"
+    return f"{head}\n\n{_t(units_words(facts, rule) + hold_words(rule))}\n\n{rungs}"
 
 
 def _read(facts: PageFacts) -> list[str]:
-    rows = [
-        (
-            _code(metric.name),
-            f"{_t(metric.words)} on {_t(metric.chain)}",
-            _t(metric.unit or "–"),
-            "alarm" if metric.fault_is_alarm else "no alarm",
-        )
-        for metric in facts.metrics
-    ]
-    found = [_table(("name", "what it is", "unit", "if it cannot be read"), rows)] if rows else []
+    rows = [f"- {_code(each.name)}: {_t(each.words)}. {_t(read_words(each))}" for each in facts.metrics]
+    found = ["\n".join(rows)] if rows else []
     if facts.limits:
         found.append(
             _table(("limit", "value"), [(_code(name), f"{value:,}") for name, value in facts.limits])

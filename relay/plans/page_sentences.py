@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relay.plans.page_facts import PageFacts, ReleaseFacts, RuleFacts
+from relay.plans.page_facts import MetricFacts, PageFacts, ReleaseFacts, RuleFacts
 from relay.plans.prices import Price
 from relay.plans.words import count_words, joined, span
 
@@ -13,10 +13,12 @@ __all__ = [
     "hold_words",
     "price_figure",
     "price_words",
+    "read_words",
     "release_words",
     "run_words",
     "rung_words",
     "stages_words",
+    "units_words",
 ]
 
 TAKEN_BACK = (
@@ -32,7 +34,21 @@ def hold_words(rule: RuleFacts) -> str:
     every = "at each block" if rule.every == 1 else f"every {rule.every:,} blocks"
     held = "once" if rule.hold == 1 else f"{rule.hold:,} times in a row"
     anew = f"Decided anew at most every {span(rule.rearm_s)}."
-    return f"Looked at {every} of the reference chain; must hold {held}. {anew}"
+    return f"Evaluated {every} of the reference chain; must hold {held}. {anew}"
+
+
+def units_words(facts: PageFacts, rule: RuleFacts) -> str:
+    """What a rule reads, with units."""
+    read = [metric for metric in facts.metrics if metric.name in rule.reads]
+    told = [f"{metric.name} in {metric.unit}" if metric.unit else metric.name for metric in read]
+    return f"It reads {joined(told)}. " if told else ""
+
+
+def read_words(metric: MetricFacts) -> str:
+    """Where a metric is read, its unit, and what follows where it cannot be."""
+    unit = f"in {metric.unit}; " if metric.unit else ""
+    fault = "counts as an alarm" if metric.fault_is_alarm else "is no alarm"
+    return f"On {metric.chain}; {unit}what cannot be read {fault}."
 
 
 def rung_words(rule: RuleFacts) -> list[str]:

@@ -36,6 +36,8 @@ p { margin: .5rem 0; overflow-wrap: anywhere; }
 .figure b { display: block; font-size: 1.35rem; line-height: 1.25; font-variant-numeric: tabular-nums; }
 .figure span { color: var(--soft); font-size: .88rem; line-height: 1.35; display: block; margin-top: .2rem; }
 .card { margin: .8rem 0; }
+.metric { margin: 1rem 0; }
+.metric p { margin: .15rem 0; }
 code, pre { font: .86em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 code { overflow-wrap: anywhere; }
 pre { margin: .5rem 0; padding: .6rem .8rem; border-radius: .4rem; background: var(--paper);
