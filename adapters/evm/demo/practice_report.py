@@ -27,12 +27,15 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line: at which block and second of chain time, and in words."""
+    """One line: at which block and second of chain time, and in words; `until_s` of an act's record."""
 
     at_s: int
     block: int
     kind: Kind
     text: str
+    act: str = ""
+    tier: str = ""
+    until_s: int = 0
 
     @property
     def clock(self) -> str:
@@ -44,9 +47,9 @@ class Entry:
 class PracticeReport:
     """The outcome. Amounts in whole tokens; `delay_*` from the first theft to the first act.
 
-    `stopped` counts thefts that reverted, `slots` those in which protection was decided. A decision is sent
-    to the chain only where it adds much (core SPEC 6.6): `renewed` and `extended` count what landed. `reopened`
-    tells whether a user could withdraw at the end.
+    `stopped` counts thefts that reverted, `slots` those in which protection was decided; `renewed` and
+    `extended` count what landed: a decision is sent to the chain only where it adds much (core SPEC 6.6).
+    `reopened` tells whether a user could withdraw at the end.
     """
 
     plan_hash: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, assert_never
 
 from adapters.evm import shapes
 from adapters.evm.demo.network import Member, Network
@@ -17,6 +17,7 @@ from adapters.evm.demo.traffic import Call, Driver
 from adapters.evm.demo.watch import edges_of
 from adapters.evm.encode import act_id
 from adapters.evm.gateway_events import GATEWAY_TOPICS, PLAN_SET, gateway_event
+from proofs.mandate import Tier
 from relay.core.compiled import CompiledPlan
 from relay.core.errors import ChainError
 from relay.core.observations import EndedHow, GatewayEvent, GatewayEventKind
@@ -28,6 +29,7 @@ READ_S: Final = 120.0
 SETTLE_S: Final = 3.0
 """For a decision to be certified, and for its call to be handed in."""
 PAUSE_S: Final = 0.1
+TIERS: Final = {int(tier): tier.name.lower() for tier in Tier}
 STYLES: Final[Mapping[Kind, str]] = {
     Kind.THEFT: "red",
     Kind.EDGE: "bold yellow",
@@ -87,12 +89,14 @@ class Stage:
         """Take note that somebody else has mined meanwhile."""
         self._now_s = await self.driver.next_time() - 1
 
-    async def tell(self, kind: Kind, text: str, at: tuple[int, int] | None = None) -> None:
-        """Add a line; `at` is (block, time) where it is not the newest block."""
-        block, at_s = at or (await self.driver.number(), self._now_s)
-        entry = Entry(at_s, block, kind, text)
+    async def tell(self, kind: Kind, text: str) -> None:
+        """Add a line about the newest block."""
+        self._add(Entry(self._now_s, await self.driver.number(), kind, text))
+
+    def _add(self, entry: Entry) -> None:
         self.report.timeline.append(entry)
-        self.show.say(f"{entry.clock}  block {block:>5}  {text}", STYLES.get(kind, ""))
+        text = f"{entry.clock}  block {entry.block:>5}  {entry.text}"
+        self.show.say(text, STYLES.get(entry.kind, ""))
 
     async def mine(self, calls: Sequence[Call] = (), *, after_s: int = BLOCK_S) -> list[bool]:
         """Mine one block, and whatever the members have handed in; tell which calls took effect."""
@@ -166,10 +170,19 @@ class Stage:
             name = str(decision["id"])
             if name in self._told or not decision["certified"]:
                 continue
-            wait_s = 0.0 if decision["acts"] and all(map(_has_effect, _acts(decision))) else SETTLE_S
+            wait_s = SETTLE_S if self._is_needed(decision) else 0.0
             self._told[name] = asyncio.get_running_loop().time() + wait_s
             self._ops[name] = str(decision["op"])
-            await self._tell_decision(decision)
+            self._tell_decision(decision)
+
+    def _is_needed(self, decision: Mapping[str, object]) -> bool:
+        """Tell whether members would send its call: not what has landed, or adds little (core SPEC 6.6)."""
+        names = [str(act["act"]) for act in map(shapes.mapping, shapes.sequence(decision["acts"]))]
+        names = names or list(self.plan.acts)
+        half_s = {name: self.plan.plan.acts[name].lasts_s // 2 for name in names}
+        if decision["op"] != "protect":
+            return True
+        return any(self.in_force.get(name, 0) <= self._now_s + half_s[name] for name in names)
 
     async def _decisions(self) -> list[Mapping[str, object]]:
         """Give all decisions that the first member knows, oldest first."""
@@ -180,24 +193,28 @@ class Stage:
             if whole is None:
                 continue
             for decision in shapes.sequence(shapes.mapping(shapes.mapping(whole)["incident"])["decisions"]):
-                found.setdefault(str(shapes.mapping(decision)["id"]), shapes.mapping(decision))
+                told = shapes.mapping(decision)
+                if told["plan_hash"] == self.plan.plan.hash.hex():
+                    found.setdefault(str(told["id"]), told)
         return list(found.values())
 
-    async def _tell_decision(self, decision: Mapping[str, object]) -> None:
-        anchor = shapes.mapping(decision["anchor"])
-        at = (int(str(anchor["number"])), int(str(anchor["timestamp"])))
-        by = f"{decision['tier']}, {decision['attesters']} of {len(self.network.members)} members"
+    def _tell_decision(self, decision: Mapping[str, object]) -> None:
+        anchor, tier = shapes.mapping(decision["anchor"]), str(decision["tier"])
+        number, at_s = int(str(anchor["number"])), int(str(anchor["timestamp"]))
+        by = f"{tier}, {decision['attesters']} of {len(self.network.members)} members"
+        subject = str(decision["subject"])
         if decision["op"] != "protect":
-            await self.tell(Kind.DECIDED, f"{decision['op']} {decision['subject']} decided ({by})", at)
+            text = f"{decision['op']} {subject} decided ({by})"
+            self._add(Entry(at_s, number, Kind.DECIDED, text, act=subject, tier=tier))
             return
         rung = f", rung {decision['rung']}" if decision["rung"] else ""
-        slot = at[1] // self.plan.plan.clock.rearm_s
+        slot = at_s // self.plan.plan.clock.rearm_s
         is_again, is_first = slot in self.slots, not self.slots
         self.slots.add(slot)
         self.report.slots = len(self.slots)
-        kind = Kind.EDGE if is_first else Kind.DECIDED
         still = "" if is_first or is_again else " still, in a new slot"
-        await self.tell(kind, f"{decision['subject']}{rung} is true{still}: protect decided ({by})", at)
+        text = f"{subject}{rung} is true{still}: protect decided ({by})"
+        self._add(Entry(at_s, number, Kind.EDGE if is_first else Kind.DECIDED, text, tier=tier))
 
     # --- what the gateway did
 
@@ -222,49 +239,40 @@ class Stage:
 
     async def _tell_event(self, event: GatewayEvent, number: int) -> None:
         names = {act_id(name): name for name in self.plan.acts}
-        name = names.get(event.act_id, event.act_id.hex())
+        act = names.get(event.act_id, event.act_id.hex())
         block = shapes.mapping(await self.driver.anvil.rpc("eth_getBlockByNumber", hex(number), False))
-        at = (number, shapes.quantity(block["timestamp"]))
+        at_s = shapes.quantity(block["timestamp"])
+        kind, text = self._take(act, event, number, at_s)
+        tier = TIERS.get(event.tier, "")
+        self._add(Entry(at_s, number, kind, text, act=act, tier=tier, until_s=event.until or 0))
+
+    def _take(self, act: str, event: GatewayEvent, number: int, at_s: int) -> tuple[Kind, str]:
+        """Note what became of an act's record, and say it."""
         match event.kind:
             case GatewayEventKind.STARTED:
-                self.in_force[name] = event.until or 0
-                self._note_delay(at)
-                await self.tell(Kind.STARTED, f"{name} landed, {_until(event)}", at)
+                self.in_force[act] = event.until or 0
+                if self.report.delay_s is None and self.first_theft is not None:
+                    block, first_s = self.first_theft
+                    self.report.delay_blocks, self.report.delay_s = number - block, at_s - first_s
+                return Kind.STARTED, f"{act} landed, {_until(event)}"
             case GatewayEventKind.EXTENDED:
-                self.in_force[name] = event.until or 0
-                await self._tell_extended(name, event, at)
+                self.in_force[act] = event.until or 0
+                if self._ops.get((event.decision_id or b"").hex()) == "extend":
+                    self.report.extended += 1
+                    return Kind.EXTENDED, f"{act} extended below half of its time, {_until(event)}"
+                self.report.renewed += 1
+                return Kind.RENEWED, f"{act} renewed, {_until(event)}"
             case GatewayEventKind.NOOP:
-                await self.tell(Kind.NOOP, f"{name}: protected already, nothing to do", at)
+                return Kind.NOOP, f"{act}: protected already, nothing to do"
             case GatewayEventKind.ENDED:
-                self.in_force.pop(name, None)
+                self.in_force.pop(act, None)
                 how = "ended" if event.how is None else ENDINGS[event.how]
-                self.report.ended.append(f"{name} {how}")
-                undone = ", undone" if event.undone else ""
-                await self.tell(Kind.ENDED, f"{name} {how}{undone}", at)
-
-    def _note_delay(self, at: tuple[int, int]) -> None:
-        if self.report.delay_s is None and self.first_theft is not None:
-            block, at_s = self.first_theft
-            self.report.delay_blocks, self.report.delay_s = at[0] - block, at[1] - at_s
-
-    async def _tell_extended(self, name: str, event: GatewayEvent, at: tuple[int, int]) -> None:
-        op = self._ops.get((event.decision_id or b"").hex(), "")
-        if op == "extend":
-            self.report.extended += 1
-            await self.tell(Kind.EXTENDED, f"{name} extended below half of its time, {_until(event)}", at)
-        else:
-            self.report.renewed += 1
-            await self.tell(Kind.RENEWED, f"{name} renewed, {_until(event)}", at)
+                self.report.ended.append(f"{act} {how}")
+                return Kind.ENDED, f"{act} {how}" + (", undone" if event.undone else "")
+            case _:
+                assert_never(event.kind)
 
 
 def _until(event: GatewayEvent) -> str:
     entry = Entry(event.until or 0, 0, Kind.STARTED, "")
     return f"in force until {entry.clock}"
-
-
-def _acts(decision: Mapping[str, object]) -> list[Mapping[str, object]]:
-    return [shapes.mapping(act) for act in shapes.sequence(decision["acts"])]
-
-
-def _has_effect(act: Mapping[str, object]) -> bool:
-    return act.get("effect") is not None
