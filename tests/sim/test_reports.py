@@ -86,6 +86,11 @@ def certified(town: Town) -> list[int]:
 class Forger(Liar):
     """A member that wants a halt: makes reports up, moves signatures, repeats old ones, attests."""
 
+    def __init__(self, keys: Keys, town: Town, chance: random.Random) -> None:
+        super().__init__(keys, town, chance)
+        self.wanted: list[tuple[Subject, BlockRef]] = []
+        """True subjects, of which it wants a decision before enough have signed."""
+
     def act(self) -> None:
         """Say one more thing that is not so."""
         blocks = [reads.header.block for reads in self.town.chains[HOME].blocks]
@@ -99,12 +104,18 @@ class Forger(Liar):
         unseen = replace(subject, block=Digest(sha256(self.chance.randbytes(8))))
         for report in (*moved, Report(unseen, OSCAR.public, self.chance.randbytes(64))):
             self.say(report)
-        decision = decision_of(Reported(subject, ()), block, 1)
-        digest = prepare(network, compiled, decision).digest
-        signature = self.keys.sign_mandate(digest)
-        self.say(Attestation(decision, Verdict.ATTEST, EMPTY_TRACE, digest, signature))
+        self.attest(subject, block)
+        for real, at in self.wanted:
+            self.attest(real, at)
         for raw in self.chance.sample(self.heard, min(5, len(self.heard))):
             self.mail(raw)
+
+    def attest(self, subject: Subject, block: BlockRef) -> None:
+        """Attest to what a subject would call for."""
+        decision = decision_of(Reported(subject, ()), block, 1)
+        digest = prepare(self.town.committee.network, self.town.plans[0], decision).digest
+        signature = self.keys.sign_mandate(digest)
+        self.say(Attestation(decision, Verdict.ATTEST, EMPTY_TRACE, digest, signature))
 
     def say(self, message: Message) -> None:
         """Sign and mail something."""
@@ -182,11 +193,17 @@ def test_a_member_that_was_away_has_the_reports_by_anti_entropy_and_reaches_the_
 
 def test_no_forger_halts_the_bridge_and_none_keeps_honest_reporters_from_it() -> None:
     town, office = town_of(4, Forger)
-    town.run(30)
-    assert certified(town) == [0] * 3
+    forger = town.liars[0]
+    assert isinstance(forger, Forger)
     subject = office.subject()
-
+    block = next(
+        each.header.block for each in town.chains[HOME].blocks if subject.block == each.header.block.hash
+    )
+    forger.wanted.append((subject, block))
     office.tell(town.hosts["alice"], OSCAR, subject)
+    town.run(30)
+    assert certified(town) == [0] * 3, "one reporter, a liar and a forged one are not two reporters"
+
     office.tell(town.hosts["alice"], PEGGY, subject)
 
     town.run_until(lambda: town.state("halt") == 1, within_s=60, what="the bridge is halted")
@@ -200,10 +217,11 @@ def test_one_reporter_that_signs_everything_calls_for_nothing_and_takes_only_its
     town.run(20)
     assert certified(town) == [0] * 3
 
-    office.tell(town.hosts["alice"], OSCAR, office.subject("the true one"))
+    subject = office.subject("the true one")
+    office.tell(town.hosts["alice"], OSCAR, subject)
     town.run(12)
     assert certified(town) == [0] * 3
-    office.tell(town.hosts["bob"], TRUSTED[2], office.subject("the true one"))
+    office.tell(town.hosts["bob"], TRUSTED[2], subject)
 
     town.run_until(lambda: town.state("halt") == 1, within_s=60, what="the bridge is halted")
 
