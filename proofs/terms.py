@@ -9,6 +9,7 @@ from proofs.errors import ProofError
 from proofs.hashes import keccak256, tagged
 from proofs.kinds import PlanHash
 from proofs.mandate import ActLeaf, Mandate, Op, Tier
+from proofs.reports import REPORT_PREFIX
 
 __all__ = [
     "MAX_PLAN_BYTES",
@@ -65,8 +66,9 @@ def parse_plan_terms(canonical: bytes) -> PlanTerms:
         chain = _text(_at(act, "chain"))
         acts[name] = (chain, _text(_at(_at(chains, chain), "gateway")), _number(_at(act, "lasts")))
     ladders = {name: _ladder(_at(rule, "ladder")) for name, rule in _map(_at(plan, "rules")).items()}
-    for link in _array(_at(plan, "listen")):
-        ladders[_LINK_PREFIX + _text(_at(link, "name"))] = _ladder(_at(link, "ladder"))
+    for key, prefix in (("listen", _LINK_PREFIX), ("reports", REPORT_PREFIX)):
+        for table in _array(_at(plan, key)):
+            ladders[prefix + _text(_at(table, "name"))] = _ladder(_at(table, "ladder"))
     return PlanTerms(
         reference=_text(_at(clock, "reference")),
         mandate_fast_s=_number(_at(clock, "mandate_fast_s")),
@@ -112,8 +114,10 @@ def _names(terms: PlanTerms, decision: Decision) -> tuple[str, ...]:
         raise TermsError(
             "plan-subject", f"expected a rung of the plan, got {decision.subject} {decision.rung}"
         )
-    if decision.subject.startswith(_LINK_PREFIX) != (decision.parent is not None):
-        raise TermsError("plan-subject", f"expected a parent exactly for a link, got {decision.subject}")
+    if decision.subject.startswith((_LINK_PREFIX, REPORT_PREFIX)) != (decision.parent is not None):
+        raise TermsError(
+            "plan-subject", f"expected a parent exactly for a link or reports, got {decision.subject}"
+        )
     return ladder[decision.rung]
 
 

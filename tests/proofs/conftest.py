@@ -33,7 +33,11 @@ NAMES = ("alice", "bob", "carol", "dave")
 HOME, AWAY = Caip2("eip155:31337"), Caip2("eip155:31338")
 GATEWAYS = {HOME: "0x" + "11" * 20, AWAY: "0x" + "22" * 20}
 ACTS = {"halt": (HOME, 21_600), "disable": (AWAY, 3_600)}
-LADDERS = {"unbacked": [["halt", "disable"]], "link:collateral": [["disable"]]}
+LADDERS = {
+    "unbacked": [["halt", "disable"]],
+    "link:collateral": [["disable"]],
+    "report:auditors": [["disable"]],
+}
 TRACE: dict[str, Value] = {
     "agreement": {HOME: [2, 3]},
     "faulted": [],
@@ -54,6 +58,7 @@ def plan_value(version: int = 1) -> dict[str, Value]:
         "acts": {name: {"chain": chain, "lasts": lasts_s} for name, (chain, lasts_s) in ACTS.items()},
         "rules": {"unbacked": {"ladder": LADDERS["unbacked"]}},
         "listen": [{"name": "collateral", "ladder": LADDERS["link:collateral"]}],
+        "reports": [{"name": "auditors", "ladder": LADDERS["report:auditors"]}],
     }
 
 

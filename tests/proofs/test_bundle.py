@@ -469,6 +469,7 @@ def test_a_decision_that_the_plan_does_not_give_is_refused(town: "Town") -> None
     assert check_of(decided(rung=1)) == "plan-subject"
     assert check_of(decided(parent=DecisionId(bytes(32)))) == "plan-subject"
     assert check_of(decided(subject="link:collateral", leaves=(town.leaf("disable"),))) == "plan-subject"
+    assert check_of(decided(subject="report:auditors", leaves=(town.leaf("disable"),))) == "plan-subject"
     assert check_of(decided(op=Op.EXTEND, tier=Tier.FULL, subject="quiet")) == "plan-subject"
     assert check_of(decided(leaves=(halt,))) == "plan-acts"
     assert check_of(decided(leaves=(replace(halt, duration_s=1), town.leaf("disable")))) == "plan-acts"

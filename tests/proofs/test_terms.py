@@ -74,6 +74,11 @@ plan = "eip155:10:0x6666666666666666666666666666666666666666"
 shares = "collateral"
 when = "burned > 0"
 ladder = [["no-collateral"]]
+[[reports]]
+name = "auditors"
+reporters = ["ed25519:1111111111111111111111111111111111111111111111111111111111111111"]
+need = 1
+ladder = [["halt"]]
 """
 
 
@@ -91,4 +96,5 @@ def test_the_terms_of_a_plan_of_the_relay_are_read() -> None:
     assert terms.ladders == {
         "unbacked": (("halt", "no-collateral"), ("freeze",)),
         "link:collateral": (("no-collateral",),),
+        "report:auditors": (("halt",),),
     }
