@@ -69,6 +69,9 @@ plan = LazyGroup(
         "sign": Lazy("relay.cli.plan_sign:sign", "Sign a plan as one of the protocol's owners."),
         "diff": Lazy("relay.cli.plan_diff:diff", "Say in words what another version changes."),
         "page": Lazy("relay.cli.plan_page:page", "Write the page that users and risk engines read."),
+        "backtest": Lazy(
+            "relay.cli.plan_backtest:backtest_", "Try a plan on what happened: delay, false alarms."
+        ),
         "rehearse": Lazy("relay.cli.rehearse:rehearse", "Try a plan's acts on its chains' own state."),
     },
     help="Response plans: what a protocol agreed shall happen, and when.",

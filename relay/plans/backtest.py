@@ -22,7 +22,7 @@ from relay.plans.needs import rules_only, series_names
 from relay.plans.results import PlanResult, RuleSeen, Seen, judge
 from relay.plans.rows import Attack, DataError, Observations
 
-__all__ = ["DEFAULT_BLOCK_TIME_S", "GridSettings", "backtest", "holds_throughout"]
+__all__ = ["DEFAULT_BLOCK_TIME_S", "GridSettings", "backtest", "holds_throughout", "observe"]
 
 DEFAULT_BLOCK_TIME_S: Final = 12
 _TELL_EVERY: Final = 4_096
@@ -60,11 +60,25 @@ def backtest(
     Raises:
         DataError: there are no rows, one does not fit the plan, or a metric has no data.
     """
+    return judge(compiled, observe(compiled, data, settings, told))
+
+
+def observe(
+    compiled: CompiledPlan,
+    data: Observations,
+    settings: GridSettings | None = None,
+    told: Callable[[float], None] | None = None,
+) -> Seen:
+    """Give what a plan's rules did over the data, before it is judged; as `backtest`.
+
+    Raises:
+        DataError: as `backtest`.
+    """
     settings = GridSettings() if settings is None else settings
     _check(compiled, data, settings)
     run = _Run(rules_only(compiled), data, settings)
     run.go(told or _nobody)
-    return judge(compiled, run.seen())
+    return run.seen()
 
 
 def holds_throughout(
