@@ -38,12 +38,9 @@ class Office:
     def plan(self) -> CompiledPlan:
         return self.town.plans[0]
 
-    def subject(self, what: str = "tx", block: BlockRef | None = None) -> Subject:
-        """Give the subject of an occasion, at the first block of the slot unless the test says which."""
-        blocks = [reads.header.block for reads in self.town.chains[HOME].blocks]
-        slot = blocks[-1].timestamp // 120
-        first = next(each for each in blocks if each.timestamp // 120 == slot)
-        return subject_of(self.plan, self.town.committee.network, block or first, about=what)
+    def subject(self, what: str = "tx") -> Subject:
+        """Give the subject of an occasion, at the newest block."""
+        return subject_of(self.plan, self.town.committee.network, self.town.chains[HOME].head, about=what)
 
     def sign(self, reporter: Reporter, subject: Subject) -> Report:
         """Let a reporter sign."""
@@ -196,10 +193,7 @@ def test_no_forger_halts_the_bridge_and_none_keeps_honest_reporters_from_it() ->
     forger = town.liars[0]
     assert isinstance(forger, Forger)
     subject = office.subject()
-    block = next(
-        each.header.block for each in town.chains[HOME].blocks if subject.block == each.header.block.hash
-    )
-    forger.wanted.append((subject, block))
+    forger.wanted.append((subject, town.chains[HOME].head))
     office.tell(town.hosts["alice"], OSCAR, subject)
     town.run(30)
     assert certified(town) == [0] * 3, "one reporter, a liar and a forged one are not two reporters"
