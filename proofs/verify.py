@@ -22,6 +22,7 @@ from proofs.hashes import sha256
 from proofs.kinds import Digest, PlanHash
 from proofs.note import KeyKind, VerifierKey, format_verifier_key, parse_verifier_key
 from proofs.policy import Policy, open_checkpoint_under, parse_policy
+from proofs.reports import REPORT_PREFIX
 from proofs.terms import PlanTerms, hash_of_plan, parse_plan_terms
 from proofs.tlogproof import parse_tlog_proof
 from proofs.tree import leaf_digest, verify_inclusion
@@ -258,7 +259,8 @@ def _check_nothing_extra(bundle: Bundle, decisions: Sequence[DecisionVerdict]) -
     known = {(verdict.decision_id, verdict.decision.key_epoch) for verdict in decisions}
     if len(known) != len(decisions):
         raise VerifyError("decision-twice", "expected each decision once, got one twice")
-    parents = {verdict.decision.parent for verdict in decisions} - {None}
+    linked = [each.decision for each in decisions if not each.decision.subject.startswith(REPORT_PREFIX)]
+    parents = {decision.parent for decision in linked} - {None}
     if not parents <= {identity for identity, _ in known}:
         raise VerifyError("parent", "expected the parent decision in this bundle, got none")
 
@@ -280,6 +282,7 @@ def _not_proved(
     limits = [
         *_not_shown(decisions),
         *_not_told(decisions),
+        *_not_heard(decisions),
         "that a block is of its chain: members signed its hash; a receipt proves what that block commits to",
         "transaction hashes and gas used: members' words, which receipts do not hold",
         "that the chains say what the traces say: read them at the pinned blocks to derive it again",
@@ -300,6 +303,15 @@ def _not_told(decisions: Sequence[DecisionVerdict]) -> tuple[str, ...]:
     return (
         "which holders made a group's signature: shares are no evidence, any threshold of holders can make"
         " another's; who stands behind it is told by attestations",
+    )
+
+
+def _not_heard(decisions: Sequence[DecisionVerdict]) -> tuple[str, ...]:
+    """Name the decisions that outsiders called for: what these signed is no part of a bundle."""
+    return tuple(
+        f"that the reporters of {each.decision.subject} signed: members' words; the log holds their reports"
+        for each in decisions
+        if each.decision.subject.startswith(REPORT_PREFIX)
     )
 
 

@@ -24,6 +24,7 @@ from proofs.receipts import ReceiptProof
 from proofs.statements import OutcomeStatement, read_outcome
 from relay.app.receipts import Claim, Receipts
 from relay.core.book import Entry
+from relay.core.decisions import is_linked
 from relay.core.events import Event, Received, Signed
 from relay.core.incidents import incidents
 from relay.core.messages import Outcome
@@ -95,9 +96,10 @@ class Bundles:
         records: list[BundleRecord] = []
         numbers: dict[Digest, int] = {}
         for entry in self._incident(decision_id):
-            parent = entry.tally.prepared.decision.parent
+            decision = entry.tally.prepared.decision
             found = await self._published(audit, entry)
-            is_rooted = parent is None or parent in {each.tally.prepared.id for each in entries}
+            known = {each.tally.prepared.id for each in entries}
+            is_rooted = not is_linked(decision) or decision.parent in known
             if is_rooted and self._stands(entry, found):
                 entries.append(entry)
                 for digest, record in found.items():
