@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from rich.console import Console
+from rich.table import Table
 
 from relay.cli import shown
 from relay.core.plan import Plan
@@ -24,9 +25,7 @@ def show_result(console: Console, plan: Plan, result: PlanResult) -> None:
     rows = [_row(name, rule, result) for name, rule in result.rules.items()]
     if len(rows) > 1:
         rows.append(_row("any rule", result.plan, result))
-    columns = ["rule", "detected after", "value out by then"] if result.has_attack else ["rule"]
-    columns += ["false triggers", "per 1,000 quiet hours", "frozen hours a year"]
-    shown.table(console, columns, rows)
+    _table(console, ["rule", *_columns(result)], rows)
     _foot(console, result)
 
 
@@ -34,14 +33,12 @@ def show_sweep(console: Console, plan: Plan, span: Span, results: Mapping[int, P
     """Print a row for each value of the limit, over the plan as a whole; the value in the plan is marked."""
     first = next(iter(results.values()))
     _head(console, plan, first)
-    columns = [span.limit, "detected after", "value out by then"] if first.has_attack else [span.limit]
-    columns += ["false triggers", "per 1,000 quiet hours", "frozen hours a year"]
     now = plan.limits[span.limit]
     rows = [
-        _row(f"{value:,}" + (" (in the plan)" if value == now else ""), result.plan, result)
+        _row(f"{value:,}" + (" = plan" if value == now else ""), result.plan, result)
         for value, result in results.items()
     ]
-    shown.table(console, columns, rows)
+    _table(console, [span.limit, *_columns(first)], rows)
     _foot(console, first)
 
 
@@ -55,52 +52,75 @@ def _head(console: Console, plan: Plan, result: PlanResult) -> None:
     console.print()
 
 
+def _table(console: Console, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows under column names; what is too wide goes on below, nothing is cut off."""
+    grid = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for place, column in enumerate(columns):
+        grid.add_column(column, overflow="fold", justify="right" if place else "left")
+    for row in rows:
+        grid.add_row(*(shown.flat(value) for value in row))
+    console.print(grid)
+
+
+def _columns(result: PlanResult) -> list[str]:
+    found = ["delay", "blocks", "out by then"] if result.has_attack else []
+    return [*found, "false", "per 1,000 h", "frozen h/year"]
+
+
 def _row(name: str, rule: RuleResult, result: PlanResult) -> list[object]:
-    found = [_delay(rule.detection), _out(rule.detection)] if result.has_attack else []
+    found = _found(rule.detection) if result.has_attack else []
     return [name, *found, f"{len(rule.triggers):,}", _rate(rule.rate), _frozen(rule.frozen)]
 
 
-def _delay(detection: Detection | None) -> str:
+def _found(detection: Detection | None) -> list[object]:
     if detection is None:
-        return "never"
-    blocks = "block" if detection.delay_blocks == 1 else "blocks"
-    return f"{detection.delay_blocks:,} {blocks}, {detection.delay_s:,} s"
-
-
-def _out(detection: Detection | None) -> str:
-    if detection is None:
-        return "all"
-    if detection.share is None:
-        return _NOTHING
-    return f"{_dollars(detection.out_usd)}, {detection.share:.1%}"
+        return ["never", _NOTHING, "all"]
+    out = _NOTHING
+    if detection.share is not None:
+        out = f"{_dollars(detection.out_usd)}, {detection.share:.1%}"
+    return [f"{detection.delay_s:,} s", f"{detection.delay_blocks:,}", out]
 
 
 def _rate(rate: Rate | None) -> str:
     if rate is None:
-        return "no quiet time"
+        return _NOTHING
     if not rate.counted:
-        return f"≤ {rate.at_most:.2f} (two-sided ≤ {rate.high:.2f})"
-    return f"{rate.counted:,.2f} ({rate.low:,.2f} to {rate.high:,.2f})"
+        return f"≤ {_figure(rate.at_most)}"
+    return f"{_figure(rate.counted)} ({_figure(rate.low)}–{_figure(rate.high)})"
 
 
 def _frozen(frozen: Frozen | None) -> str:
     if frozen is None:
         return _NOTHING
-    return f"{frozen.expected:,.1f} ({frozen.low:,.1f} to {frozen.high:,.1f})"
+    if not frozen.expected:
+        return f"≤ {_figure(frozen.high)}"
+    if frozen.low >= frozen.cap:
+        return f"{_figure(frozen.cap)}, all"
+    return f"{_figure(frozen.expected)} ({_figure(frozen.low)}–{_figure(frozen.high)})"
+
+
+def _figure(value: float) -> str:
+    """Three digits, and whole numbers from 100 on."""
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2
+    return f"{value:,.{digits}f}"
 
 
 def _foot(console: Console, result: PlanResult) -> None:
+    console.print()
     always = [name for name, rule in result.rules.items() if rule.holds_throughout]
     if always:
         console.print(f"[yellow]![/] true at every evaluated block: {shown.cell(', '.join(always))}")
-    frozen = result.plan.frozen
-    if frozen is not None:
-        console.print(
-            f"\nIntervals at 95 %. Frozen hours: each trigger for {frozen.act_hours:,.4g} h, the longest act of a "
-            f"first rung; the budget allows {frozen.cap:,.0f} h a year."
-        )
-    if result.rows and not result.quiet_hours:
+    rate, frozen = result.plan.rate, result.plan.frozen
+    if rate is None or frozen is None:
         console.print("The data begin with the attack: of false triggers they tell nothing.")
+        return
+    console.print("false: triggers in quiet time, per 1,000 h with their 95 % interval")
+    if not rate.counted:
+        console.print(f"  ≤: none was seen; one-sided at 95 %, two-sided it is {_figure(rate.high)}")
+    console.print(
+        f"frozen: each false trigger for {frozen.act_hours:,.4g} h, the longest act of a first rung; "
+        f"the budget allows {_figure(frozen.cap)} h/year"
+    )
 
 
 def _moment(timestamp_s: int) -> str:
@@ -108,4 +128,7 @@ def _moment(timestamp_s: int) -> str:
 
 
 def _dollars(amount: Decimal) -> str:
+    for unit, size in (("B", 10**9), ("M", 10**6)):
+        if amount >= size:
+            return f"${amount / size:,.2f} {unit}"
     return f"${amount:,.0f}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,6 +14,7 @@ from relay.plans.sweep import Span
 try:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 except ModuleNotFoundError as error:
     raise ConfigError(
         "--plot", "expected the package matplotlib, got none", remedy="pip install 'tocsin[plans]'"
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "plot_sweep"]
 
 KINDS: Final = (".png", ".svg")
-_MISSED: Final = "not detected"
+_LABELS: Final = 24
+"""Points of one kind that bear their value: more would cover each other."""
+_SEEN: Final = "#1f6f8b"
+_MISSED: Final = "#b23a48"
 
 
 def plot_sweep(file: Path, protocol: str, span: Span, results: Mapping[int, PlanResult]) -> None:
@@ -80,27 +84,29 @@ def _points(results: Mapping[int, PlanResult]) -> list[_Point]:
 
 def _draw(axes: Axes, results: Mapping[int, PlanResult]) -> None:
     points = _points(results)
-    delays = [point.delay_s for point in points if point.delay_s is not None]
-    missed_at = 1.15 * max([*delays, 1])
-    for detected, colour, marker in ((True, "#1f6f8b", "o"), (False, "#b23a48", "X")):
-        own = [point for point in points if (point.delay_s is not None) is detected]
-        if not own:
-            continue
-        places = [missed_at if point.delay_s is None else point.delay_s for point in own]
-        rates = [point.rate for point in own]
-        spans = [[point.rate - point.low for point in own], [point.high - point.rate for point in own]]
-        axes.errorbar(rates, places, xerr=spans, fmt="none", ecolor=colour, alpha=0.35, capsize=3)
-        axes.scatter(rates, places, color=colour, marker=marker, s=36, zorder=3)
-        for point, place in zip(own, places, strict=True):
-            axes.annotate(
-                point.name, (point.rate, place), xytext=(5, 6), textcoords="offset points", fontsize=8
-            )
-    if len(delays) < len(points):
-        axes.axhline(missed_at, color="#b23a48", linewidth=0.8, linestyle=":")
+    seen = [point for point in points if point.delay_s is not None]
+    missed = [point for point in points if point.delay_s is None]
+    top = 1.15 * max([point.delay_s or 0 for point in seen] + [1])
+    _scatter(axes, seen, [point.delay_s or 0 for point in seen], _SEEN)
+    for point in seen[:: max(1, -(-len(seen) // _LABELS))]:
+        place = (point.rate, point.delay_s or 0)
+        axes.annotate(point.name, place, xytext=(5, 6), textcoords="offset points", fontsize=8)
+    if missed:
+        _scatter(axes, missed, [top] * len(missed), _MISSED)
+        axes.axhline(top, color=_MISSED, linewidth=0.8, linestyle=":")
+        name = replace(missed[0], last=missed[-1].last).name
         beside = axes.get_yaxis_transform()
-        axes.text(1.0, missed_at, _MISSED, color="#b23a48", ha="right", va="bottom", transform=beside)
+        axes.text(1.0, top, f"not detected: {name}", color=_MISSED, ha="right", va="bottom", transform=beside)
     axes.set_xlabel("false triggers per 1,000 quiet hours, with 95 % interval")
     axes.set_ylabel("seconds from the first attack row to detection")
     axes.set_xlim(left=-0.02 * max([point.high for point in points] + [1.0]))
-    axes.set_ylim(bottom=-0.03 * missed_at, top=1.1 * missed_at)
+    axes.set_ylim(bottom=-0.03 * top, top=1.1 * top)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(visible=True, alpha=0.25)
+
+
+def _scatter(axes: Axes, points: Sequence[_Point], places: Sequence[float], colour: str) -> None:
+    rates = [point.rate for point in points]
+    spans = [[point.rate - point.low for point in points], [point.high - point.rate for point in points]]
+    axes.errorbar(rates, places, xerr=spans, fmt="none", ecolor=colour, alpha=0.35, capsize=3)
+    axes.scatter(rates, places, color=colour, s=36, zorder=3)
