@@ -1,0 +1,59 @@
+"""Every ready rule rings on what it is for and is silent on quiet days, and both because of its limits."""
+
+from __future__ import annotations
+
+import pytest
+
+from relay.plans.results import PlanResult, RuleResult
+from relay.plans.rows import Observations
+from tests.incidents.cases import CASES, Case
+from tests.incidents.diary import Noise
+from tests.incidents.judged import judge, ready
+
+SEED = 41
+
+
+def judged(case: Case, *, is_incident: bool, text: str | None = None) -> RuleResult:
+    """Judge a rule on its incident, or on quiet days."""
+    rows: Observations = case.made(Noise.of(SEED), is_incident)
+    result: PlanResult = judge(text or case.text(), rows)
+    return result.rules[case.rule]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_rule_rings_in_time_and_not_before(case: Case) -> None:
+    result = judged(case, is_incident=True)
+
+    assert result.triggers == (), f"seed {SEED}"
+    assert result.detection is not None, f"expected rule {case.rule} to ring, seed {SEED}"
+    assert result.detection.delay_s <= case.within_s, f"seed {SEED}"
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_rule_is_silent_on_quiet_days(case: Case) -> None:
+    result = judged(case, is_incident=False)
+
+    assert result.triggers == (), f"seed {SEED}"
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.blunt], ids=str)
+def test_with_a_blunt_limit_the_incident_passes(case: Case) -> None:
+    result = judged(case, is_incident=True, text=case.text(**case.blunt))
+
+    assert result.detection is None, f"seed {SEED}"
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.sharp], ids=str)
+def test_with_a_sharp_limit_quiet_days_ring(case: Case) -> None:
+    result = judged(case, is_incident=False, text=case.text(**case.sharp))
+
+    assert result.triggers, f"expected quiet days that test the limit, seed {SEED}"
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.announced], ids=str)
+def test_a_change_that_the_plan_knows_of_is_none(case: Case) -> None:
+    assert case.announced is not None
+
+    result = judged(case, is_incident=True, text=ready(case.plan, case.announced))
+
+    assert result.detection is None
