@@ -91,7 +91,7 @@ def peer_facts(plan: Plan, prepared: Prepared, *, hops: int) -> tuple[PeerFacts,
     """Give what links see of a decision of `plan`, one for each act; `hops` counts the plans so far."""
     return tuple(
         PeerFacts(
-            verb=plan.acts[name].verb,
+            verb=plan.acts[name].verb.value,  # a plain text: CEL knows no subclasses of it
             tier=prepared.decision.tier.name.lower(),
             chain=plan.acts[name].text.chain,
             protocol=plan.protocol,
