@@ -142,7 +142,7 @@ lasts = "5m"
 name = "bridge"
 plan = "sim:home:gateway-home"
 shares = "collateral"
-when = "peer.verb in ['pause', 'lock'] && collateral > 0"
+when = "peer.verb == 'pause' && collateral > 0"
 ladder = [["freeze"]]
 """
 

@@ -123,6 +123,20 @@ def test_two_plans_that_listen_to_each_other_do_not_go_round() -> None:
     assert subjects(town) == [{"unbacked", "link:bridge"}] * 4
 
 
+def test_a_link_may_ask_for_one_of_several_verbs() -> None:
+    market = MARKET.replace('on_fault = "trigger"', "")
+    market = market.replace("peer.verb == 'pause'", "peer.verb in ['lock', 'pause']")
+    town = Town(random.Random(33), plans=(compile_text(BRIDGE), compile_text(market)))
+    town.burn(100)
+    town.run(40)
+    town.release(500)
+
+    town.run(200)
+
+    assert "in ['lock', 'pause']" in market
+    assert all("link:bridge" in certified for certified in subjects(town))
+
+
 def test_a_child_that_is_certified_before_its_parent_is_known_is_followed_no_further_either() -> None:
     town = Town(random.Random(32), plans=circle())
     town.checks.append(Witness())
