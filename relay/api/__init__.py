@@ -1,4 +1,4 @@
-"""The node's HTTP interface: incidents, signals, ceremonies, the public audit log, health, metrics."""
+"""The node's HTTP interface: incidents, signals, reports, ceremonies, the audit log, health, metrics."""
 
 from relay.api.ceremonies import (
     CeremonyDeed,
@@ -16,6 +16,7 @@ from relay.api.ports import (
     SignalRefused,
     SignalRequest,
 )
+from relay.api.reports import Monitor, ReportPorts, ReportRequest
 from relay.api.server import Api
 
 __all__ = [
@@ -27,8 +28,11 @@ __all__ = [
     "CeremonyPorts",
     "CeremonyRefused",
     "Json",
+    "Monitor",
     "ProposalRequest",
     "Readiness",
+    "ReportPorts",
+    "ReportRequest",
     "RotationWindow",
     "SignalRefused",
     "SignalRequest",

@@ -81,6 +81,8 @@ class ApiOptions:
     """Updates that may wait for one client; one that falls behind further is cut off."""
     keepalive_s: float = 15.0
     signals_per_minute: int = 30
+    findings_per_minute: int = 60
+    """Of each monitor."""
     ceremony_requests_per_minute: int = 30
     failures_per_minute: int = 30
     """Wrong tokens, from all clients together."""

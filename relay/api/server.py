@@ -14,11 +14,13 @@ from typing import Self
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from relay.api.bodies import object_of
 from relay.api.ceremonies import CeremonyDeed, CeremonyPorts, ceremony_id, open_proposal
 from relay.api.guards import Bucket, TokenGuard, is_loopback, local_names_only
 from relay.api.log_files import LogFiles
 from relay.api.ports import ApiOptions, ApiPorts, CeremonyRefused, Json, Readiness, SignalRefused
 from relay.api.problems import ProblemError, problems
+from relay.api.reports import ReportPorts, Webhooks, is_report, open_report
 from relay.api.signals import open_signal
 from relay.api.stream import Streams
 from relay.core.errors import ConfigError
@@ -40,12 +42,15 @@ class Api:
         options: ApiOptions,
         ports: ApiPorts,
         ceremonies: CeremonyPorts | None = None,
+        reports: ReportPorts | None = None,
         *,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._options = options
         self._ports = ports
         self._ceremonies = CeremonyPorts() if ceremonies is None else ceremonies
+        self._reports = ReportPorts() if reports is None else reports
+        self._webhooks = Webhooks(self._reports, per_minute=options.findings_per_minute, clock_s=clock_s)
         self._guard = TokenGuard(options.token, Bucket(options.failures_per_minute, clock_s))
         self._signals = Bucket(options.signals_per_minute, clock_s)
         self._deeds = Bucket(options.ceremony_requests_per_minute, clock_s)
@@ -125,6 +130,8 @@ class Api:
                 web.get("/v1/decisions/{id}/bundle", self._bundle),
                 web.get("/v1/events", self._streams.serve, allow_head=False),
                 web.post("/v1/signals", self._signal),
+                web.get("/v1/reports", self._open_reports),
+                web.post("/v1/webhooks/{name}", self._webhook),
                 web.get("/v1/ceremonies", self._ceremony_list),
                 web.post("/v1/ceremonies", self._ceremony_proposed),
                 web.get("/v1/ceremonies/{id}", self._ceremony),
@@ -142,7 +149,8 @@ class Api:
     def _token_elsewhere(self) -> Middleware:
         @web.middleware
         async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-            if request.path not in _OPEN_PATHS and not request.path.startswith("/tile/"):
+            # A webhook has its monitor's HMAC in the token's place.
+            if request.path not in _OPEN_PATHS and not request.path.startswith(("/tile/", "/v1/webhooks/")):
                 self._guard.require(request)
             return await handler(request)
 
@@ -182,12 +190,24 @@ class Api:
         self._guard.require(request)
         if not self._signals.take():
             raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, "too many signals", Retry_After="60")
-        signal = open_signal(await self._body(request))
+        document = object_of(await self._body(request))
         try:
-            signal_id = await self._ports.tell_signal(signal)
+            if is_report(document):
+                return _told("report", await self._reports.tell(open_report(document)))
+            return _told("signal", await self._ports.tell_signal(open_signal(document)))
         except SignalRefused as refusal:
             raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, str(refusal)) from refusal
-        return _answer("signal", {"id": signal_id}, HTTPStatus.ACCEPTED)
+
+    async def _open_reports(self, _request: web.Request) -> web.Response:
+        return _answer("reports", {"reports": list(self._reports.overview())})
+
+    async def _webhook(self, request: web.Request) -> web.Response:
+        body = await self._body(request)
+        try:
+            taken = await self._webhooks.take(request.match_info["name"], request.headers, body)
+        except SignalRefused as refusal:
+            raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, str(refusal)) from refusal
+        return _told("report", taken)
 
     async def _ceremony_list(self, _request: web.Request) -> web.Response:
         listed = {**self._ceremonies.overview(), "ceremonies": list(self._ceremonies.ceremonies())}
@@ -262,6 +282,10 @@ def _facts(facts: Sequence[Readiness]) -> list[Json]:
         {"name": fact.name, "ready": fact.ready, "reason": fact.reason, "remedy": fact.remedy}
         for fact in facts
     ]
+
+
+def _told(kind: str, name: str) -> web.Response:
+    return _answer(kind, {"id": name}, HTTPStatus.ACCEPTED)
 
 
 def _answer(kind: str, document: Mapping[str, Json], status: HTTPStatus = HTTPStatus.OK) -> web.Response:

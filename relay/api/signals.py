@@ -1,8 +1,10 @@
-"""Reading the body of `POST /v1/signals`."""
+"""Reading what a person or monitor told, in the body of `POST /v1/signals`."""
 
 from __future__ import annotations
 
-from relay.api.bodies import object_of, refused, text_of
+from collections.abc import Mapping
+
+from relay.api.bodies import refused, text_of
 from relay.api.ports import SignalRequest
 
 MAX_SUBJECT_BYTES = 256
@@ -12,13 +14,12 @@ PLAN_HASH_BYTES = 32
 _KEYS = frozenset({"plan_hash", "subject", "reporter", "note"})
 
 
-def open_signal(body: bytes) -> SignalRequest:
-    """Read a signal from JSON: exactly the keys plan_hash (64 hex digits), subject, reporter, note.
+def open_signal(document: Mapping[str, object]) -> SignalRequest:
+    """Read a signal: exactly the keys plan_hash (64 hex digits), subject, reporter, note.
 
     Raises:
         ProblemError: 422, naming the key, what was expected and what came.
     """
-    document = object_of(body)
     if document.keys() != _KEYS:
         missing, unknown = sorted(_KEYS - document.keys()), sorted(document.keys() - _KEYS)
         said = [f"missing {', '.join(missing)}"] if missing else []

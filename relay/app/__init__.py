@@ -21,6 +21,7 @@ from relay.app.inbox import Inbox
 from relay.app.pump import Pump
 from relay.app.readiness import Lookout, questions
 from relay.app.receipts import Receipts
+from relay.app.report_desk import ReportDesk, check_monitors, open_monitors
 from relay.app.reports import Reports
 from relay.app.rotations import VerifierWatch
 from relay.app.shells import Shells, open_shells
@@ -191,7 +192,19 @@ def _api(
         port=config.api.port,
         token=config.api.token(),
     )
-    return Api(options, ports, desk.ports())
+    return Api(options, ports, desk.ports(), _report_desk(config, shells, inputs).ports())
+
+
+def _report_desk(config: NodeConfig, shells: Shells, inputs: Pump) -> ReportDesk:
+    """What outsiders and monitors report.
+
+    Raises:
+        ConfigError: a monitor's secret or key is not as it must be, or no plan takes what it finds.
+    """
+    monitors = open_monitors(config.monitors)
+    check_monitors(shells.node, monitors)
+    by_name = {each.settings.name: each for each in monitors}
+    return ReportDesk(shells.node, by_name, inputs.put, _wall_clock_ms)
 
 
 def _receipts(shells: Shells, telemetry: Telemetry) -> Receipts:

@@ -24,6 +24,7 @@ from relay.config.keys_files import (
     load_known_keys,
     possession_digest,
 )
+from relay.config.monitors import MonitorSettings
 from relay.config.node import (
     ApiSettings,
     Intervals,
@@ -46,6 +47,7 @@ __all__ = [
     "KeptKeys",
     "KnownCommittees",
     "KnownKeys",
+    "MonitorSettings",
     "NewEndpoint",
     "NodeConfig",
     "NodeDirectory",

@@ -9,6 +9,7 @@ from pathlib import Path
 from relay.config.addresses import is_listen_multiaddr, is_peer_multiaddr, parse_bind
 from relay.config.chain_tables import read_chains
 from relay.config.directory import NodeDirectory, check_network_name
+from relay.config.monitors import MonitorSettings, read_monitors
 from relay.config.private import read_private_line
 from relay.config.table import Table, read_toml
 from relay.core.ports import ChainSettings
@@ -97,6 +98,8 @@ class NodeConfig:
     chains: tuple[ChainSettings, ...]
     anchor: bool = True
     """Whether checkpoints of the audit log are put on chains when incidents close (core SPEC 7.4)."""
+    monitors: tuple[MonitorSettings, ...] = ()
+    """Monitors that may post here (plans SPEC 1.6)."""
 
     @property
     def network(self) -> str:
@@ -119,7 +122,17 @@ def load_node(file: Path) -> NodeConfig:
         "",
         read_toml(file, remedy="make one with: tocsin init NETWORK"),
         required=("format", "network", "gossip"),
-        optional=("chains", "plans", "anchor", "api", "keys", "journal", "intervals", "readiness"),
+        optional=(
+            "chains",
+            "plans",
+            "anchor",
+            "api",
+            "keys",
+            "journal",
+            "intervals",
+            "readiness",
+            "monitors",
+        ),
     )
     if top.text("format") != NODE_FORMAT:
         raise top.error("format", NODE_FORMAT, repr(top.text("format")))
@@ -140,6 +153,7 @@ def load_node(file: Path) -> NodeConfig:
         readiness=_readiness(top),
         chains=read_chains(top, directory, demo=demo),
         anchor=top.boolean("anchor", default=True),
+        monitors=read_monitors(top, directory),
     )
 
 

@@ -11,7 +11,7 @@ from proofs.decision import BlockRef, Decision
 from proofs.mandate import Op, Tier
 from proofs.reports import REPORT_PREFIX, Report, ReportError, Subject, subject_digest, verify_report
 from relay.core.room import Reported, Room
-from relay.core.types import DecisionId, Identity, NetworkId, PlanHash
+from relay.core.types import DecisionId, Digest, Identity, NetworkId, PlanHash
 
 __all__ = ["MAX_OPEN", "MAX_UNSEEN", "ReportDrop", "Reports"]
 
@@ -130,6 +130,15 @@ class Reports:
                 block = room.block_of(subject.block)
                 if block is not None and room.is_recent(block):
                     yield told.reported
+
+    def subject_for(self, plan_hash: PlanHash, name: str, report_id: Digest) -> Subject | None:
+        """Give the subject to sign for an occasion: the one that most have signed, or a new one."""
+        subjects = (each for each in self.open(plan_hash) if each.subject.name == name)
+        same = [each for each in subjects if each.subject.report_id == report_id]
+        if same:
+            return max(same, key=lambda each: len(each.reporters)).subject
+        block = self.rooms[plan_hash].block_to_name()
+        return None if block is None else Subject(self.network, plan_hash, name, block.hash, report_id)
 
     def ripe(self) -> Iterator[tuple[Room, Reported, BlockRef]]:
         """Give the subjects that enough reporters signed and that we have not proposed, with their block."""

@@ -26,6 +26,8 @@ from relay.core.view import ChainView
 __all__ = ["Ground", "Parent", "Reported", "Room"]
 
 MAX_BLIND: Final = 1_024
+REPORT_PARTS: Final = 6
+"""Of a slot: a report loses at most one of them of its mandate's time."""
 
 _NO_TRACE: Mapping[str, Value] = {
     "agreement": {},
@@ -104,6 +106,19 @@ class Room:
         """Tell whether a reference block is of the present slot or the one before."""
         head, rearm_s = self.reference_head(), self.compiled.plan.clock.rearm_s
         return head is not None and head.timestamp // rearm_s - block.timestamp // rearm_s <= 1
+
+    def block_to_name(self) -> BlockRef | None:
+        """Give the reference block that reporters name now: the first of the present part of a slot, so that
+        those who see one thing within minutes sign one subject.
+        """
+        tip, rearm_s = self._reference.tip, self.compiled.plan.clock.rearm_s
+        if tip is None:
+            return None
+        slot_s = tip.timestamp // rearm_s * rearm_s
+        part_s = max(1, rearm_s // REPORT_PARTS)
+        begin_s = slot_s + (tip.timestamp - slot_s) // part_s * part_s
+        before = self._reference.at_or_before(begin_s - 1)
+        return next(iter(self._reference.after(-1 if before is None else before.number)), None)
 
     def track_of(self, decision: Decision) -> tuple[str, int, int, int] | None:
         """Give the series of anchors of which one stands for all (SPEC 5.4); None where there is none."""
