@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from proofs.committee import CommitteeDocument
 from proofs.mandate import Op
 from relay.api import Json, Readiness
+from relay.app.plan_reports import plan_report
 from relay.app.readiness import is_in_force
 from relay.core.calls import act_of
 from relay.core.incidents import ActState, DecisionState, Incident, incidents
@@ -74,7 +75,7 @@ class Reports:
                 }
                 for chain, view in node.views.items()
             },
-            "plans": [self._plan(room_hash) for room_hash in node.rooms],
+            "plans": [plan_report(node, room) for room in node.rooms.values()],
             "log_size": node.log_size,
             "open_decisions": len(node.book.entries),
         }
@@ -156,21 +157,6 @@ class Reports:
             )
             for protocol in sorted({plan.plan.protocol for plan in plans})
         ]
-
-    def _plan(self, plan_hash: bytes) -> Mapping[str, Json]:
-        plan = next(room.compiled.plan for key, room in self._node.rooms.items() if key == plan_hash)
-        edges: dict[str, Json] = {
-            rule: count for (owner, rule), count in self._node.edges.items() if owner == plan_hash
-        }
-        steps = next(room.schedule.steps for key, room in self._node.rooms.items() if key == plan_hash)
-        return {
-            "protocol": plan.protocol,
-            "version": plan.version,
-            "mode": plan.mode.value,
-            "hash": plan_hash.hex(),
-            "edges": edges,
-            "evaluated": _block(steps[-1].block) if steps else None,
-        }
 
     def _unlanded(self, state: DecisionState) -> list[Json]:
         """Who says that which call of a decision does not land, and why."""

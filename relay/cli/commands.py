@@ -13,6 +13,7 @@ from relay.cli.settings import HOME_VARIABLE, settings_of
 from relay.core.errors import ConfigError
 
 _OWN_PACKAGES = ("relay", "proofs", "adapters")
+_PLANS_PACKAGES = ("matplotlib", "networkx", "polars")
 
 
 def _store(context: click.Context, parameter: click.Parameter, value: object) -> None:
@@ -107,7 +108,8 @@ def _load(where: str, name: str) -> click.Command:
         if missing in _OWN_PACKAGES:
             raise
         problem = f"expected the package {missing}, got none"
-        raise ConfigError(f"tocsin {name}", problem, remedy="pip install 'tocsin[relay]'") from error
+        extra = "plans" if missing in _PLANS_PACKAGES else "relay"
+        raise ConfigError(f"tocsin {name}", problem, remedy=f"pip install 'tocsin[{extra}]'") from error
     assert isinstance(command, click.Command)
     return command
 

@@ -72,6 +72,7 @@ plan = LazyGroup(
         "backtest": Lazy(
             "relay.cli.plan_backtest:backtest_", "Try a plan on what happened: delay, false alarms."
         ),
+        "graph": Lazy("relay.cli.plan_graph:graph", "Show who listens to whom, and who is exposed."),
         "rehearse": Lazy("relay.cli.rehearse:rehearse", "Try a plan's acts on its chains' own state."),
     },
     help="Response plans: what a protocol agreed shall happen, and when.",

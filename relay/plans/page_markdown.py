@@ -59,7 +59,7 @@ def _t(text: object) -> str:
 
 def _code(text: object) -> str:
     """Give a code span whose fence no run of backticks within can end."""
-    shown = _line(text).replace("|", "\\|")
+    shown = _line(text)
     longest = max((len(run) for run in _TICKS.findall(shown)), default=0)
     fence = "`" * (longest + 1)
     pad = " " if longest else ""

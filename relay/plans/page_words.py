@@ -127,9 +127,9 @@ def _events(metric: EventMetric) -> str:
     if metric.keys:
         parts.append(f"({', '.join(key.name for key in metric.keys.values())})")
     if metric.at_least > 1:
-        parts.append(f"seen {metric.at_least} times or more")
+        parts.append(f"seen {metric.at_least} times or more,")
     if metric.reduce is not None:
-        parts.append("the largest of them" if metric.reduce.value == "max" else "all together")
+        parts.append("the largest of them," if metric.reduce.value == "max" else "all together,")
     parts.append(_since(metric.window))
     return " ".join(parts) + _weight(metric.weight)
 

@@ -47,7 +47,7 @@ def read_price(content: bytes, plan: Plan, where: str) -> Price:
         raise ConfigError(
             where, f"expected the schema {SCHEMA}", remedy="tocsin plan backtest PLAN --data FILE --json"
         )
-    if document.get("hash") != plan.hash.hex():
+    if _table(document.get("plan") or {}).get("hash") != plan.hash.hex():
         problem = f"expected a result of {plan.hash.hex()}, got one of another plan or version"
         raise ConfigError(where, problem, remedy="back-test this version")
     try:
@@ -58,14 +58,13 @@ def read_price(content: bytes, plan: Plan, where: str) -> Price:
 
 
 def _price(document: Mapping[str, object]) -> Price:
-    whole = _table(document["plan"])
-    rate, frozen, found = _table(whole["rate"]), _table(whole["frozen"]), whole.get("detection")
-    detection = _table(found) if found is not None else {}
-    triggers = whole["triggers"]
-    delay, share = detection.get("delay_s"), detection.get("share")
+    whole, data = _table(document["all"]), _table(document["data"])
+    rate, frozen = _table(whole["per_1000_quiet_hours"]), _table(whole["frozen_hours_a_year"])
+    detection = {} if whole["detection"] is None else _table(whole["detection"])
+    delay, share = detection.get("delay_s"), detection.get("value_out_share")
     return Price(
-        quiet_hours=_number(document["quiet_hours"]),
-        triggers=len(triggers) if isinstance(triggers, list) else int(_number(triggers)),
+        quiet_hours=_number(data["quiet_hours"]),
+        triggers=int(_number(whole["quiet_triggers"])),
         rate=_number(rate["counted"]),
         rate_low=_number(rate["low"]),
         rate_high=_number(rate["high"]),
