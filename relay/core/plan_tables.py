@@ -204,7 +204,7 @@ class Table:
     def texts(self, key: str, form: Form, most: int, *, least: int = 0) -> tuple[str, ...]:
         """Give an array of distinct texts of `form`, empty where the key is absent."""
         found = self._texts(key, self.array(key, most), form)
-        if len(found) < least:
+        if len(found) < least and self.is_sound(key):
             self.note(key, f"expected at least {least}, got {len(found)}")
         self.normal[key] = list(found)
         return found
@@ -220,7 +220,7 @@ class Table:
     ) -> tuple[tuple[str, ...], ...]:
         """Give an array of `least` to `most_rungs` arrays, each of one or more distinct texts."""
         outer = self.array(key, most_rungs)
-        if len(outer) < least:
+        if len(outer) < least and self.is_sound(key):
             self.note(key, f"expected at least {least} array of acts, got {len(outer)}")
         found: list[tuple[str, ...]] = []
         for rung in outer:
