@@ -83,7 +83,7 @@ call = "setRateLimit(uint256 1000000000)"
 state = "rateLimit()"
 value = 1000000000
 compare = "<="
-restore = "setRateLimit(uint256)"
+restore = "setRateLimit(uint256 _)"
 tier = "fast"
 lasts = "55m"
 
