@@ -20,7 +20,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class MonitorSettings:
-    """One monitor: it posts to `/v1/webhooks/<name>`, and what it finds is reported to the plan of a protocol.
+    """One monitor: it posts to `/v1/webhooks/<name>`; what it finds is reported to a plan by its protocol.
 
     `id_path` leads to the text of its JSON that names the occasion.
     """
