@@ -80,11 +80,12 @@ def _asked(client: NodeClient, incident_id: str, plans: Sequence[Path]) -> tuple
         raise click.UsageError(f"{incident_id} begins the ids of {len(matching)} incidents")
     _, answer = client.get(f"/v1/incidents/{quote(matching[0] if matching else incident_id, safe='')}")
     incident = _table(answer.get("incident"))
-    first = next(iter(_tables(incident.get("decisions"))), {})
+    # A decision that followed a link has a parent; what began the incident has none.
+    began = next((each for each in _tables(incident.get("decisions")) if each.get("parent") is None), {})
     _, status = client.get("/v1/status")
     told = _tables(status.get("plans"))
     drawn = graph_of([*(node_of(read_plan(file)) for file in plans), *(_node(plan) for plan in told)])
-    root = next((_key(plan) for plan in told if plan.get("hash") == first.get("plan_hash")), None)
+    root = next((_key(plan) for plan in told if plan.get("hash") == began.get("plan_hash")), None)
     if root is None:
         problem = "expected a node that has the incident's plan, got one without"
         raise ConfigError("--incident", problem, remedy="ask a node of the same network")
