@@ -38,7 +38,7 @@ window = "1m"
 when = "requests >= 1"
 ladder = [["ring"]]
 [acts.ring]
-verb = "pause"
+verb = "drill"
 chain = "{CHAIN}"
 target = "{BELL.lower()}"
 call = "ring()"
