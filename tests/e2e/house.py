@@ -212,14 +212,19 @@ class House:
 
     async def settle(self) -> None:
         """Let the members do what they decided, and take note of it at every gateway."""
-        for stage in self.stages.values():
-            await stage.begin_again()
-            await stage.settle()
+        await self.stage.begin_again()
+        await self.stage.settle()
+        await self._note()
 
     async def pass_time(self, blocks: int, *, after_s: int) -> None:
         """Mine empty blocks, as slowly as the members decide."""
         await self.stage.pass_time(blocks, after_s=after_s)
-        await self.settle()
+        await self._note()
+
+    async def _note(self) -> None:
+        for stage in self.stages.values():
+            if stage is not self.stage:
+                await stage.note()
 
     def events(self, plan: str, kind: Kind) -> list[Entry]:
         """Give what a plan's timeline tells of one kind."""

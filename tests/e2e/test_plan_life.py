@@ -89,12 +89,12 @@ async def _bring_in_dave_and_restart_bob(house: House) -> None:
 
 
 async def _pass_until(
-    house: House, what: str, holds: Callable[[], object], *, after_s: int = MINUTE_S, most: int = 40
+    house: House, what: str, holds: Callable[[], object], *, after_s: int = MINUTE_S, most: int = 20
 ) -> None:
     for _ in range(most):
         if holds():
             return
-        await house.pass_time(5, after_s=after_s)
+        await house.pass_time(10, after_s=after_s)
     timeline = "\n".join(f"{entry.clock} {entry.text}" for entry in house.stage.report.timeline)
     raise AssertionError(f"in vain: {what}\n{timeline}")
 

@@ -126,6 +126,12 @@ class Stage:
             elif not await self._is_awaited():
                 return
 
+    async def note(self) -> None:
+        """Take note of what has happened since, without waiting for anything."""
+        await self.begin_again()
+        await self._tell_logs()
+        await self._tell_decisions()
+
     async def edges(self) -> int:
         """Count the edges that a member has seen."""
         return edges_of(await self.network.ask(self.network.members[0], "/v1/status"))
