@@ -40,7 +40,7 @@ TREE = {
     "chain": ("list", "add", "check"),
     "incident": ("list", "show", "watch"),
     "drill": ("run", "report"),
-    "signal": ("send",),
+    "signal": ("send", "keygen"),
     "audit": ("verify", "replay"),
 }
 
