@@ -90,12 +90,14 @@ def backtest_(
     """Say how late a plan would have acted, how often for nothing, and what that costs."""
     plan = read_plan(plan_file)
     span = None if span_text is None else parse_span(span_text, plan)
+    if plot is not None and plot.suffix not in (".png", ".svg"):
+        raise ConfigError(f"--plot {plot}", "expected a name that ends in .png or .svg")
     if plot is not None and span is None:
         raise ConfigError(
             "--plot", "expected --sweep beside it, got none", remedy="give --sweep LIMIT=FROM:TO:STEPS"
         )
     mapping = _mapping(maps, label_column, value_column)
-    grid = GridSettings(block_time, _block_times(block_times), not every_block, allow_missing)
+    grid = GridSettings(block_time, _block_times(plan, block_times), not every_block, allow_missing)
     data = _load(settings, files, plan, mapping)
     adapters = load_adapters()
 
@@ -169,12 +171,15 @@ def _mapping(maps: Sequence[str], label: str | None, value: str | None) -> Mappi
     return mapping
 
 
-def _block_times(texts: Sequence[str]) -> Mapping[Caip2, int]:
+def _block_times(plan: Plan, texts: Sequence[str]) -> Mapping[Caip2, int]:
     times: dict[Caip2, int] = {}
     for text in texts:
         chain, _, seconds = text.rpartition("=")
         if not chain or not seconds.isdecimal() or int(seconds) < 1:
             raise ConfigError("--chain-block-time", f"expected CHAIN=SECONDS, as eip155:10=2, got {text}")
+        if chain not in plan.chains:
+            known = ", ".join(plan.chains)
+            raise ConfigError("--chain-block-time", f"expected a chain of the plan ({known}), got {chain}")
         times[Caip2(chain)] = int(seconds)
     return times
 

@@ -23,9 +23,8 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["KINDS", "plot_sweep"]
+__all__ = ["plot_sweep"]
 
-KINDS: Final = (".png", ".svg")
 _LABELS: Final = 24
 """Points of one kind that bear their value: more would cover each other."""
 _SEEN: Final = "#1f6f8b"
@@ -35,11 +34,11 @@ _MISSED: Final = "#b23a48"
 def plot_sweep(file: Path, protocol: str, span: Span, results: Mapping[int, PlanResult]) -> None:
     """Draw a sweep: a point for each value of the limit, with the 95 % interval of its false triggers.
 
+    The ending of the file's name says how: `.png` or `.svg`.
+
     Raises:
-        ConfigError: the file's name ends otherwise than in `KINDS`, or cannot be written.
+        ConfigError: the file cannot be written.
     """
-    if file.suffix not in KINDS:
-        raise ConfigError(str(file), f"expected a name that ends in {' or '.join(KINDS)}")
     # SVG names its parts by chance, unless it is given what to hash.
     with rc_context({"svg.hashsalt": "tocsin", "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
