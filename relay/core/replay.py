@@ -13,15 +13,16 @@ from typing import Final
 from proofs.canonical import Value, encode
 from proofs.decision import Decision, block_value, decision_id
 from proofs.mandate import Op
+from proofs.reports import REPORT_PREFIX
 from relay.core.compiled import CompiledPlan
-from relay.core.decisions import Prepared, link_of, prepare
+from relay.core.decisions import LINK_PREFIX, Prepared, link_of, prepare, report_of
 from relay.core.errors import WireError
 from relay.core.evaluate import RELEASE, PeerFacts
 from relay.core.expressions import PEER, Condition, Input, Result
 from relay.core.ladder import LANDING_PATIENCE_S
 from relay.core.links import peer_facts
 from relay.core.messages import Attestation, Verdict
-from relay.core.plan import ChainMetric, Metric, OnFault, Watched
+from relay.core.plan import OnFault
 from relay.core.traces import LoggedTrace, TraceError, read_trace
 from relay.core.types import Caip2, DecisionId, Identity, NetworkId, PlanHash
 
@@ -85,6 +86,8 @@ class _Ground:
     name: str
     condition: Condition | None
     facts: tuple[PeerFacts | None, ...] = (None,)
+    needs_none: bool = False
+    """Reports without a condition hold at any block."""
 
 
 @dataclass(slots=True)
@@ -139,6 +142,9 @@ class Replayer:
             return _Ground(RELEASE, compiled.release)
         if decision.parent is None:
             return _Ground(decision.subject, compiled.rules[decision.subject])
+        if (reports := report_of(compiled, decision.subject)) is not None:
+            condition = compiled.reports.get(reports.name)
+            return _Ground(decision.subject, condition, needs_none=condition is None)
         link = link_of(compiled, decision.subject)
         facts = self._facts(decision.parent)
         if link is None or facts is None:
@@ -157,7 +163,8 @@ class Replayer:
                 return None
             visited.append(decision.plan_hash)
             first = first or self._prepared(compiled, decision)
-            found = decision.parent
+            # Reports rest on a subject, which is no decision: the way ends there.
+            found = decision.parent if decision.subject.startswith(LINK_PREFIX) else None
         assert first is not None
         return peer_facts(self.plans[first.decision.plan_hash].plan, first, hops=len(visited))
 
@@ -204,8 +211,8 @@ def _check_trace(
     reads = ground.condition.reads if ground.condition else ()
     _check_names(ground.name, reads, trace)
     _check_pins(compiled, chains, decision, trace)
-    _check_values(compiled, reads, trace)
-    result, effective = _outcome(compiled, ground, chains, trace)
+    _check_kinds(compiled, trace)
+    result, effective = _outcome(compiled, ground, trace)
     rebuilt: dict[str, Value] = {
         "agreement": trace.agreement,
         "faulted": [name for name in reads if name in trace.faulted],
@@ -256,39 +263,25 @@ def _check_pins(
         raise _RefusedError("trace-agreement", "expected the agreement on every pinned chain, got others")
 
 
-def _check_values(compiled: CompiledPlan, reads: Iterable[str], trace: LoggedTrace) -> None:
-    """A metric has a value of its kind, or a fault, once its chains are pinned."""
-    for name in reads:
-        metric = compiled.plan.metrics[name]
-        value = trace.values.get(name)
-        if value is None:
-            is_pinned = all(chain in trace.pins for chain in metric.chains)
-            # Silence has no pin: only its author knows whether it could be told.
-            if name not in trace.faulted and is_pinned and not _is_silence(metric):
-                raise _RefusedError("trace-values", f"expected a value or a fault of {name}, got neither")
-        elif isinstance(value, Mapping) != metric.is_map:
-            kind = "map" if metric.is_map else "integer"
+def _check_kinds(compiled: CompiledPlan, trace: LoggedTrace) -> None:
+    for name, value in trace.values.items():
+        is_map = compiled.plan.metrics[name].is_map
+        if isinstance(value, Mapping) != is_map:
+            kind = "map" if is_map else "integer"
             raise _RefusedError("trace-values", f"expected {name} to be a {kind}, got another kind")
 
 
-def _outcome(
-    compiled: CompiledPlan, ground: _Ground, chains: Iterable[Caip2], trace: LoggedTrace
-) -> tuple[Value, bool]:
+def _outcome(compiled: CompiledPlan, ground: _Ground, trace: LoggedTrace) -> tuple[Value, bool]:
     """Give the result, and whether it counts as true; of a link the first of its acts that does."""
-    if ground.condition is None or any(chain not in trace.pins for chain in chains):
-        return None, False
-    metrics = compiled.plan.metrics
-    if any(_is_silence(metrics[name]) and name not in trace.values for name in ground.condition.reads):
-        return None, False
+    if ground.condition is None:
+        return (True, True) if ground.needs_none else (None, False)
+    if any(name not in trace.values and name not in trace.faulted for name in ground.condition.reads):
+        return None, False  # What could not be told yet: its author abstains.
     inputs: dict[str, Input] = {
         name: value for name, value in trace.values.items() if name not in trace.faulted
     }
     found = [_judged(compiled, ground, inputs, trace, facts) for facts in ground.facts]
     return next((each for each in found if each[1]), found[0])
-
-
-def _is_silence(metric: Metric) -> bool:
-    return isinstance(metric, ChainMetric) and metric.watched is Watched.SILENCE
 
 
 def _judged(
@@ -332,6 +325,8 @@ def _untold(compiled: CompiledPlan, decision: Decision) -> Iterator[str]:
         yield f"that {rule.name} held {rule.hold} evaluations: the trace has the last of them"
     if decision.op is not Op.PROTECT and plan.release is not None and plan.release.hold > 1:
         yield f"whether the release predicate held {plan.release.hold} evaluations: the trace has the last"
+    if decision.subject.startswith(REPORT_PREFIX):
+        yield f"who signed {decision.subject}: reports stand in the logs, not in a bundle"
     if decision.op is not Op.PROTECT:
         yield f"the record of {decision.subject} at the pins, and the rules that name it"
 

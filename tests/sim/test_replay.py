@@ -17,6 +17,8 @@ from relay.core.messages import Attestation, Verdict
 from relay.core.replay import Refusal, Replayed, Replayer, Stated
 from relay.core.wire import read_message
 from tests.sim.plans import sim_plans
+from tests.sim.reporters import OSCAR, PEGGY
+from tests.sim.test_reports import town_of
 from tests.sim.town import Town
 
 SEED = 71
@@ -89,7 +91,7 @@ ALTERED: Mapping[str, tuple[str, Callable[[Mapping[str, Value]], Value]]] = {
     "rule": ("trace-rule", lambda _trace: "another"),
     "pins": ("trace-pins", lambda _trace: {}),
     "faulted": ("trace-faulted", lambda _trace: ["nothing"]),
-    "values": ("trace-values", lambda _trace: {}),
+    "values": ("trace-values", lambda _trace: {"nothing": 1}),
     "agreement": ("trace-agreement", lambda _trace: {}),
 }
 
@@ -103,6 +105,24 @@ def test_each_part_of_a_trace_that_was_altered_is_refused_by_its_name(town: Town
 
     assert refusal is not None
     assert refusal.check == check
+
+
+def test_without_its_values_a_rule_gives_none(town: Town) -> None:
+    refusal = refusal_of(town, a_protect(town), values={})
+
+    assert refusal == Refusal("trace-result", "expected none, got true")
+
+
+def test_a_value_of_another_kind_is_refused(town: Town) -> None:
+    said = a_protect(town)
+    values = said.attestation.trace["values"]
+    assert isinstance(values, Mapping)
+    maps: Mapping[str, Value] = {name: {"a": 1} for name in values}
+
+    refusal = refusal_of(town, said, values=maps)
+
+    assert refusal is not None
+    assert refusal.check == "trace-values"
 
 
 def test_a_metric_that_is_said_to_have_faulted_is_no_input(town: Town) -> None:
@@ -176,6 +196,24 @@ def _said_at(said: Stated, decision: Decision) -> Stated:
         at[chain] = block_value(anchor) if chain == anchor.chain else {**pin, "timestamp": 0}
     trace = {**said.attestation.trace, "pins": at}
     return Stated(said.author, Attestation(decision, Verdict.DISSENT, trace))
+
+
+@pytest.mark.parametrize("when", [None, "released > 0 || burned >= 0"])
+def test_what_reporters_call_for_is_replayed_and_who_they_were_is_told_to_be_missing(
+    when: str | None,
+) -> None:
+    town, office = town_of(SEED, when=when)
+    for host, reporter in zip(town.hosts.values(), (OSCAR, PEGGY), strict=False):
+        office.tell(host, reporter, office.subject())
+    town.run_until(lambda: town.state("freeze") == 1, within_s=90, what="the market follows")
+    known = {compiled.plan.hash: compiled for compiled in town.plans}
+
+    found = list(Replayer(town.committee.network, known, tuple(stated(town))).run())
+
+    assert [each for each in found if each.refusal is not None or not each.is_rebuilt] == []
+    called = [each for each in found if each.stated.attestation.decision.subject == "report:attack"]
+    assert {each.stated.attestation.trace["result"] for each in called} == {True}
+    assert all("who signed report:attack" in each.untold[0] for each in called)
 
 
 def test_a_link_without_its_parent_is_told_to_be_underivable(town: Town) -> None:
