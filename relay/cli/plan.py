@@ -72,6 +72,7 @@ plan = LazyGroup(
         "backtest": Lazy(
             "relay.cli.plan_backtest:backtest_", "Try a plan on what happened: delay, false alarms."
         ),
+        "cost": Lazy("relay.cli.plan_cost:cost", "Count the RPC requests that plans take."),
         "graph": Lazy("relay.cli.plan_graph:graph", "Show who listens to whom, and who is exposed."),
         "rehearse": Lazy("relay.cli.rehearse:rehearse", "Try a plan's acts on its chains' own state."),
     },

@@ -35,7 +35,7 @@ TREE = {
     "key": ("list",),
     "committee": ("show", "check", "sign"),
     "ceremony": ("propose", "start", "join", "status", "reshare", "drop", "verify", "blame"),
-    "plan": ("new", "check", "hash", "sign", "diff", "page", "backtest", "graph", "rehearse"),
+    "plan": ("new", "check", "hash", "sign", "diff", "page", "backtest", "cost", "graph", "rehearse"),
     "gateway": ("propose", "deploy", "register", "inspect", "verify"),
     "chain": ("list", "add", "check"),
     "incident": ("list", "show", "watch"),
