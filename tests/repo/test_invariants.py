@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from relay.core.plan import Verb
+
 EVM = Path(__file__).parents[2] / "adapters" / "evm"
 TESTS = EVM / "contracts" / "test"
 TEXT = (EVM / "contracts" / "INVARIANTS.md").read_text()
@@ -59,6 +61,14 @@ def test_every_claim_says_why_and_where_and_is_tested(number: int, text: str) ->
     assert "Where: " in text
     assert kinds & {"test", "testFuzz"}
     assert number not in CORE or {"invariant", "check"} <= kinds
+
+
+def test_every_verb_of_a_plan_is_tried_on_a_target_and_every_test_named_there_exists() -> None:
+    text = (EVM / "contracts" / "TARGETS.md").read_text()
+    verbs = set(re.findall(r"^\| `([a-z-]+)` \| .* \| `test_\w+`.* \|$", text, re.MULTILINE))
+
+    assert verbs == {verb.value for verb in Verb} - {Verb.DRILL.value}
+    assert not set(NAMED.findall(text)) - defined()
 
 
 def test_every_detector_that_is_off_and_every_answered_finding_has_its_reason() -> None:

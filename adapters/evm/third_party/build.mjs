@@ -36,6 +36,7 @@ const PROJECTS = [
     contracts: [
       "contracts/protocol/configuration/PoolAddressesProvider.sol",
       "contracts/protocol/configuration/ACLManager.sol",
+      "contracts/protocol/configuration/PriceOracleSentinel.sol",
       "contracts/protocol/pool/Pool.sol",
       "contracts/protocol/pool/PoolConfigurator.sol",
       "contracts/protocol/pool/DefaultReserveInterestRateStrategy.sol",

@@ -11,6 +11,7 @@ interface IAddressesProvider {
     function setPoolConfiguratorImpl(address implementation) external;
     function setPriceOracle(address oracle) external;
     function setPoolDataProvider(address provider) external;
+    function setPriceOracleSentinel(address sentinel) external;
     function getPool() external view returns (address);
     function getPoolConfigurator() external view returns (address);
 }
@@ -20,6 +21,12 @@ interface IAclManager {
     function addAssetListingAdmin(address admin) external;
     function addEmergencyAdmin(address admin) external;
     function addRiskAdmin(address admin) external;
+}
+
+interface IPriceOracle {
+    function setAssetSources(address[] calldata assets, address[] calldata sources) external;
+    function getSourceOfAsset(address asset) external view returns (address);
+    function getAssetPrice(address asset) external view returns (uint256);
 }
 
 interface IConfigurator {
@@ -60,6 +67,13 @@ interface IPool {
     function repay(address asset, uint256 amount, uint256 rateMode, address onBehalfOf)
         external
         returns (uint256);
+    function liquidationCall(
+        address collateral,
+        address debt,
+        address user,
+        uint256 debtToCover,
+        bool receiveAToken
+    ) external;
     function getConfiguration(address asset) external view returns (uint256);
 }
 
@@ -120,8 +134,9 @@ abstract contract AaveMarket is RealFixture {
     address internal alice = makeAddr("alice");
     address internal bob = makeAddr("bob");
 
-    address private _provider;
-    address private _oracle;
+    IPriceOracle internal oracle;
+
+    address internal _provider;
     IConfigurator.InitReserveInput private _template;
 
     function setUp() public virtual override {
@@ -167,14 +182,25 @@ abstract contract AaveMarket is RealFixture {
 
     // ---- the market
 
+    /// A new source for an asset, as the market's own people may set it.
+    function _setPrice(Coin coin, int256 price) internal {
+        (address[] memory assets, address[] memory sources) =
+            _source(address(coin), address(new FixedPrice(price)));
+        oracle.setAssetSources(assets, sources);
+    }
+
+    function _source(address asset, address source)
+        internal
+        pure
+        returns (address[] memory assets, address[] memory sources)
+    {
+        (assets, sources) = (new address[](1), new address[](1));
+        (assets[0], sources[0]) = (asset, source);
+    }
+
     function _list(string memory name, int256 price) internal returns (Coin coin) {
         coin = new Coin(name);
-        address[] memory assets = new address[](1);
-        address[] memory prices = new address[](1);
-        (assets[0], prices[0]) = (address(coin), address(new FixedPrice(price)));
-        (bool done,) =
-            _oracle.call(abi.encodeWithSignature("setAssetSources(address[],address[])", assets, prices));
-        assertTrue(done);
+        _setPrice(coin, price);
         IConfigurator.InitReserveInput[] memory input = new IConfigurator.InitReserveInput[](1);
         input[0] = _template;
         input[0].underlyingAsset = address(coin);
@@ -197,11 +223,13 @@ abstract contract AaveMarket is RealFixture {
         pool = IPool(provider.getPool());
         provider.setPoolConfiguratorImpl(_deployForeign("PoolConfigurator", ""));
         configurator = IConfigurator(provider.getPoolConfigurator());
-        _oracle = _deployForeign(
-            "AaveOracle",
-            abi.encode(_provider, new address[](0), new address[](0), address(0), address(0), 1e8)
+        oracle = IPriceOracle(
+            _deployForeign(
+                "AaveOracle",
+                abi.encode(_provider, new address[](0), new address[](0), address(0), address(0), 1e8)
+            )
         );
-        provider.setPriceOracle(_oracle);
+        provider.setPriceOracle(address(oracle));
         data = IDataProvider(_deployForeign("AaveProtocolDataProvider", abi.encode(_provider)));
         provider.setPoolDataProvider(address(data));
         _prepareTemplate();

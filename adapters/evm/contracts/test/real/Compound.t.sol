@@ -12,6 +12,8 @@ interface IUnitroller {
 interface IComptroller {
     function _become(address unitroller) external;
     function _setAccessControl(address list) external returns (uint256);
+    function _setComptrollerLens(address lens) external returns (uint256);
+    function _setCloseFactor(uint256 factor) external returns (uint256);
     function _setPriceOracle(address oracle) external returns (uint256);
     function _supportMarket(address market) external returns (uint256);
     function _setCollateralFactor(address market, uint256 factor) external returns (uint256);
@@ -19,6 +21,13 @@ interface IComptroller {
     function markets(address market) external view returns (bool listed, uint256 factor, bool isVenus);
     function actionPaused(address market, uint8 action) external view returns (bool);
     function borrowAllowed(address market, address borrower, uint256 amount) external returns (uint256);
+    function liquidateBorrowAllowed(
+        address borrowed,
+        address collateral,
+        address liquidator,
+        address borrower,
+        uint256 amount
+    ) external returns (uint256);
 }
 
 /// Who may call what of the comptroller.
@@ -51,8 +60,23 @@ contract FailingOracle {
     }
 }
 
+/// Everybody owes a little more than his collateral is worth.
+contract ShortLens {
+    function getHypotheticalAccountLiquidity(address, address, address, uint256, uint256)
+        external
+        pure
+        returns (uint256, uint256, uint256)
+    {
+        return (0, 0, 1);
+    }
+}
+
 /// As much of a market as the comptroller asks for.
 contract BareMarket {
+    function borrowBalanceStored(address) external pure returns (uint256) {
+        return 100;
+    }
+
     function isVToken() external pure returns (bool) {
         return true;
     }
@@ -65,6 +89,7 @@ contract CompoundTest is RealFixture {
     uint256 private constant FACTOR = 0.75e18;
     uint256 private constant PRICE_ERROR = 13;
     uint8 private constant BORROW = 2;
+    uint8 private constant LIQUIDATE = 5;
 
     IComptroller private comptroller;
     Permissions private access;
@@ -134,8 +159,8 @@ contract CompoundTest is RealFixture {
         _registerAndSeal(
             _act(
                 address(comptroller),
-                _pausing(true),
-                _pausing(false),
+                _pausing(BORROW, true),
+                _pausing(BORROW, false),
                 abi.encodeCall(IComptroller.actionPaused, (market, BORROW)),
                 100_000
             )
@@ -150,6 +175,44 @@ contract CompoundTest is RealFixture {
         comptroller.borrowAllowed(market, stranger, 1);
     }
 
+    function test_liquidations_of_one_market_are_halted_and_go_on() public {
+        comptroller._setComptrollerLens(address(new ShortLens()));
+        comptroller._setCloseFactor(0.5e18);
+        assertEq(comptroller.liquidateBorrowAllowed(market, market, stranger, guardian, 50), 0);
+        _registerAndSeal(
+            _act(
+                address(comptroller),
+                _pausing(LIQUIDATE, true),
+                _pausing(LIQUIDATE, false),
+                abi.encodeCall(IComptroller.actionPaused, (market, LIQUIDATE)),
+                100_000
+            )
+        );
+
+        _start("Compound v2 (Venus) _setActionsPaused, liquidations", ACT);
+
+        vm.expectRevert("action is paused");
+        comptroller.liquidateBorrowAllowed(market, market, stranger, guardian, 1);
+        _runOut("Compound v2 (Venus) _setActionsPaused, liquidations", ACT);
+        assertEq(comptroller.liquidateBorrowAllowed(market, market, stranger, guardian, 50), 0);
+    }
+
+    /// More margin: the factor is lowered, not taken away; one that is lower already passes for protected.
+    function test_a_collateral_factor_is_lowered_and_restored() public {
+        Act memory act = _noCollateral();
+        act.call = abi.encodeCall(IComptroller._setCollateralFactor, (market, 0.5e18));
+        act.value = 0.5e18;
+        _registerAndSeal(act);
+        _assertResult(_protect(ACT), Result.STARTED);
+        assertEq(_factor(), 0.5e18);
+        _runOut(ACT);
+        assertEq(_factor(), FACTOR);
+        comptroller._setCollateralFactor(market, 0.4e18);
+        vm.warp(_now() + 1 hours);
+
+        _assertResult(_protect(ACT), Result.NOOP);
+    }
+
     function _noCollateral() private view returns (Act memory act) {
         bytes memory call_ = abi.encodeCall(IComptroller._setCollateralFactor, (market, 0));
         act =
@@ -158,10 +221,10 @@ contract CompoundTest is RealFixture {
         (act.undo, act.restoreAt) = (2, 36);
     }
 
-    function _pausing(bool paused) private view returns (bytes memory) {
+    function _pausing(uint8 action, bool paused) private view returns (bytes memory) {
         address[] memory markets = new address[](1);
         uint8[] memory actions = new uint8[](1);
-        (markets[0], actions[0]) = (market, BORROW);
+        (markets[0], actions[0]) = (market, action);
         return abi.encodeCall(IComptroller._setActionsPaused, (markets, actions, paused));
     }
 
