@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from decimal import Decimal
 
 from relay.plans.rows import Observations
 from tests.incidents.diary import AWAY, DAY_S, HOME, HOUR_S, Diary, Noise, Scenario, at, filled
@@ -13,8 +12,8 @@ USDC = "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48"
 WETH = "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2"
 _UNIT = 10**6
 """Millionths, of which the accounts of the bridge plan are."""
-QUIET_S = 3 * DAY_S
-"""Before each incident. The drain rule's base moves with every block, so days cost time here."""
+QUIET_S = DAY_S
+"""Before each incident. The drain rule's base moves with every block, so each day costs a second here."""
 
 
 @dataclass(frozen=True)
@@ -150,18 +149,17 @@ _NOMAD_RELEASES = 400
 
 
 def nomad(noise: Noise) -> Observations:
-    """Shaped after Nomad, 1 August 2022: a root that proved everything, so anybody copied the first withdrawal.
+    """Shaped after Nomad, 1 August 2022: anybody could copy the first withdrawal.
 
     Public: 160 M USD of mapped tokens in 1,175 releases within 671 blocks; the first block took 1.4 %; gone
     were 14 % after 22 minutes, 38 % after 67, 94 % after 90; the first protective act came after about two
     hours. Benign traffic had up to 13 equal small withdrawals within ten minutes. Invented: one token worth
-    a dollar in the place of nine, 400 releases, how many share a block, and the three quiet days before.
+    a dollar in the place of nine, 400 releases, how many share a block, and the quiet day before.
     """
     bridge = Bridge(Diary(), noise, DOLLAR, _NOMAD_USD * _UNIT)
     start_s = NOMAD_S - QUIET_S
     bridge.go_on(start_s, NOMAD_S, (DOLLAR,))
-    for place in range(4):
-        del place
+    for _ in range(4):
         bridge.steal(NOMAD_S, DOLLAR, _NOMAD_USD * _UNIT * 140 // 40_000)
     gone_bp = 140
     for place in range(1, _NOMAD_RELEASES - 3):
@@ -186,10 +184,11 @@ RONIN_S = at("2022-03-23T13:29")
 
 
 def ronin(noise: Noise) -> Observations:
-    """Shaped after Ronin, 23 March 2022: five of nine validator keys signed two withdrawals that nobody asked for.
+    """Shaped after Ronin, 23 March 2022: five of nine validator keys signed two withdrawals that nobody
+    asked for.
 
     Public: 173,600 ether at 13:29 UTC and 25.5 M USDC two minutes later, about 540 M USD; the team noticed
-    after six days. Invented: ether at 3,000 USD, a vault of 182,000 ether, and the three quiet days before.
+    after six days. Invented: ether at 3,000 USD, a vault of 182,000 ether, and the quiet day before.
     Nearly all of it leaves in one transaction, which nothing stops: what is left to save is the second one.
     """
     bridge = Bridge(Diary(), noise, ETHER, 182_000 * _UNIT)
@@ -204,11 +203,12 @@ RONIN_2024_S = at("2024-08-06T09:37")
 
 
 def ronin_2024(noise: Noise) -> Observations:
-    """Shaped after Ronin, 6 August 2024: after an upgrade the bridge asked for no votes, a bot withdrew twice.
+    """Shaped after Ronin, 6 August 2024: after an upgrade the bridge asked for no votes, a bot withdrew
+    twice.
 
-    Public: 3,996 ether at 09:37 UTC and 2 M USDC at 10:11, each the most that one withdrawal may be, about
-    12 M USD; paused at 10:15, with 850 M USD behind it. Invented: ether at 2,450 USD, a vault of 140,000 ether,
-    and the three quiet days before. A cap for each withdrawal leaves time to act between the two.
+    Public: 3,996 ether at 09:37 UTC and 2 M USDC at 10:11, each the most that one withdrawal may be,
+    about 12 M USD; paused at 10:15, with 850 M USD behind it. Invented: ether at 2,450 USD, a vault of
+    140,000 ether, and the quiet day before. A cap for each withdrawal leaves time to act between the two.
     """
     ether = Token(WETH, "WETH", 18, 245_000, ETHER.median, ETHER.cap)
     bridge = Bridge(Diary(), noise, ether, 140_000 * _UNIT)
@@ -219,39 +219,34 @@ def ronin_2024(noise: Noise) -> Observations:
     return bridge.settle(start_s)
 
 
-def quiet(noise: Noise, days: int = 20) -> Observations:
-    """Give days of traffic and nothing else."""
-    bridge = Bridge(Diary(), noise, DOLLAR, 80_000_000 * _UNIT)
-    start_s = at("2025-03-03T00:00")
-    bridge.go_on(start_s, start_s + days * DAY_S, (DOLLAR,))
-    return bridge.settle(start_s)
-
-
 def scenarios() -> tuple[Scenario, ...]:
     """Give the incidents of bridges."""
     return (
         Scenario(
             "Nomad 2022: anybody copies one withdrawal",
+            "bridge",
             bridge_plan(DOLLAR),
             seed=20220801,
             made=nomad,
             rules=("unbacked-release", "repeated-withdrawals"),
-            most_share=Decimal("0.02"),
+            most_share=0.02,
         ),
         Scenario(
             "Ronin 2022: two withdrawals by valid signatures",
+            "bridge",
             bridge_plan(ETHER, DOLLAR),
             seed=20220323,
             made=ronin,
             rules=("unbacked-release", "drain"),
-            most_share=Decimal("0.96"),
+            most_share=0.96,
         ),
         Scenario(
             "Ronin 2024: two withdrawals without votes, each capped",
+            "bridge",
             bridge_plan(ETHER, DOLLAR),
             seed=20240806,
             made=ronin_2024,
             rules=("unbacked-release",),
-            most_share=Decimal("0.84"),
+            most_share=0.84,
         ),
     )

@@ -1,4 +1,6 @@
-"""What scenarios are written in: rows in order of time, seeded chance in integers, and the plan that is judged."""
+"""What scenarios are written in: rows in order of time, seeded chance in integers, and the plan that is
+judged.
+"""
 
 from __future__ import annotations
 
@@ -91,19 +93,20 @@ class Noise:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One course of events, the plan that watches it, and what is known of it.
+    """One course of events, the ready plan that watches it (its name and its text), and what is known of it.
 
     `made` gives the rows: scenarios are data of megabytes, made where they are judged. `rules` are those that
     must fire, the first one first; none where nothing may.
     """
 
     name: str
+    ready: str
     plan: str
     seed: int
     made: Callable[[Noise], Observations]
     rules: tuple[str, ...] = ()
     most_delay_s: int = 0
-    most_share: Decimal = Decimal(0)
+    most_share: float = 0.0
     """The most of the value that may be out when the first rule fires."""
 
     def observations(self) -> Observations:

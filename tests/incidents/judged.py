@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from adapters.evm import adapter
 from relay.core.compiled import CompiledPlan, compile_plan
 from relay.core.plan_file import parse_plan
 from relay.plans.backtest import backtest
 from relay.plans.results import PlanResult
 from relay.plans.rows import Observations
-from tests.incidents.diary import filled
 
 
 def compiled(text: str) -> CompiledPlan:
@@ -21,8 +18,3 @@ def compiled(text: str) -> CompiledPlan:
 def judge(text: str, rows: Observations) -> PlanResult:
     """Give what the plan's rules would have done."""
     return backtest(compiled(text), rows)
-
-
-def ready(name: str, changed: Mapping[str, str]) -> str:
-    """Give a ready plan with some places filled otherwise."""
-    return filled(name, changed)

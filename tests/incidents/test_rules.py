@@ -7,8 +7,8 @@ import pytest
 from relay.plans.results import PlanResult, RuleResult
 from relay.plans.rows import Observations
 from tests.incidents.cases import CASES, Case
-from tests.incidents.diary import Noise
-from tests.incidents.judged import judge, ready
+from tests.incidents.diary import Noise, filled
+from tests.incidents.judged import judge
 
 SEED = 41
 
@@ -54,6 +54,6 @@ def test_with_a_sharp_limit_quiet_days_ring(case: Case) -> None:
 def test_a_change_that_the_plan_knows_of_is_none(case: Case) -> None:
     assert case.announced is not None
 
-    result = judged(case, is_incident=True, text=ready(case.plan, case.announced))
+    result = judged(case, is_incident=True, text=filled(case.plan, case.announced))
 
     assert result.detection is None
