@@ -344,5 +344,6 @@ _READERS: Mapping[str, Callable[[Chains, str, Table], Metric]] = {
     **{watched.value: partial(_read_watched, watched) for watched in Watched},
 }
 """By the value of `read`."""
+READS = tuple(_READERS)
 
-__all__ = ["Chains", "chain_of", "read_metric"]
+__all__ = ["READS", "Chains", "chain_of", "read_metric"]

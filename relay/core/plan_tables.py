@@ -29,15 +29,16 @@ class Form:
 
     def __init__(self, name: str, pattern: str, most_bytes: int) -> None:
         self.name = f"{name}, at most {most_bytes} bytes"
-        self._pattern = re.compile(pattern, re.DOTALL)
-        self._most_bytes = most_bytes
+        self.pattern = pattern
+        self.most_bytes = most_bytes
+        self._compiled = re.compile(pattern, re.DOTALL)
 
     def matches(self, text: str) -> bool:
         """Tell whether `text` has this form; never with control characters or lone surrogates."""
         return (
             text.isprintable()
-            and len(text.encode()) <= self._most_bytes
-            and self._pattern.fullmatch(text) is not None
+            and len(text.encode()) <= self.most_bytes
+            and self._compiled.fullmatch(text) is not None
         )
 
     def read(self, value: object) -> str | None:
