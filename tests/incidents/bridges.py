@@ -229,6 +229,7 @@ def scenarios() -> tuple[Scenario, ...]:
             seed=20220801,
             made=nomad,
             rules=("unbacked-release", "repeated-withdrawals"),
+            in_fact="2 h",
             most_share=0.02,
         ),
         Scenario(
@@ -238,6 +239,7 @@ def scenarios() -> tuple[Scenario, ...]:
             seed=20220323,
             made=ronin,
             rules=("unbacked-release", "drain"),
+            in_fact="6 days",
             most_share=0.96,
         ),
         Scenario(
@@ -247,6 +249,7 @@ def scenarios() -> tuple[Scenario, ...]:
             seed=20240806,
             made=ronin_2024,
             rules=("unbacked-release",),
+            in_fact="38 min",
             most_share=0.84,
         ),
     )

@@ -106,6 +106,8 @@ class Scenario:
     made: Callable[[Noise], Observations]
     rules: tuple[str, ...] = ()
     most_delay_s: int = 0
+    in_fact: str = "–"
+    """When somebody first acted, by public reports."""
     most_share: float = 0.0
     """The most of the value that may be out when the first rule fires."""
 

@@ -100,6 +100,7 @@ def scenarios() -> tuple[Scenario, ...]:
             seed=20221011,
             made=mango,
             rules=("concentration", "volatility"),
+            in_fact="after the last loan",
             most_delay_s=60,
             most_share=0.00,
         ),

@@ -231,6 +231,7 @@ def scenarios() -> tuple[Scenario, ...]:
             seed=20230310,
             made=usdc,
             rules=("depeg",),
+            in_fact="hours",
             most_delay_s=2 * HOUR_S,
             most_share=0.02,
         ),
@@ -241,6 +242,7 @@ def scenarios() -> tuple[Scenario, ...]:
             seed=20230313,
             made=euler,
             rules=("bad-debt",),
+            in_fact="after the last drain",
             most_share=0.05,
         ),
         Scenario(
@@ -250,6 +252,7 @@ def scenarios() -> tuple[Scenario, ...]:
             seed=20260418,
             made=kelp,
             rules=("supply-jump", "deposit-jump"),
+            in_fact="77 min",
         ),
         Scenario(
             "CAPO 2026: a feed errs by 2.85 %, nothing has happened",
