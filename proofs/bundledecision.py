@@ -1,14 +1,16 @@
 """The decisions of a bundle: what was signed for each, and where its records stand (`proofs/SPEC.md` 9)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from proofs.canonical import Value
 from proofs.decision import MAX_CHAIN_BYTES, Decision, decision_value, parse_decision
-from proofs.fields import Fields, fields_of
+from proofs.fields import FieldError, Fields, fields_of
 from proofs.jsonfields import base64_field, base64_item, each_item, hex_field, number_item
 from proofs.kinds import ActHash, ActId, Caip2, DecisionId, Digest, Gateway, NetworkId, PlanHash
 from proofs.mandate import MAX_ACTS, ActLeaf, Mandate, Op, Tier, leaf_hash
 from proofs.receipts import MAX_HEADER_BYTES, MAX_NODE_BYTES, MAX_TX_INDEX, ReceiptProof
+from proofs.reported import is_reported
 from proofs.text import base64_text
 from proofs.trie import MAX_TRIE_NODES
 
@@ -25,6 +27,8 @@ MAX_RECORDS = 32_768
 """Of one bundle."""
 MAX_RECEIPTS = 256
 """Of one decision."""
+MAX_REPORTS = 32
+"""Of one decision: a plan's reports have no more reporters."""
 MAX_CERTIFICATE_BYTES = 4_096
 _U32 = (1 << 32) - 1
 _U64 = (1 << 64) - 1
@@ -54,6 +58,8 @@ class BundleDecision:
     attestations: tuple[int, ...]
     outcomes: tuple[int, ...]
     receipts: tuple[BundleReceipt, ...] = ()
+    reports: tuple[int, ...] = ()
+    """Numbers of the records by which reporters called for it; only decisions of reports have any."""
 
 
 _DECISION_KEYS = frozenset(
@@ -69,7 +75,9 @@ _LEAF_KEYS = frozenset({"chain", "gateway", "act_id", "act_hash", "duration_s"})
 def bundle_decision_value(entry: BundleDecision) -> dict[str, Value]:
     """Give a decision as a bundle has it."""
     mandate, anchor, parent = entry.mandate, entry.decision.anchor, entry.decision.parent
+    reports: dict[str, Value] = {"reports": list(entry.reports)} if is_reported(entry.decision) else {}
     return {
+        **reports,
         "decision": {
             **decision_value(entry.decision),
             "anchor": {
@@ -109,15 +117,23 @@ def read_bundle_decision(value: Value, where: str) -> BundleDecision:
         FieldError: `shape`.
         MandateError: `mandate-range`.
     """
-    fields = fields_of(value, where, _DECISION_KEYS)
+    # The key stands exactly where a decision's subject says that reports called for it.
+    has_reports = isinstance(value, Mapping) and "reports" in value
+    fields = fields_of(value, where, {*_DECISION_KEYS, "reports"} if has_reports else _DECISION_KEYS)
+    decision = _inner_decision(fields)
+    if has_reports != is_reported(decision):
+        raise FieldError(
+            fields.path("reports"), "reports exactly for a decision of reports", decision.subject
+        )
     return BundleDecision(
-        decision=_inner_decision(fields),
+        decision=decision,
         mandate=_mandate(fields.raw("mandate"), fields.path("mandate")),
         leaves=each_item(fields, "leaves", _leaf, max_items=MAX_ACTS),
         certificate=base64_field(fields, "certificate", MAX_CERTIFICATE_BYTES),
         attestations=each_item(fields, "attestations", _number, max_items=MAX_RECORDS),
         outcomes=each_item(fields, "outcomes", _number, max_items=MAX_RECORDS),
         receipts=each_item(fields, "receipts", _receipt, max_items=MAX_RECEIPTS),
+        reports=each_item(fields, "reports", _number, max_items=MAX_REPORTS) if has_reports else (),
     )
 
 

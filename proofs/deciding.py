@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from proofs.bundle import BundleDecision
+from proofs.canonical import Value
 from proofs.committee import CommitteeDocument, CommitteeMember
 from proofs.decision import decision_id
 from proofs.effects import ShownEffect, check_effect
 from proofs.envelope import Envelope
 from proofs.errors import ProofError
+from proofs.fields import FieldError
 from proofs.groupkeys import KeysDocument, group_name
 from proofs.hashes import keccak256
 from proofs.kinds import Address, Digest, Identity, NetworkId, PlanHash, Seconds
@@ -23,6 +25,8 @@ from proofs.mandate import (
     verify_certificate,
     verify_frost_certificate,
 )
+from proofs.reported import check_reports
+from proofs.reports import read_report
 from proofs.statements import OutcomeStatement, Stance, read_attestation, read_outcome
 from proofs.terms import PlanTerms, check_under_plan
 from proofs.verdict import (
@@ -117,6 +121,8 @@ def check_decision(
         raise DecidingError("plan-unknown", f"expected plan {entry.decision.plan_hash.hex()}, got none")
     _check_mandate(entry, ground.network)
     act_names = check_under_plan(terms, entry.decision, entry.mandate, entry.leaves)
+    said = [read_report(_body_of(_record(envelopes, at))) for at in entry.reports]
+    reporters = check_reports(terms, ground.network, entry.decision, said)
     digest = mandate_digest(entry.mandate)
     document = ground.of_key_epoch(entry.decision.key_epoch)
     certificate = _certificate(entry, digest, ground)
@@ -138,7 +144,14 @@ def check_decision(
         astray=voices.astray,
         silent=tuple(member.name for member in document.members if member.name not in heard),
         acts=acts,
+        reporters=reporters,
     )
+
+
+def _body_of(envelope: Envelope) -> Value:
+    if envelope.kind != "report":
+        raise FieldError("envelope.kind", "report", repr(envelope.kind))
+    return envelope.body
 
 
 def _certificate(entry: BundleDecision, digest: Digest, ground: Ground) -> SignedByMembers | SignedByGroup:

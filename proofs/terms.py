@@ -34,7 +34,8 @@ class TermsError(ProofError):
 class PlanTerms:
     """The parts of a plan that decisions are held against; times in seconds.
 
-    `acts` gives chain, gateway as written and duration by name; `ladders` the rungs by subject.
+    `acts` gives chain, gateway as written and duration by name; `ladders` the rungs by subject; `reports` the
+    reporters' keys (32 bytes) and how many of them it takes, by name.
     """
 
     reference: str
@@ -43,6 +44,7 @@ class PlanTerms:
     rearm_s: int
     acts: Mapping[str, tuple[str, str, int]]
     ladders: Mapping[str, tuple[tuple[str, ...], ...]]
+    reports: Mapping[str, tuple[frozenset[bytes], int]]
 
 
 def hash_of_plan(canonical: bytes) -> PlanHash:
@@ -76,6 +78,10 @@ def parse_plan_terms(canonical: bytes) -> PlanTerms:
         rearm_s=_number(_at(clock, "rearm_s")),
         acts=acts,
         ladders=ladders,
+        reports={
+            _text(_at(table, "name")): (_reporters(_at(table, "reporters")), _number(_at(table, "need")))
+            for table in _array(_at(plan, "reports"))
+        },
     )
 
 
@@ -141,6 +147,14 @@ def _lifetime_s(terms: PlanTerms, decision: Decision) -> int:
 
 def _ladder(value: Value) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(_text(name) for name in _array(rung)) for rung in _array(value))
+
+
+def _reporters(value: Value) -> frozenset[bytes]:
+    keys = [_text(key) for key in _array(value)]
+    try:
+        return frozenset(bytes.fromhex(key.removeprefix("ed25519:")) for key in keys)
+    except ValueError as error:
+        raise TermsError("plan-form", "expected reporters as ed25519: and hex, got others") from error
 
 
 def _at(value: Value, key: str) -> Value:

@@ -125,7 +125,7 @@ class DecisionVerdict:
 
     `certified_by` are those who stand behind it: whose attestation to this very mandate is in the log, of a
     certificate of kind 1 the signers. `astray` attested to another mandate than the decision gives; `silent`
-    said nothing in this bundle.
+    said nothing in this bundle. `reporters` (Ed25519 keys) called for it, where it is one of reports.
     """
 
     decision_id: DecisionId
@@ -141,6 +141,7 @@ class DecisionVerdict:
     astray: tuple[str, ...]
     silent: tuple[str, ...]
     acts: tuple[ActVerdict, ...]
+    reporters: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +262,7 @@ def _decision_value(verdict: DecisionVerdict) -> dict[str, Value]:
         "abstained": list(verdict.abstained),
         "astray": list(verdict.astray),
         "silent": list(verdict.silent),
+        "reporters": [f"ed25519:{reporter.hex()}" for reporter in verdict.reporters],
         "acts": [_act_value(act) for act in verdict.acts],
     }
 

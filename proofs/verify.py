@@ -22,7 +22,7 @@ from proofs.hashes import sha256
 from proofs.kinds import Digest, PlanHash
 from proofs.note import KeyKind, VerifierKey, format_verifier_key, parse_verifier_key
 from proofs.policy import Policy, open_checkpoint_under, parse_policy
-from proofs.reports import REPORT_PREFIX
+from proofs.reported import is_reported
 from proofs.terms import PlanTerms, hash_of_plan, parse_plan_terms
 from proofs.tlogproof import parse_tlog_proof
 from proofs.tree import leaf_digest, verify_inclusion
@@ -50,6 +50,7 @@ CHECKS = (
     "every decision id, mandate, acts root and lifetime follows from decision and plan",
     "every certificate is signed by enough attesters of its key epoch, or by the group key of its tier there",
     "every signer of a list has its attestation in the log, and behind a group's signature stand enough",
+    "every decision of reports is called for by enough reporters of its plan, under its own subject",
     "every outcome names the mandate and an act of it",
     "every receipt stands in the block that its outcome names, with the gateway's event that it tells of",
     "every record and plan belongs to a decision, and every parent is here",
@@ -237,7 +238,11 @@ def _check_plans_pinned(terms: Collection[PlanHash], pinned: Collection[bytes]) 
 def _check_nothing_extra(bundle: Bundle, decisions: Sequence[DecisionVerdict]) -> None:
     if not decisions:
         raise VerifyError("decision-none", "expected a decision, got none")
-    used = [number for entry in bundle.decisions for number in (*entry.attestations, *entry.outcomes)]
+    used = [
+        number
+        for entry in bundle.decisions
+        for number in (*entry.reports, *entry.attestations, *entry.outcomes)
+    ]
     if len(set(used)) != len(used):
         raise VerifyError("record-twice", "expected each record to belong to one place, got one in two")
     if len(used) != len(bundle.records):
@@ -259,7 +264,7 @@ def _check_nothing_extra(bundle: Bundle, decisions: Sequence[DecisionVerdict]) -
     known = {(verdict.decision_id, verdict.decision.key_epoch) for verdict in decisions}
     if len(known) != len(decisions):
         raise VerifyError("decision-twice", "expected each decision once, got one twice")
-    linked = [each.decision for each in decisions if not each.decision.subject.startswith(REPORT_PREFIX)]
+    linked = [each.decision for each in decisions if not is_reported(each.decision)]
     parents = {decision.parent for decision in linked} - {None}
     if not parents <= {identity for identity, _ in known}:
         raise VerifyError("parent", "expected the parent decision in this bundle, got none")
@@ -282,7 +287,6 @@ def _not_proved(
     limits = [
         *_not_shown(decisions),
         *_not_told(decisions),
-        *_not_heard(decisions),
         "that a block is of its chain: members signed its hash; a receipt proves what that block commits to",
         "transaction hashes and gas used: members' words, which receipts do not hold",
         "that the chains say what the traces say: read them at the pinned blocks to derive it again",
@@ -303,15 +307,6 @@ def _not_told(decisions: Sequence[DecisionVerdict]) -> tuple[str, ...]:
     return (
         "which holders made a group's signature: shares are no evidence, any threshold of holders can make"
         " another's; who stands behind it is told by attestations",
-    )
-
-
-def _not_heard(decisions: Sequence[DecisionVerdict]) -> tuple[str, ...]:
-    """Name the decisions that outsiders called for: what these signed is no part of a bundle."""
-    return tuple(
-        f"that the reporters of {each.decision.subject} signed: members' words; the log holds their reports"
-        for each in decisions
-        if each.decision.subject.startswith(REPORT_PREFIX)
     )
 
 

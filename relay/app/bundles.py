@@ -17,17 +17,19 @@ from proofs.bundle import (
     encode_bundle,
 )
 from proofs.committee import SignedCommittee
+from proofs.envelope import Envelope
 from proofs.errors import ProofError
 from proofs.groupkeys import SignedKeys, group_name
 from proofs.mandate import CERTIFICATE_FROST, certificate_kind
 from proofs.receipts import ReceiptProof
+from proofs.reports import subject_digest
 from proofs.statements import OutcomeStatement, read_outcome
 from relay.app.receipts import Claim, Receipts
 from relay.core.book import Entry
-from relay.core.decisions import is_linked
+from relay.core.decisions import is_linked, report_of
 from relay.core.events import Event, Received, Signed
 from relay.core.incidents import incidents
-from relay.core.messages import Outcome
+from relay.core.messages import Outcome, Report
 from relay.core.node import Node
 from relay.core.types import DecisionId, Digest, Identity
 from relay.journal import AuditLog
@@ -66,11 +68,15 @@ class Bundles:
         """`committees` and `keys` give the documents in force that are known; `keys` reads the disk."""
         self._node = node
         self._outcomes: dict[DecisionId, dict[Digest, _Said]] = {}
+        self._reports: dict[DecisionId, dict[bytes, tuple[Digest, bytes]]] = {}
+        """By subject and reporter: the first envelope that told of it, with its digest."""
         self._committees = committees
         self._keys = keys
 
     def heard(self, event: Event) -> None:
         """Keep what members say they saw of a decision; called after the node took it, also in a replay."""
+        if isinstance(event, Received | Signed) and isinstance(event.message, Report):
+            self._reported(event.envelope, event.message)
         if not isinstance(event, Received | Signed) or not isinstance(event.message, Outcome):
             return
         entry = self._node.book.entries.entry_of(event.message.decision_id)
@@ -82,6 +88,16 @@ class Bundles:
             kept[event.envelope.digest] = said
         if len(self._outcomes) > MAX_DECISIONS:
             del self._outcomes[next(iter(self._outcomes))]
+
+    def _reported(self, envelope: Envelope, report: Report) -> None:
+        """Keep who first told us of a report that the node has taken."""
+        subject = subject_digest(report.subject)
+        reported = self._node.book.reports.told(subject)
+        if reported is None or report.reporter not in reported.reporters:
+            return
+        self._reports.setdefault(subject, {}).setdefault(report.reporter, (envelope.digest, envelope.raw))
+        if len(self._reports) > MAX_DECISIONS:
+            del self._reports[next(iter(self._reports))]
 
     async def make(self, audit: AuditLog, receipts: Receipts, decision_id: bytes) -> bytes | None:
         """Give the bundle of the whole incident that a decision belongs to.
@@ -154,7 +170,7 @@ class Bundles:
         """Give those records of a decision that the log has published, with their proofs."""
         attestations = [(slot.digest, slot.raw) for _, slot in sorted(entry.tally.slots.items())]
         found: dict[Digest, BundleRecord] = {}
-        for digest, raw in (*attestations, *self._seen(entry)):
+        for digest, raw in (*self._called(entry), *attestations, *self._seen(entry)):
             try:
                 found[digest] = BundleRecord(raw, await audit.tlog_proof(digest))
             except KeyError:
@@ -178,7 +194,20 @@ class Bundles:
         tally = entry.tally
         enough = sum(1 for identity in tally.attesters() if tally.slots[identity].digest in published)
         committee = self._node.book.committee_of(tally.prepared)
+        decision = tally.prepared.decision
+        reports = report_of(self._node.rooms[decision.plan_hash].compiled, decision.subject)
+        called = sum(1 for digest, _ in self._called(entry) if digest in published)
+        if reports is not None and called < reports.need:
+            return False
         return enough >= committee.threshold(tally.prepared.decision.tier)
+
+    def _called(self, entry: Entry) -> list[tuple[Digest, bytes]]:
+        """Give the envelopes of the reports that call for a decision, by reporter."""
+        decision = entry.tally.prepared.decision
+        if decision.parent is None or is_linked(decision):
+            return []
+        told = self._reports.get(decision.parent, {})
+        return [told[reporter] for reporter in sorted(told)]
 
     def _seen(self, entry: Entry) -> list[tuple[Digest, bytes]]:
         kept = self._outcomes.get(entry.tally.prepared.id, {})
@@ -223,6 +252,7 @@ class Bundles:
             certificate=certificate,
             attestations=tuple(numbers[slot.digest] for slot in slots if slot.digest in numbers),
             outcomes=tuple(number for number, _ in told),
+            reports=tuple(numbers[digest] for digest, _ in self._called(entry) if digest in numbers),
             receipts=tuple(
                 BundleReceipt(number, proved[outcome])
                 for outcome, number in first.items()

@@ -170,7 +170,10 @@ def _decision(verdict: DecisionVerdict) -> Table:
     name, tier = decision.op.name.lower(), decision.tier.name.lower()
     table = _table(f"{name} {decision.subject}, rung {decision.rung}, {tier}")
     table.add_row("decision", Text(verdict.decision_id.hex()))
-    if decision.parent is not None:
+    if verdict.reporters:
+        keys = "\n".join(reporter.hex() for reporter in verdict.reporters)
+        table.add_row("reported by", Text(keys, style="green"))
+    elif decision.parent is not None:
         table.add_row("follows", Text(decision.parent.hex()))
     table.add_row("plan", Text(decision.plan_hash.hex()))
     table.add_row("anchor", Text(_place(decision.anchor)))

@@ -118,7 +118,11 @@ class Reports:
 
     def of(self, decision: Decision) -> Reported | None:
         """Give who signed the subject that a decision names as its parent, if we were told of it."""
-        told = None if decision.parent is None else self._told.get(decision.parent)
+        return None if decision.parent is None else self.told(decision.parent)
+
+    def told(self, digest: DecisionId) -> Reported | None:
+        """Give who signed a subject, by its digest, if we were told of it."""
+        told = self._told.get(digest)
         return None if told is None else told.reported
 
     def open(self, plan_hash: PlanHash) -> Iterator[Reported]:

@@ -38,6 +38,7 @@ LADDERS = {
     "link:collateral": [["disable"]],
     "report:auditors": [["disable"]],
 }
+REPORTERS = [SigningKey(sha256(f"reporter/{number}".encode())) for number in range(3)]
 TRACE: dict[str, Value] = {
     "agreement": {HOME: [2, 3]},
     "faulted": [],
@@ -58,7 +59,14 @@ def plan_value(version: int = 1) -> dict[str, Value]:
         "acts": {name: {"chain": chain, "lasts": lasts_s} for name, (chain, lasts_s) in ACTS.items()},
         "rules": {"unbacked": {"ladder": LADDERS["unbacked"]}},
         "listen": [{"name": "collateral", "ladder": LADDERS["link:collateral"]}],
-        "reports": [{"name": "auditors", "ladder": LADDERS["report:auditors"]}],
+        "reports": [
+            {
+                "name": "auditors",
+                "need": 2,
+                "reporters": [f"ed25519:{bytes(key.verify_key).hex()}" for key in REPORTERS],
+                "ladder": LADDERS["report:auditors"],
+            }
+        ],
     }
 
 

@@ -308,23 +308,6 @@ def without_parent(town: "Town") -> Bundle:
     return town.bundle(town.entry(linked, ("alice", "bob"), (0, 1), ()))
 
 
-def test_what_reports_called_for_stands_without_a_parent_and_says_what_is_not_proved(town: "Town") -> None:
-    alarm = verify_bundle(encode_bundle(town.alarm()))
-    town.entries.clear()
-    called = town.decide(subject="report:auditors", parent=DecisionId(b"\x07" * 32))
-    for name in ("alice", "bob"):
-        town.attest(name, called, town.mandate(called))
-    bundle = town.bundle(town.entry(called, ("alice", "bob"), (0, 1), ()))
-
-    verdict = verify_bundle(encode_bundle(bundle))
-
-    assert [act.name for act in verdict.decisions[0].acts] == ["disable"]
-    assert [each for each in verdict.not_proved if "reporters" in each] == [
-        "that the reporters of report:auditors signed: members' words; the log holds their reports"
-    ]
-    assert not [each for each in alarm.not_proved if "reporters" in each]
-
-
 @pytest.mark.parametrize(
     ("check", "tamper"), [(check, tamper) for check, tampers in TAMPERED.items() for tamper in tampers]
 )

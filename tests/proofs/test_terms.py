@@ -98,3 +98,6 @@ def test_the_terms_of_a_plan_of_the_relay_are_read() -> None:
         "link:collateral": (("no-collateral",),),
         "report:auditors": (("halt",),),
     }
+    assert terms.reports == {
+        name: (frozenset(each.reporters), each.need) for name, each in plan.reports.items()
+    }
