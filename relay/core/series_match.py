@@ -158,8 +158,12 @@ class MatchSeries:
         return saturated(scaled(amount, self.metric.weight))
 
     def take_back(self, which: Which, number: int) -> None:
-        """Undo the matches of the events of a side from `number` on, and of all that came after them."""
-        while self._matched[which] > number:
+        """Undo the matches of a side's events from `number` on, and all after the newest event before them.
+
+        The blocks that come instead may be older than those that went: then what the other side's events were
+        matched with since comes too late.
+        """
+        while self._line and not (self._line[-1][0] == which and self._matched[which] <= number):
             self._totals.pop()
             side, marks = self._line.pop()
             key = self._keys[marks]
@@ -192,16 +196,13 @@ class MatchSeries:
             self._stop()
 
     def _seen_by_all(self) -> int:
-        """Give how many events of the line every retained block has seen: a pair sees a beginning of it."""
+        """Give how many events of the line every retained block of their chain has seen: they stay."""
         left = [side.retained - side.first for side in self.sides]
-        end = 0
-        for at, (which, _) in enumerate(self._line, start=1):
-            if max(left) <= 0:
-                break
-            if left[which] > 0:
-                end = at
+        for at, (which, _) in enumerate(self._line):
+            if not left[which]:
+                return at
             left[which] -= 1
-        return end
+        return len(self._line)
 
     def _next(self, counts: tuple[int, int]) -> Which:
         """Tell from which side the next event of the line comes, of those that a pair of places has seen."""
