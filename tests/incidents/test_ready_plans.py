@@ -10,6 +10,7 @@ import pytest
 from relay.core.plan import Plan
 from relay.core.plan_file import survey_plan
 from relay.plans.templates import ready_plan, ready_plans
+from tests.cli.calls import tocsin
 from tests.incidents.cases import CASES
 from tests.incidents.diary import example_values, filled
 from tests.incidents.judged import compiled
@@ -44,6 +45,16 @@ def test_a_filled_one_has_no_error(name: str) -> None:
 
     assert isinstance(found, Plan), found
     compiled(filled(name))
+
+
+@each_plan
+def test_plan_check_takes_it_as_it_is(name: str, tmp_path: Path) -> None:
+    file = tmp_path / f"{name}.plan.toml"
+    file.write_text(filled(name))
+
+    said = tocsin("plan", "check", file, "--block-time", "12", "--json")
+
+    assert said.code == 0, said.out + said.err
 
 
 @each_plan
