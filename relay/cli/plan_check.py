@@ -16,12 +16,12 @@ from relay.cli.commands import Command
 from relay.cli.findings import Finding
 from relay.cli.plan import read_plan_text
 from relay.cli.plan_files import PLAN_FILE
+from relay.cli.plan_trials import Trial, over_data, spans, true_now
 from relay.cli.rehearsal_record import read_record, words_of_record
 from relay.cli.settings import Answer, Settings
 from relay.core.compiled import CompiledPlan
 from relay.core.errors import ConfigError
 from relay.core.plan import Plan
-from relay.core.rehearsal import verdict
 from relay.plans.signatures import checksummed, read_signatures_beside
 from relay.plans.survey import survey_text
 from relay.plans.warnings import Warned, warnings
@@ -29,10 +29,17 @@ from relay.plans.warnings import Warned, warnings
 _EPILOG = """\b
 Examples:
   tocsin plan check acme.plan.toml
+  tocsin plan check acme.plan.toml --rpc eip155:1=@mainnet.url --rpc eip155:8453=http://127.0.0.1:8545
+  tocsin plan check acme.plan.toml --rpc http://127.0.0.1:8545 --blocks 300
+  tocsin plan check acme.plan.toml --data events.csv --block-time 12
   tocsin plan check acme.plan.toml --json | jq .hash
 
-Every error is told, with its line and what to do; then what is not refused and should be known.
-Exit code 0 when the plan is in order, 1 when it is refused.
+Every error is told, with its line and what to do; then what is not refused and should be known. With --rpc
+or --live every rule is evaluated at the newest block, and with --data at every block of the data: one that is
+true there would act as soon as it is registered, and is refused. What reaches further back than the --blocks
+that are read cannot be told, and is named.
+
+Exit code 0 when the plan is in order, 1 when it is refused; with --strict 3 when something could not be told.
 """
 
 
@@ -44,51 +51,95 @@ class Checked:
     findings: tuple[Finding, ...]
     warned: tuple[Warned, ...] = ()
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether something is wrong."""
+        return self.plan is None or any(finding.held is False for finding in self.findings)
+
+    @property
+    def is_untold(self) -> bool:
+        """Whether something could not be told."""
+        return any(finding.held is None for finding in self.findings)
+
 
 @click.command(cls=Command, epilog=_EPILOG)
 @click.argument("file", type=PLAN_FILE)
+@click.option(
+    "--rpc", multiple=True, metavar="[CHAIN=]URL|@FILE", help="Evaluate the rules by this endpoint."
+)
+@click.option("--live", is_flag=True, help="Evaluate the rules by node.toml's endpoints.")
+@click.option("--blocks", type=click.IntRange(1, 5_000), default=1, help="How many newest blocks are read.")
+@click.option("--data", multiple=True, type=PLAN_FILE, help="A table as of plan backtest; repeat.")
+@click.option(
+    "--map", "maps", multiple=True, metavar="COLUMN=NAME", help="Read a column of --data by this name."
+)
+@click.option(
+    "--block-time", "block_times", multiple=True, metavar="[CHAIN=]S", help="Seconds between blocks."
+)
+@click.option(
+    "--finality", "finalities", multiple=True, metavar="[CHAIN=]S", help="Seconds until final; 900."
+)
+@click.option("--strict", is_flag=True, help="What could not be told is exit code 3.")
 @click.pass_obj
-def check(settings: Settings, file: Path) -> Answer:
+def check(
+    settings: Settings,
+    file: Path,
+    rpc: tuple[str, ...],
+    live: bool,
+    blocks: int,
+    data: tuple[Path, ...],
+    maps: tuple[str, ...],
+    block_times: tuple[str, ...],
+    finalities: tuple[str, ...],
+    strict: bool,
+) -> Answer:
     """Tell all that is wrong with a plan file: every key, every rule, every act."""
     found = survey_text(read_plan_text(file), str(file), load_adapters())
-    if found.compiled is not None:
-        checked = _in_order(file, found.compiled)
-    else:
+    trial = Trial(rpc, live, blocks, data, maps, block_times, finalities)
+    if found.compiled is None:
         checked = Checked(None, tuple(_finding(error) for error in found.errors))
-    return _give(settings, file, checked)
+    else:
+        checked = _in_order(settings, file, found.compiled, trial)
+    _give(settings, file, checked)
+    if checked.is_refused:
+        return Answer.NO
+    return Answer.UNKNOWN if strict and checked.is_untold else Answer.YES
 
 
 def _finding(error: ConfigError) -> Finding:
     return Finding(error.where, False, error.problem, error.remedy)
 
 
-def _in_order(file: Path, compiled: CompiledPlan) -> Checked:
-    findings = [_signed(file, compiled.plan)]
+def _in_order(settings: Settings, file: Path, compiled: CompiledPlan, trial: Trial) -> Checked:
+    """Go on with a plan whose text is right: its spans, its signatures, its rules where they can be tried."""
+    found = spans(settings, compiled.plan, trial, str(file))
+    found += _signed(file, compiled.plan)
+    if trial.rpc or trial.live:
+        found += true_now(settings, compiled, trial)
+    if trial.data:
+        found += over_data(compiled, trial)
     record = read_record(file, compiled.plan.hash)
     ago_s = None if record is None or not record.held else max(0, _now_s() - record.at_s)
-    return Checked(compiled.plan, tuple(each for each in findings if each), warnings(compiled, ago_s))
+    return Checked(compiled.plan, tuple(found), warnings(compiled, ago_s))
 
 
-def _signed(file: Path, plan: Plan) -> Finding | None:
+def _signed(file: Path, plan: Plan) -> list[Finding]:
     """Who stands behind it; a file of signatures that do not hold is an error."""
     try:
         signatures = read_signatures_beside(file, plan)
     except ConfigError as error:
-        return _finding(error)
-    if not signatures:
-        return None
-    return Finding("signed", True, ", ".join(checksummed(each.signer) for each in signatures))
+        return [_finding(error)]
+    names = ", ".join(checksummed(each.signer) for each in signatures)
+    return [Finding("signed", True, names)] if names else []
 
 
 def _now_s() -> int:
     return time.time_ns() // 10**9  # noqa: TID251 - the command is the outermost: nobody hands it a clock
 
 
-def _give(settings: Settings, file: Path, checked: Checked) -> Answer:
-    held = verdict([finding.held for finding in checked.findings])
-    is_valid = checked.plan is not None and held is not False
+def _give(settings: Settings, file: Path, checked: Checked) -> None:
     document: dict[str, object] = {
-        "valid": is_valid,
+        "valid": not checked.is_refused,
         "findings": [finding.document() for finding in checked.findings],
         "warnings": [{"where": w, "problem": p, "remedy": r} for w, p, r in checked.warned],
     }
@@ -98,7 +149,6 @@ def _give(settings: Settings, file: Path, checked: Checked) -> Answer:
         outline = {**plan_document(checked.plan), "rehearsal": words_of_record(record, _now_s())}
         document |= outline
     settings.give("plan-check", document, lambda console: _show(console, checked, outline))
-    return Answer.YES if is_valid else Answer.NO
 
 
 def plan_document(plan: Plan) -> dict[str, object]:
@@ -117,21 +167,21 @@ def plan_document(plan: Plan) -> dict[str, object]:
 
 
 def _show(console: Console, checked: Checked, outline: Mapping[str, object]) -> None:
-    refused = [finding for finding in checked.findings if finding.held is False]
-    if outline and not refused:
+    if not checked.is_refused:
         console.print(f"{shown.YES_MARK} in order")
     shown.facts(console, outline)
     shown.checks(console, [finding.row() for finding in checked.findings])
-    show_warnings(console, checked.warned)
-    if refused:
-        console.print(f"{shown.NO_MARK} refused: {len(refused)} to correct")
+    _show_warnings(console, checked.warned)
+    if checked.is_refused:
+        wrong = sum(1 for finding in checked.findings if finding.held is False)
+        console.print(f"{shown.NO_MARK} refused: {wrong} to correct")
 
 
-def show_warnings(console: Console, warned: Sequence[Warned]) -> None:
+def _show_warnings(console: Console, warned: Sequence[Warned]) -> None:
     """Print what should be known, each behind a mark of its own."""
     for where, problem, remedy in warned:
         console.print(f"[yellow]![/] {shown.cell(where)}  {shown.cell(problem)}")
         console.print(f"    try: {shown.cell(remedy)}")
 
 
-__all__ = ["check", "plan_document", "show_warnings"]
+__all__ = ["check", "plan_document"]

@@ -220,7 +220,8 @@ class ChainFeed:
     def _observe(self, time_s: int) -> None:
         number = self.grid.number(time_s)
         block = BlockRef(self._view.chain, Digest(number.to_bytes(32, "big")), number, time_s)
-        header = Header(block, (number - 1).to_bytes(32, "big"))
+        # The first block of all has no parent: it stands for itself.
+        header = Header(block, max(0, number - 1).to_bytes(32, "big"))
         reads = BlockReads(header, self._events_at(time_s), self._calls_at(time_s))
         self._view.observe(BlockObserved(reads, 1, 1 + self._disagreeing_at(time_s), block))
         self._newest_s = time_s

@@ -12,7 +12,7 @@ from relay.core.plan import Plan
 from relay.core.plan_file import survey_plan
 from relay.core.plan_source import Source
 
-__all__ = ["TextSurvey", "survey_text"]
+__all__ = ["TextSurvey", "placed", "survey_text"]
 
 _STEP = re.compile(r'"([^"]*)"|([^."]+)')
 
@@ -32,13 +32,13 @@ def survey_text(text: str, where: str, adapters: Mapping[str, PlanCompiler]) -> 
     if not isinstance(found, Plan):
         return TextSurvey(found)
     plan, source = found, Source(where, text)
-    errors = [_placed(error, source) for error in _errors_of_parts(plan, adapters)]
+    errors = [placed(error, source) for error in _errors_of_parts(plan, adapters)]
     if errors:
         return TextSurvey(_sorted(errors), plan)
     try:
         return TextSurvey((), plan, compile_plan(plan, adapters))
     except PlanError as error:
-        return TextSurvey((_placed(error, source),), plan)
+        return TextSurvey((placed(error, source),), plan)
 
 
 def _errors_of_parts(plan: Plan, adapters: Mapping[str, PlanCompiler]) -> Iterator[PlanError]:
@@ -102,7 +102,7 @@ def _error_of(plan: Plan, adapters: Mapping[str, PlanCompiler]) -> PlanError | N
     return None
 
 
-def _placed(error: PlanError, source: Source) -> PlanError:
+def placed(error: PlanError, source: Source) -> PlanError:
     """Give an error about a key with the file and line where the key stands."""
     path = tuple(quoted or bare for quoted, bare in _STEP.findall(error.where))
     return source.error(path, error.problem, remedy=error.remedy)
