@@ -12,6 +12,7 @@ from rich.console import Console
 
 from relay.cli import shown
 from relay.cli.commands import Command
+from relay.cli.plan_files import write_text
 from relay.cli.settings import Answer, Settings
 from relay.core.errors import ConfigError
 
@@ -60,6 +61,11 @@ evidence was verified; of a practice, if the plan protected, left quiet life alo
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A plan to practise on a vault that is robbed, instead of the scenario.",
 )
+@click.option(
+    "--history",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="With --practice: write a fortnight of the vault as a table for plan backtest, and end.",
+)
 @click.option("--addresses", is_flag=True, help="Print what a plan must say to be practised, and end.")
 @click.pass_obj
 def demo(
@@ -70,15 +76,18 @@ def demo(
     keep: bool,
     pace: float,
     plan: Path | None,
+    history: Path | None,
     addresses: bool,
 ) -> int:
     """Two chains, four relays, one attack: watch it being contained. Or practise a plan of your own."""
     entry = _installed()
     if addresses:
-        return _give_addresses(settings, entry)
+        return _give_addresses(settings)
     practice = None if plan is None else _checked(settings, plan)
     if plan is not None and practice is None:
         return Answer.NO
+    if history is not None:
+        return _give_history(settings, entry, practice, history, seed)
     code: int = entry.load()(
         events=events,
         quorum=quorum,
@@ -99,13 +108,42 @@ def _installed() -> EntryPoint:
     return found[0]
 
 
-def _give_addresses(settings: Settings, entry: EntryPoint) -> Answer:
-    values: Mapping[str, str] = import_module(entry.module).practice_values()
+def practice_values() -> Mapping[str, str]:
+    """Give what a plan must say to be practised, by the names of a ready plan's placeholders.
+
+    Raises:
+        ConfigError: no demonstration is installed.
+    """
+    values: Mapping[str, str] = import_module(_installed().module).practice_values()
+    return values
+
+
+def _give_history(
+    settings: Settings, entry: EntryPoint, practice: tuple[str, Path] | None, out: Path, seed: int
+) -> Answer:
+    if practice is None:
+        raise click.UsageError("--history: expected --practice PLAN with it, got none")
+    text: str = import_module(entry.module).practice_history(*practice, seed)
+    write_text(out, text)
+    rows, file = text.count("\n") - 1, practice[1]
+    document = {"file": str(out), "rows": rows}
+    settings.give(
+        "practice-history",
+        document,
+        lambda console: console.print(
+            f"{rows} rows, a fortnight and a theft: {out}\n  tocsin plan backtest {file} --data {out}",
+            markup=False,
+        ),
+    )
+    return Answer.YES
+
+
+def _give_addresses(settings: Settings) -> Answer:
+    values = practice_values()
 
     def show(console: Console) -> None:
         shown.facts(console, values)
-        words = " ".join(f"--set {name}={value}" for name, value in values.items())
-        console.print(f"\ntocsin plan new --from pausable {words} -o vault.plan.toml", markup=False)
+        console.print("\ntocsin plan new --from pausable --practice -o vault.plan.toml", markup=False)
 
     settings.give("practice-place", {"values": dict(values)}, show)
     return Answer.YES
@@ -130,4 +168,4 @@ def _checked(settings: Settings, file: Path) -> tuple[str, Path] | None:
     return None
 
 
-__all__ = ["demo"]
+__all__ = ["demo", "practice_values"]

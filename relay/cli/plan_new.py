@@ -12,6 +12,7 @@ from rich.console import Console
 from relay.chains import load_adapters
 from relay.cli import shown
 from relay.cli.commands import Command
+from relay.cli.demo import practice_values
 from relay.cli.findings import Finding
 from relay.cli.plan_files import OUT_FILE, write_text
 from relay.cli.settings import Answer, Settings
@@ -24,6 +25,7 @@ Examples:
   tocsin plan new                                      what there is
   tocsin plan new --from pausable                      what it is for and what it asks; asks it on a terminal
   tocsin plan new --from pausable --set protocol=acme --set gateway=0x… … -o acme.plan.toml
+  tocsin plan new --from pausable --practice -o vault.plan.toml     for the vault of tocsin demo --practice
 
 The file is checked as `tocsin plan check` does; what is wrong with it is told.
 Exit code 0 when the plan is in order, 1 when something is left to correct, 2 when a value is missing.
@@ -33,14 +35,17 @@ Exit code 0 when the plan is in order, 1 when something is left to correct, 2 wh
 @click.command(cls=Command, epilog=_EPILOG)
 @click.option("--from", "source", metavar="NAME", help="Which ready plan; without it, they are listed.")
 @click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="What stands in a place; repeat.")
+@click.option("--practice", is_flag=True, help="Fill in the vault of tocsin demo --practice.")
 @click.option("-o", "--out", "file", type=OUT_FILE, help="Where the plan goes; stdout if not given.")
 @click.pass_obj
-def new(settings: Settings, source: str | None, values: tuple[str, ...], file: Path | None) -> Answer:
+def new(
+    settings: Settings, source: str | None, values: tuple[str, ...], practice: bool, file: Path | None
+) -> Answer:
     """Make a plan file from a ready one, and say what it asks for."""
     if source is None:
         return _list(settings, ready_plans())
     ready = ready_plan(source)
-    given = _values(values)
+    given = {**(_practised(ready) if practice else {}), **_values(values)}
     if not given and not sys.stdin.isatty():
         return _explain(settings, ready)
     if sys.stdin.isatty() and not settings.yes:
@@ -53,6 +58,12 @@ def new(settings: Settings, source: str | None, values: tuple[str, ...], file: P
     if file is not None:
         write_text(file, text)
     return _tell(settings, text, file)
+
+
+def _practised(ready: ReadyPlan) -> dict[str, str]:
+    """Give what the practice vault is called, for the places that this plan has."""
+    names = {place.name for place in ready.placeholders}
+    return {name: value for name, value in practice_values().items() if name in names}
 
 
 def _values(pairs: Sequence[str]) -> dict[str, str]:

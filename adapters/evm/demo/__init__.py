@@ -15,12 +15,14 @@ from typing import Protocol, TypeVar
 from rich.console import Console
 
 from adapters.evm.demo.practice import Practice, PracticeOptions
-from adapters.evm.demo.practice_place import PLACE
+from adapters.evm.demo.practice_history import history_of
+from adapters.evm.demo.practice_place import PLACE, assert_fits
 from adapters.evm.demo.run import Demonstration, Options
 from adapters.evm.demo.scenario import built_in, load_events
 from adapters.evm.demo.show import Show
+from relay.core.plan_file import parse_plan
 
-__all__ = ["main", "practice_values"]
+__all__ = ["main", "practice_history", "practice_values"]
 
 
 T = TypeVar("T")
@@ -70,6 +72,18 @@ def main(  # noqa: PLR0913 - the options of one command
 def practice_values() -> Mapping[str, str]:
     """Give what a plan must say to be practised, by the names of a ready plan's placeholders."""
     return PLACE.values()
+
+
+def practice_history(text: str, file: Path, seed: int) -> str:
+    """Give a fortnight of the practice vault, with a theft at its end, as CSV for a back-test of this plan.
+
+    Raises:
+        PlanError: the plan is refused.
+        ConfigError: it is for another place, or reads nothing of the vault.
+    """
+    plan = parse_plan(text, where=str(file))
+    assert_fits(plan)
+    return history_of(plan, seed)
 
 
 def _practise(practice: Practice, show: Show, home: Path, *, as_json: bool) -> int:

@@ -11,7 +11,7 @@ from adapters.evm.demo import setup
 from adapters.evm.demo.practice_place import DECIMALS
 from adapters.evm.demo.traffic import Call, Driver, encode_call
 
-__all__ = ["UNIT", "Vault", "build_vault", "fund"]
+__all__ = ["DEPOSITS", "STAKE", "UNIT", "Vault", "build_vault", "fund"]
 
 UNIT: Final = 10**DECIMALS
 DEPOSITS: Final = 1_000_000 * UNIT
