@@ -423,7 +423,7 @@ class Listen:
 @dataclass(frozen=True, slots=True)
 class Reports:
     """An occasion on which outsiders may call for fast acts: `need` of the `reporters` must sign one subject
-    (SPEC 5.7).
+    (plans SPEC 1.6).
 
     Reporters are Ed25519 public keys, 32 bytes. `when` is a condition over the plan's metrics that must be
     true besides, or None. `records` is as for links; `ladder` has exactly one rung, of the fast tier.
