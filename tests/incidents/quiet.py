@@ -170,16 +170,16 @@ class Campaign:
 def campaigns() -> Mapping[str, Campaign]:
     """Give the long quiet time of each ready plan, by name."""
     listed = (
-        Campaign("aave-v3", collateral, filled("aave-v3"), 365),
-        Campaign("bridge", bridge, bridges.bridge_plan(bridges.DOLLAR), 30),
-        Campaign("bridge-messages", messages, filled("bridge-messages"), 365),
+        Campaign("aave-v3", collateral, filled("aave-v3"), 180),
+        Campaign("bridge", bridge, bridges.bridge_plan(bridges.DOLLAR), 20),
+        Campaign("bridge-messages", messages, filled("bridge-messages"), 180),
         Campaign("guard", guard, filled("guard"), 3_650),
-        Campaign("lending", pool, filled("lending"), 365),
-        Campaign("oracle", feeds, filled("oracle"), 30),
-        Campaign("pausable", vault, filled("pausable"), 30),
-        Campaign("perps", market, filled("perps"), 90),
-        Campaign("sentinel", endpoints, filled("sentinel"), 30),
-        Campaign("stablecoin", coin, filled("stablecoin"), 30),
+        Campaign("lending", pool, filled("lending"), 180),
+        Campaign("oracle", feeds, filled("oracle"), 20),
+        Campaign("pausable", vault, filled("pausable"), 20),
+        Campaign("perps", market, filled("perps"), 45),
+        Campaign("sentinel", endpoints, filled("sentinel"), 20),
+        Campaign("stablecoin", coin, filled("stablecoin"), 20),
         Campaign("supply", supply, filled("supply"), 90),
     )
     return {campaign.plan: campaign for campaign in listed}
