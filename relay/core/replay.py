@@ -13,9 +13,8 @@ from typing import Final
 from proofs.canonical import Value, encode
 from proofs.decision import Decision, block_value, decision_id
 from proofs.mandate import Op
-from proofs.reports import REPORT_PREFIX
 from relay.core.compiled import CompiledPlan
-from relay.core.decisions import LINK_PREFIX, Prepared, link_of, prepare, report_of
+from relay.core.decisions import Prepared, is_linked, link_of, prepare, report_of
 from relay.core.errors import WireError
 from relay.core.evaluate import RELEASE, PeerFacts
 from relay.core.expressions import PEER, Condition, Input, Result
@@ -164,7 +163,7 @@ class Replayer:
             visited.append(decision.plan_hash)
             first = first or self._prepared(compiled, decision)
             # Reports rest on a subject, which is no decision: the way ends there.
-            found = decision.parent if decision.subject.startswith(LINK_PREFIX) else None
+            found = decision.parent if is_linked(decision) else None
         assert first is not None
         return peer_facts(self.plans[first.decision.plan_hash].plan, first, hops=len(visited))
 
@@ -325,8 +324,6 @@ def _untold(compiled: CompiledPlan, decision: Decision) -> Iterator[str]:
         yield f"that {rule.name} held {rule.hold} evaluations: the trace has the last of them"
     if decision.op is not Op.PROTECT and plan.release is not None and plan.release.hold > 1:
         yield f"whether the release predicate held {plan.release.hold} evaluations: the trace has the last"
-    if decision.subject.startswith(REPORT_PREFIX):
-        yield f"who signed {decision.subject}: reports stand in the logs, not in a bundle"
     if decision.op is not Op.PROTECT:
         yield f"the record of {decision.subject} at the pins, and the rules that name it"
 
