@@ -1,4 +1,4 @@
-"""A fortnight of the practice vault, made from a seed: what a plan is back-tested with before it is practised."""
+"""A fortnight of the practice vault, made from a seed: what a plan is back-tested with before a practice."""
 
 from __future__ import annotations
 
