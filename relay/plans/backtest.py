@@ -6,7 +6,7 @@ what is counted over blocks (holds, slots, numbers) is counted as if they were.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -27,8 +27,6 @@ __all__ = ["DEFAULT_BLOCK_TIME_S", "GridSettings", "backtest", "holds_throughout
 DEFAULT_BLOCK_TIME_S: Final = 12
 _TELL_EVERY: Final = 4_096
 """Evaluations between two words of progress."""
-_BUNCH: Final = 256
-"""Evaluations that the schedule takes at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +147,9 @@ class _Run:
         views = {chain: ChainView(queries, keep_s=0) for chain, queries in compiled.queries.items()}
         self._evaluator = PlanEvaluator(compiled, views)
         self._schedule = Schedule(compiled, views)
-        self._fresh: list[Evaluation] = []
+        self._last_false: Evaluation | None = None
+        """The newest evaluation, where no rule was true at it: the schedule has not seen it."""
+        self._was_false = False
         turns = turns_of(compiled, grids, rows) if settings.skips_idle else all_turns(grids)
         feeds = {
             chain: ChainFeed(rows[chain], grids[chain], views[chain], turns.made[chain]) for chain in grids
@@ -157,7 +157,7 @@ class _Run:
         self._feed = feeds.pop(reference)
         self._others = tuple((feed, lags[chain]) for chain, feed in feeds.items())
         self._reference = own
-        self._turns = turns.evaluated
+        self._turns = self._marked(turns.evaluated)
         self.end_s = self._end(max([*lags.values(), 0]), settings.block_time_of(reference))
         self._evaluations = 0
         self._known = {rule.name: _Known() for rule in self._rules}
@@ -167,6 +167,12 @@ class _Run:
     ) -> Grid:
         since = self._compiled.plan.chains[chain].since
         return Grid(settings.block_time_of(chain), begin_s, since, rows[chain].times())
+
+    def _marked(self, turns: Sequence[int] | None) -> Sequence[int] | None:
+        """Add the beginning of the attack to the turns: what is held by then is a detection."""
+        if turns is None or self._attack is None:
+            return turns
+        return sorted({*turns, self._reference.evaluated(self._attack.start_s, self._every)})
 
     def _end(self, lag_s: int, step_s: int) -> int:
         """Give the time at which also the last row has been seen and held."""
@@ -179,19 +185,15 @@ class _Run:
         for time_s in self._times():
             for feed, lag_s in self._others:
                 feed.settle(time_s - lag_s)
-            self._feed.feed(time_s)
-            self._take()
+            self._take(self._feed.feed(time_s))
             if not self._evaluations % _TELL_EVERY:
                 told((time_s - start_s) / (self.end_s - start_s))
-        self._flush()
         told(1.0)
 
     def _times(self) -> Iterator[int]:
         """Give the times of the blocks to evaluate, by what the schedule holds after each."""
-        grid, turns = self._reference, self._turns
-        marked = [grid.start_s] + ([self._attack.start_s] if self._attack else [])
-        marks = sorted(grid.evaluated(time_s, self._every) for time_s in marked)
-        now_s, at = marks[0], 0
+        grid, turns, at = self._reference, self._turns, 0
+        now_s = grid.evaluated(grid.start_s, self._every)
         while now_s <= self.end_s:
             yield now_s
             if turns is None:
@@ -199,15 +201,11 @@ class _Run:
                 continue
             while at < len(turns) and turns[at] <= now_s:
                 at += 1
-            following = [time_s for time_s in marks if time_s > now_s]
-            if at < len(turns):
-                following.append(turns[at])
-            now_s = min([*following, *self._awaited(now_s)], default=self.end_s + 1)
+            following_s = turns[at] if at < len(turns) else self.end_s + 1
+            now_s = min([following_s, *self._awaited(now_s)]) if self._last_false is None else following_s
 
     def _awaited(self, now_s: int) -> Iterator[int]:
         """Give when each true rule becomes held, or makes the edge of the next slot, if nothing changes."""
-        if self._fresh or not self._schedule.steps:
-            return  # at the newest evaluation no rule is true
         streaks = self._schedule.steps[-1].streaks
         for rule in self._rules:
             if streaks[rule.name] >= rule.hold:
@@ -215,21 +213,20 @@ class _Run:
             elif streaks[rule.name]:
                 yield self._reference.evaluated(now_s + 1, self._every)
 
-    def _take(self) -> None:
-        """Take the evaluation of the block that was fed; those at which no rule is true go in bunches."""
-        evaluations = self._evaluator.advance()
-        self._evaluations += len(evaluations)
-        self._fresh += evaluations
-        is_true = any(rule.effective for each in evaluations for rule in each.rules.values())
-        if is_true or len(self._fresh) >= _BUNCH:
-            self._flush()
-
-    def _flush(self) -> None:
-        for edge in self._schedule.extend(self._fresh):
+    def _take(self, block: BlockRef) -> None:
+        """Evaluate a block. Of those at which no rule is true the schedule gets the last one only."""
+        evaluation = self._evaluator.evaluate_at(block)
+        assert evaluation is not None, "expected a block that was just made"
+        self._evaluations += 1
+        if not any(rule.effective for rule in evaluation.rules.values()):
+            self._last_false = evaluation
+            self._was_false = True
+            return
+        fresh = [evaluation] if self._last_false is None else [self._last_false, evaluation]
+        self._last_false = None
+        for edge in self._schedule.extend(fresh):
             self._known[edge.rule].edges.append(edge.block)
-        for step in self._schedule.steps[-len(self._fresh) :] if self._fresh else ():
-            self._look(step)
-        self._fresh.clear()
+        self._look(self._schedule.steps[-1])
 
     def _look(self, step: Step) -> None:
         is_attacked = self._attack is not None and step.block.timestamp >= self._attack.start_s
@@ -250,7 +247,7 @@ class _Run:
             attack=attack,
             attack_block=None if attack is None else grid.number(attack.start_s),
             rules={
-                name: RuleSeen(tuple(each.edges), each.detected, each.is_always_true)
+                name: RuleSeen(tuple(each.edges), each.detected, each.is_always_true and not self._was_false)
                 for name, each in self._known.items()
             },
         )

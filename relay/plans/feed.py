@@ -184,14 +184,15 @@ class ChainFeed:
                 break
         return [_call(index, first.get(index)) for index in range(len(self._rows.queries.calls))]
 
-    def feed(self, until_s: int) -> None:
-        """Let the view observe the blocks up to that at `until_s`, which is made in any case."""
+    def feed(self, until_s: int) -> BlockRef:
+        """Let the view observe the blocks up to that at `until_s`, which is made in any case; give it."""
         following_s = self._following(until_s)
         while following_s < until_s:
             self._observe(following_s)
             following_s = self._following(until_s)
-        self._observe(until_s)
+        block = self._observe(until_s)
         self._finalize(until_s)
+        return block
 
     def settle(self, pin_s: int) -> None:
         """Let the view observe the blocks up to the first one after `pin_s`: the pin there is settled."""
@@ -217,7 +218,7 @@ class ChainFeed:
                 self._view.finalize(pin)
             self._since_final = 0
 
-    def _observe(self, time_s: int) -> None:
+    def _observe(self, time_s: int) -> BlockRef:
         number = self.grid.number(time_s)
         block = BlockRef(self._view.chain, Digest(number.to_bytes(32, "big")), number, time_s)
         # The first block of all has no parent: it stands for itself.
@@ -226,6 +227,7 @@ class ChainFeed:
         self._view.observe(BlockObserved(reads, 1, 1 + self._disagreeing_at(time_s), block))
         self._newest_s = time_s
         self._since_final += 1
+        return block
 
     def _events_at(self, time_s: int) -> tuple[EventRow, ...]:
         events, at = self._rows.events, self._event
