@@ -14,7 +14,7 @@ from relay.plans.bounds import longest_run, within
 from relay.plans.directions import tokens_of
 from relay.plans.page_words import act_undo, metric_words, summary
 from relay.plans.prices import Price
-from relay.plans.words import WHILE_IT_STANDS, condition_words
+from relay.plans.words import WHILE_IT_STANDS, condition_words, number_words
 
 __all__ = ["Audience", "PageFacts", "page_facts"]
 
@@ -221,7 +221,6 @@ def _metric(metric: Metric) -> MetricFacts:
 
 def _act(act: Act) -> ActFacts:
     text = act.text
-    value = str(text.value).lower() if isinstance(text.value, bool) else f"{text.value:,}"
     return ActFacts(
         name=text.name,
         verb=act.verb.value,
@@ -230,7 +229,7 @@ def _act(act: Act) -> ActFacts:
         gateway=text.gateway,
         target=text.target,
         call=text.call,
-        protected_when=f"{text.state} {text.compare} {value}",
+        protected_when=f"{text.state} {text.compare} {number_words(text.value)}",
         tier=act.tier.name.lower(),
         lasts_s=act.lasts_s,
         undo=act_undo(act),

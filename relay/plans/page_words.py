@@ -22,7 +22,7 @@ from relay.core.plan import (
     Weight,
     Window,
 )
-from relay.plans.words import count_words, joined, span
+from relay.plans.words import count_words, joined, number_words, span
 
 __all__ = ["VERB_DOES", "act_undo", "metric_words", "summary"]
 
@@ -140,7 +140,7 @@ def _state(metric: StateMetric) -> str:
         window = metric.over.window
         words += f", {_TAKES[metric.over.take]} the {_window(window)}"
     if metric.equals is not None:
-        return f"1 where this is {metric.equals}, else 0: {words}"
+        return f"1 where this is {number_words(metric.equals)}, else 0: {words}"
     return words + _weight(metric.weight)
 
 

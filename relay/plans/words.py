@@ -9,8 +9,17 @@ from proofs.committee import fast_quorum, full_quorum
 from proofs.mandate import Tier
 from relay.core.plan import Verb
 
-__all__ = ["WHILE_IT_STANDS", "condition_words", "count_words", "joined", "span", "tier_words"]
+__all__ = [
+    "WHILE_IT_STANDS",
+    "condition_words",
+    "count_words",
+    "joined",
+    "number_words",
+    "span",
+    "tier_words",
+]
 
+_NO_COUNT = 1 << 96
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 WHILE_IT_STANDS: Mapping[Verb, str] = {
@@ -66,6 +75,13 @@ def span(seconds: int) -> str:
 def count_words(number: int, one: str, many: str = "") -> str:
     """`1 act`, `3 acts`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def number_words(value: int) -> str:
+    """A number as people write it; one too large to be a count, as addresses and hashes are, in hex."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:,}" if abs(value) < _NO_COUNT else f"0x{value:x}"
 
 
 def joined(words: Sequence[str]) -> str:

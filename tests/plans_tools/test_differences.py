@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ TEXT = Path("tests/plans/bridge.plan.toml").read_text()
 MARKET = Path("tests/plans/market.plan.toml").read_text()
 
 
+@cache
 def plan_of(text: str) -> Plan:
     return parse_plan(text, where="plan")
 
