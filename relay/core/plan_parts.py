@@ -103,10 +103,13 @@ def read_limits(table: Table) -> dict[str, int]:
     """Read `[limits]`: names of their own, that no metric has."""
     if len(table.names) > limits.MAX_LIMITS:
         table.source.note(table.path, f"expected at most {limits.MAX_LIMITS}, got {len(table.names)}")
-    for name in table.names:
+    for name in table.names[: limits.MAX_LIMITS]:
         if not forms.VARIABLE.matches(name) or name in RESERVED:
             table.note(name, f"expected {forms.VARIABLE.name}, no word of CEL, got this name")
-    return {name: table.integer(name, forms.INT64_MIN, forms.INT64_MAX) for name in table.names}
+    return {
+        name: table.integer(name, forms.INT64_MIN, forms.INT64_MAX)
+        for name in table.names[: limits.MAX_LIMITS]
+    }
 
 
 def read_act(chains: Mapping[str, PlanChain], name: str, table: Table) -> Act:

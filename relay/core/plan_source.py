@@ -26,7 +26,8 @@ class Source:
     def __init__(self, where: str, text: str | None) -> None:
         self.where = where
         self.is_text = text is not None
-        self._lines = {} if text is None else _lines_by_path(text)
+        self._text = text
+        self._lines: dict[Path, int] | None = None
         self._noted: dict[Path, list[PlanError]] = {}
         self._count = 0
 
@@ -67,6 +68,10 @@ class Source:
 
     def _line_of(self, path: Path) -> int | None:
         """Find the line of the key, or of the innermost table around it."""
+        if self._text is None:
+            return None
+        if self._lines is None:
+            self._lines = _lines_by_path(self._text)
         for length in range(len(path), 0, -1):
             if path[:length] in self._lines:
                 return self._lines[path[:length]]

@@ -13,7 +13,7 @@ from typing import TypeGuard, TypeVar
 
 from proofs.canonical import Value
 from relay.core.plan import text_of_field
-from relay.core.plan_source import Path, Source
+from relay.core.plan_source import MAX_ERRORS, Path, Source
 
 Scalar = int | str | bool
 _T = TypeVar("_T")
@@ -71,7 +71,7 @@ class Table:
 
     def done(self) -> None:
         """Refuse keys that this table does not have."""
-        for key in sorted(self._values.keys() - self.normal.keys()):
+        for key in sorted(self._values.keys() - self.normal.keys())[:MAX_ERRORS]:
             near = get_close_matches(key[:64], self.normal, 1)
             self.note(
                 key,
@@ -272,7 +272,7 @@ class Table:
         if len(outer.names) > most:
             self.note(key, f"expected at most {most}, got {len(outer.names)}")
         found: dict[str, _T] = {}
-        for name in outer.names:
+        for name in outer.names[:most]:
             inner = outer.table(name)
             found[name] = read(name, inner)
             inner.done()
