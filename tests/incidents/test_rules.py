@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from relay.plans.results import PlanResult, RuleResult
-from relay.plans.rows import Observations
+from relay.plans.rows import ATTACK, Observations, Sample
+from tests.incidents import quiet
 from tests.incidents.cases import CASES, Case
 from tests.incidents.diary import Noise, filled
 from tests.incidents.judged import judge
@@ -57,3 +60,36 @@ def test_a_change_that_the_plan_knows_of_is_none(case: Case) -> None:
     result = judged(case, is_incident=True, text=filled(case.plan, case.announced))
 
     assert result.detection is None
+
+
+@pytest.mark.parametrize(
+    ("plan", "rule", "metric", "course"),
+    [
+        ("pausable", "drain", "held", quiet.vault),
+        ("supply", "supply-jump", "supplied", quiet.supply),
+        ("lending", "bad-debt", "cash", quiet.pool),
+        ("guard", "guard-tamper", "owner_kept", quiet.guard),
+    ],
+)
+def test_what_cannot_be_read_any_more_rings(
+    plan: str, rule: str, metric: str, course: Callable[[Noise, int], quiet.Course]
+) -> None:
+    made = course(Noise.of(SEED), 6)
+    made.diary.samples.append(Sample(made.end_s, metric, None, ATTACK))
+
+    found = judge(filled(plan), made.diary.observations()).rules[rule].detection
+
+    assert found is not None, f"seed {SEED}"
+    assert found.delay_blocks == 0, f"seed {SEED}"
+
+
+def deviation_where_fails(metric: str) -> RuleResult:
+    """Judge the oracle's rule where one feed cannot be read from some time on."""
+    made = quiet.feeds(Noise.of(SEED), 6)
+    made.diary.samples.append(Sample(made.end_s, metric, None, ATTACK))
+    return judge(filled("oracle"), made.diary.observations()).rules["deviation"]
+
+
+def test_the_feed_in_use_that_fails_rings_and_the_second_one_does_not() -> None:
+    assert deviation_where_fails("feed").detection is not None, f"seed {SEED}"
+    assert deviation_where_fails("second").detection is None, f"seed {SEED}"
