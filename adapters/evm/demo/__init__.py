@@ -59,7 +59,7 @@ def main(  # noqa: PLR0913 - the options of one command
         report = demonstration.keep_evidence(asyncio.run(_run(demonstration)))
         show.table(report)
     except BaseException as error:
-        if not keep:
+        if practice is not None or not keep:
             shutil.rmtree(home, ignore_errors=True)
         if isinstance(error, asyncio.CancelledError):
             raise KeyboardInterrupt from None

@@ -70,7 +70,7 @@ def assert_fits(plan: Plan) -> None:
     Raises:
         ConfigError: names what is elsewhere, and how to learn the addresses.
     """
-    remedy = "put in what tocsin demo --practice --addresses prints"
+    remedy = "put in what tocsin demo --addresses prints"
     if set(plan.chains) != {PLACE.chain}:
         chains = ", ".join(plan.chains)
         raise ConfigError("chains", f"expected {PLACE.chain} alone, got {chains}", remedy=remedy)
