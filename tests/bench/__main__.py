@@ -20,6 +20,7 @@ from rich.table import Table
 
 from tests.bench import (
     appends,
+    backtest,
     ceremony,
     certificates,
     faults,
@@ -40,6 +41,7 @@ BENCHES: Mapping[str, Callable[[int], Awaitable[Sequence[Figure]]]] = {
     "certificates-7": lambda seed: certificates.measure(7, seed=seed),
     "intake": intake.measure,
     "plans": plans.measure,
+    "backtest": backtest.measure,
     "footprint": footprint.measure,
     "appends": lambda seed: appends.measure(),
     "ceremony": ceremony.measure,
