@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import pytest
 
 from relay.core.errors import PlanError
-from relay.core.plan import MAX_TEXT_BYTES, Plan
+from relay.core.plan import Plan
 from relay.core.plan_file import parse_plan, survey_plan
 from relay.core.plan_source import MAX_ERRORS
 from tests.core.plan.conftest import PLANS
@@ -309,33 +306,10 @@ def test_where_acts_is_no_table_ladders_are_not_blamed() -> None:
 def test_errors_are_bounded() -> None:
     acts = "\n".join(f"[acts.a{index}]\nverb = 1\nlasts = 2" for index in range(30))
 
-    errors = errors_of(EVERY_KEY + acts)
+    many = "".join(f"x{index} = 1\n" for index in range(9_000))
 
-    assert len(errors) == MAX_ERRORS
-
-
-@pytest.mark.parametrize(
-    "part",
-    [
-        lambda index: f'[acts.a{index}]\nverb = 1\nlasts = 2\ntier = "f"\n',
-        lambda index: f"[metrics.m{index}]\nread = 1\n",
-        lambda index: f"[limits]\nl{index} = 1.5\n" if not index else f"l{index} = 1.5\n",
-        lambda index: f"[other{index}]\n",
-        lambda index: f"[clock]\nx{index} = 1\n" if not index else f"x{index} = 1\n",
-    ],
-)
-def test_a_file_full_of_errors_is_refused_soon(part: Callable[[int], str]) -> None:
-    text = ""
-    for index in range(20_000):
-        text += part(index)
-        if len(text) > MAX_TEXT_BYTES - 400:
-            break
-    began_s = time.process_time()
-
-    errors = errors_of('format = "tocsin/plan/1"\n' + text)
-
-    assert 0 < len(errors) <= MAX_ERRORS
-    assert time.process_time() - began_s < 10
+    assert len(errors_of(EVERY_KEY + acts)) == MAX_ERRORS
+    assert len(errors_of(many + EVERY_KEY)) == MAX_ERRORS
 
 
 def test_what_is_no_toml_is_told_with_its_line() -> None:
