@@ -13,7 +13,7 @@ from proofs.reports import REPORT_PREFIX, Report, ReportError, Subject, subject_
 from relay.core.room import Reported, Room
 from relay.core.types import DecisionId, Digest, Identity, NetworkId, PlanHash
 
-__all__ = ["MAX_OPEN", "MAX_UNSEEN", "ReportDrop", "Reports"]
+__all__ = ["MAX_OPEN", "MAX_UNSEEN", "ReportDrop", "Reports", "decision_of"]
 
 MAX_OPEN: Final = 8
 """Subjects of this slot and the one before that one reporter of a plan began."""
