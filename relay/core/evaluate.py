@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from proofs.canonical import Value
 from relay.core.compiled import CompiledPlan
 from relay.core.expressions import PEER, Condition, Input, Result
+from relay.core.pins import Pins
 from relay.core.plan import Listen, OnFault
 from relay.core.readings import At, Reader, Silence, readers_of
 from relay.core.types import BlockRef, Caip2
@@ -107,19 +108,30 @@ class _Watched:
     triggers: frozenset[str]
     """The metrics of the condition that declare `on_fault = "trigger"`."""
     asked: tuple[Input | None, ...] | None = None
-    given: Result = Result.FAULT
-    """The newest answer, and what it was for: in most blocks nothing has happened."""
+    given: RuleOutcome | None = None
+    """The newest answer without faults, and what it was for: in most blocks nothing has happened."""
 
     def chains_are_none_of(self, chains: Collection[Caip2]) -> bool:
         """Tell whether the condition reads none of `chains`."""
         return not any(chain in chains for chain in self.chains)
 
-    def evaluate(self, inputs: Mapping[str, Input]) -> Result:
-        """Evaluate the condition, once for the same inputs in a row."""
-        asked = tuple(inputs.get(name) for name in self.condition.reads)
-        if asked != self.asked:
-            self.asked, self.given = asked, self.condition.evaluate(inputs)
+    def sound(self, inputs: Mapping[str, Input]) -> RuleOutcome:
+        """Evaluate the condition where nothing has faulted, once for the same inputs in a row."""
+        asked = tuple([inputs.get(name) for name in self.condition.reads])
+        if self.given is None or asked != self.asked:
+            self.asked, self.given = asked, self.outcome(self.condition.evaluate(inputs), ())
         return self.given
+
+    def outcome(self, result: Result, faulted: tuple[str, ...]) -> RuleOutcome:
+        """Give what a result makes of the rule, some of whose metrics may have faulted."""
+        outcome, reads = _OUTCOMES[result], self.condition.reads
+        effective = outcome is Outcome.TRUE
+        if outcome is Outcome.FAULT:
+            # Where no metric faulted, the expression itself did (say, a sum of two out of range): then every
+            # metric that it reads stands for the fault.
+            blamed = faulted or reads
+            effective = bool(blamed) and self.triggers.issuperset(blamed)
+        return RuleOutcome(outcome, effective, faulted, reads, self.chains)
 
 
 class PlanEvaluator:
@@ -138,17 +150,12 @@ class PlanEvaluator:
         self._release = self._watch(compiled.release) if compiled.release else None
         self._links = {name: self._watch(link.when) for name, link in compiled.links.items()}
         self._reports = {name: self._watch(condition) for name, condition in compiled.reports.items()}
-        self._lags = {chain: each.lag_s for chain, each in plan.chains.items() if chain != self._reference}
         watched = [*self._rules.values(), *([self._release] if self._release else [])]
-        self._awaited = sorted({chain for each in watched for chain in each.chains} & self._lags.keys())
-        """The foreign chains for whose pins an evaluation waits."""
-        self._silences = self._silences_of(watched)
-        """The foreign chains whose silence rules read: nobody waits for their next block."""
+        read = {chain for each in watched for chain in each.chains}
+        self._pins = Pins(compiled, views, read, self._silences_of(watched))
         self._since = plan.chains[self._reference].since
         self._evaluated = self._since - 1
         """Number of the last evaluated block."""
-        self._progress: dict[Caip2, tuple[int, int]] = {}
-        """Of each awaited chain: the number of its newest block, and the reference time when it came."""
 
     @property
     def evaluated_to(self) -> int:
@@ -163,14 +170,15 @@ class PlanEvaluator:
         not wait where some rule reads no unsettled chain: what that rule sees must not wait for others.
         `evaluate_at` gives the rest once `waiting` is settled.
         """
-        self._note_progress()
+        self._pins.note_progress()
         made: list[Evaluation] = []
         for block in self._views[self._reference].after(self._evaluated):
             if block.number % self._compiled.plan.clock.every:
                 continue
-            if not self._is_ripe(block):
+            waiting = self._pins.waiting(block)
+            if waiting and not self._is_ripe(block, waiting):
                 break
-            made.append(self._evaluate(block))
+            made.append(self._evaluate(block, waiting))
             self._evaluated = block.number
         return tuple(made)
 
@@ -182,14 +190,14 @@ class PlanEvaluator:
         """
         if ancestor.chain == self._reference:
             self._evaluated = min(self._evaluated, ancestor.number)
-        elif ancestor.chain in self._lags:
-            shaken_from_s = ancestor.timestamp + self._lags[ancestor.chain]
+        elif ancestor.chain in self._pins.lags:
+            shaken_from_s = ancestor.timestamp + self._pins.lags[ancestor.chain]
             sound = self._views[self._reference].at_or_before(shaken_from_s - 1)
             self._evaluated = min(self._evaluated, self._since - 1 if sound is None else sound.number)
 
     def evaluate_at(self, block: BlockRef) -> Evaluation | None:
         """Evaluate one retained block by what is known now; None if it is not on the chain any more."""
-        return self._evaluate(block) if self._counts(block) else None
+        return self._evaluate(block, self._pins.waiting(block)) if self._counts(block) else None
 
     def condition(self, listen: Listen, at: BlockRef, peer: PeerFacts) -> RuleOutcome | None:
         """Evaluate the condition of a link at block `at`; None if `at` is not on the chain any more."""
@@ -203,7 +211,7 @@ class PlanEvaluator:
             "protocol": peer.protocol,
             "rule": peer.rule,
         }
-        reads = self._read(self._pins(at))
+        reads = self._read(self._pins.at(at))
         return self._outcome(self._links[listen.name], reads, facts)
 
     def reported(self, name: str, at: BlockRef) -> RuleOutcome | None:
@@ -215,7 +223,7 @@ class PlanEvaluator:
         watched = self._reports.get(name)
         if watched is None:
             return RuleOutcome(Outcome.TRUE, True, (), (), ())
-        return self._outcome(watched, self._read(self._pins(at)))
+        return self._outcome(watched, self._read(self._pins.at(at)))
 
     def _counts(self, block: BlockRef) -> bool:
         """Tell whether a block of the reference chain is retained on it, and not before the plan's first."""
@@ -234,116 +242,53 @@ class PlanEvaluator:
         triggers = frozenset(name for name in condition.reads if metrics[name].on_fault is OnFault.TRIGGER)
         return _Watched(condition, self._compiled.chains_of(condition), triggers)
 
-    def _unsettled(self, block: BlockRef) -> tuple[Caip2, ...]:
-        """Give the awaited chains whose pin for `block` a block to come might still move."""
-        return tuple(
-            chain
-            for chain in self._awaited
-            if not self._views[chain].has_later_than(block.timestamp - self._lags[chain])
-        )
-
-    def _hidden(self, block: BlockRef) -> tuple[Caip2, ...]:
-        """Give the chains whose silence cannot be told before more of them is read."""
-        return tuple(
-            chain
-            for chain, silence in self._silences.items()
-            if silence.seconds(block) is None and not silence.is_settled(block)
-        )
-
-    def _note_progress(self) -> None:
-        """Note where the reference chain stood when a foreign chain was last read further."""
-        reference = self._views[self._reference].tip
-        now_s = 0 if reference is None else reference.timestamp
-        for chain in (*self._awaited, *self._silences):
-            tip = self._views[chain].tip
-            if tip is not None and self._progress.get(chain, (-1, 0))[0] != tip.number:
-                self._progress[chain] = (tip.number, now_s)
-
-    def _is_catching_up(self, chain: Caip2) -> bool:
-        """Tell whether a foreign chain is only being read later than it could be: then it is worth waiting.
-
-        Not for ever: once the reference chain is read to its head and goes on for `patience_s` while the
-        other stays where it is, nobody waits for it any more.
-        """
-        view, reference = self._views[chain], self._views[self._reference]
-        if view.tip is None or view.head is None or view.tip.number >= view.head.number:
+    def _is_ripe(self, block: BlockRef, waiting: Collection[Caip2]) -> bool:
+        if self._pins.is_behind(waiting):
             return False
-        if reference.tip is None or reference.head is None or reference.tip.number < reference.head.number:
-            return True
-        read_at_s = self._progress.get(chain, (0, 0))[1]
-        return reference.tip.timestamp < read_at_s + self._compiled.plan.clock.patience_s
-
-    def _is_ripe(self, block: BlockRef) -> bool:
-        unsettled = self._unsettled(block)
-        if any(self._is_catching_up(chain) for chain in (*unsettled, *self._hidden(block))):
-            return False
+        unsettled = self._pins.unsettled(waiting)
         if not unsettled or any(rule.chains_are_none_of(unsettled) for rule in self._rules.values()):
             return True
-        return all(self._is_out_of_patience(chain, block) for chain in unsettled)
+        return all(self._pins.is_out_of_patience(chain, block) for chain in unsettled)
 
-    def _is_out_of_patience(self, chain: Caip2, block: BlockRef) -> bool:
-        """Tell whether the reference chain has gone on for `patience_s` since the chain's newest block."""
-        now, silent = self._views[self._reference].tip, self._views[chain].tip
-        silent_since_s = block.timestamp if silent is None else silent.timestamp + self._lags[chain]
-        return now is not None and now.timestamp >= silent_since_s + self._compiled.plan.clock.patience_s
-
-    def _pins(self, block: BlockRef) -> dict[Caip2, BlockRef]:
-        pins = {self._reference: block}
-        for chain, lag_s in self._lags.items():
-            view, target = self._views[chain], block.timestamp - lag_s
-            pin = view.at_or_before(target) if view.has_later_than(target) else None
-            if pin is not None and pin.number >= self._compiled.plan.chains[chain].since:
-                pins[chain] = pin
-        return pins
-
-    def _read(self, pins: Mapping[Caip2, BlockRef]) -> _Reads:
+    def _read(self, at: At) -> _Reads:
         values: dict[str, MetricValue] = {}
         inputs: dict[str, Input] = {}
         faulted: list[str] = []
         untold: list[str] = []
-        places = {chain: place for chain, pin in pins.items() if (place := self._views[chain].place(pin))}
-        at = At(pins[self._reference], pins, places)
         for name, read in self._readers.items():
             reading = read(at)
             if reading is None:
                 untold.append(name)
                 continue
-            if reading.value is not None:
-                values[name] = reading.value
+            value = reading.value
+            if value is not None:
+                values[name] = value
             if reading.fault is not None:
                 faulted.append(name)
-            elif reading.value is not None:
-                inputs[name] = reading.value
-        return _Reads(pins, values, inputs, faulted, untold)
+            elif value is not None:
+                inputs[name] = value
+        return _Reads(at.pins, values, inputs, faulted, untold)
 
     def _outcome(
         self, watched: _Watched, reads: _Reads, peer: Mapping[str, str | int] | None = None
     ) -> RuleOutcome:
-        condition = watched.condition
+        condition, inputs = watched.condition, reads.inputs
+        if peer is None and not reads.faulted and not reads.untold:
+            return watched.sound(inputs)
         faulted = tuple(name for name in condition.reads if name in reads.faulted)
-        if reads.untold and any(name in reads.untold for name in condition.reads):
+        if any(name in reads.untold for name in condition.reads):
             return RuleOutcome(Outcome.ABSTAIN, False, faulted, condition.reads, watched.chains)
-        result = (
-            watched.evaluate(reads.inputs)
-            if peer is None
-            else condition.evaluate({**reads.inputs, PEER: peer})
+        return watched.outcome(
+            condition.evaluate(inputs if peer is None else {**inputs, PEER: peer}), faulted
         )
-        outcome = _OUTCOMES[result]
-        effective = outcome is Outcome.TRUE
-        if outcome is Outcome.FAULT:
-            # Where no metric faulted, the expression itself did (say, a sum of two out of range): then every
-            # metric that it reads stands for the fault.
-            blamed = faulted or condition.reads
-            effective = bool(blamed) and watched.triggers.issuperset(blamed)
-        return RuleOutcome(outcome, effective, faulted, condition.reads, watched.chains)
 
-    def _evaluate(self, block: BlockRef) -> Evaluation:
-        reads = self._read(self._pins(block))
+    def _evaluate(self, block: BlockRef, waiting: tuple[Caip2, ...]) -> Evaluation:
+        reads = self._read(self._pins.at(block))
         plan, view = self._compiled.plan, self._views[self._reference]
         release = self._release
         return Evaluation(
             block=block,
-            waiting=tuple(sorted({*self._unsettled(block), *self._hidden(block)})),
+            waiting=waiting,
             pins=reads.pins,
             values=reads.values,
             rules={name: self._outcome(each, reads) for name, each in self._rules.items()},
@@ -355,8 +300,7 @@ class PlanEvaluator:
     def _released(self, release: _Watched, reads: _Reads) -> RuleOutcome:
         """A fault makes a release predicate false, whatever its metrics declare (SPEC 5.3)."""
         found = self._outcome(release, reads)
-        is_true = found.outcome is Outcome.TRUE
-        return RuleOutcome(found.outcome, is_true, found.faulted, found.reads, found.chains)
+        return replace(found, effective=False) if found.outcome is Outcome.FAULT else found
 
 
 def trace_of(evaluation: Evaluation, rule: str, outcome: RuleOutcome | None = None) -> dict[str, Value]:

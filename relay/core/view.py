@@ -48,6 +48,7 @@ class ChainView:
         self._blocks: list[BlockRef] = []
         self._numbers: list[int] = []
         self._timestamps: list[int] = []
+        self._places: list[Place] = []
         self._agreement: list[tuple[int, int]] = []
         self._by_hash: dict[bytes, int] = {}
         self._forgotten = 0
@@ -137,6 +138,7 @@ class ChainView:
         self._blocks.append(block)
         self._numbers.append(block.number)
         self._timestamps.append(block.timestamp)
+        self._places.append(place)
         self._agreement.append((event.agreeing, event.asked))
         self._feed(place, event.reads)
         self._gateways.append(place.position, block, event.reads)
@@ -155,7 +157,8 @@ class ChainView:
         position = index + self._forgotten
         for block in removed:
             del self._by_hash[block.hash]
-        del self._blocks[index:], self._numbers[index:], self._timestamps[index:], self._agreement[index:]
+        for kept in (self._blocks, self._numbers, self._timestamps, self._places, self._agreement):
+            del kept[index:]
         if removed:
             for series in self._series:
                 series.cut(position)
@@ -172,6 +175,16 @@ class ChainView:
         """Give the last retained block with a timestamp of at most `timestamp`."""
         index = bisect_right(self._timestamps, timestamp)
         return self._blocks[index - 1] if index else None
+
+    def settled(self, timestamp: int) -> tuple[BlockRef, Place] | None:
+        """Give the last retained block with a timestamp of at most `timestamp`, and where it stands, once a
+        later one was observed.
+        """
+        times = self._timestamps
+        if not times or times[-1] <= timestamp:
+            return None
+        index = bisect_right(times, timestamp) - 1
+        return None if index < 0 else (self._blocks[index], self._places[index])
 
     def has_later_than(self, timestamp: int) -> bool:
         """Tell whether a block with a larger timestamp has been observed (a pin there is settled)."""
@@ -209,7 +222,7 @@ class ChainView:
     def place(self, block: BlockRef) -> Place | None:
         """Give where a block stands, for reading a series; None if it is not retained on the chain."""
         position = self._by_hash.get(block.hash)
-        return None if position is None else Place(position, block.number, block.timestamp)
+        return None if position is None else self._places[position - self._forgotten]
 
     def record(self, gateway: Gateway, act_id: ActId, at: BlockRef) -> ActRecord | None:
         """Give the act's record in force after block `at`, if there is one and `at` is retained."""
@@ -290,7 +303,8 @@ class ChainView:
             return
         for block in self._blocks[:old]:
             del self._by_hash[block.hash]
-        del self._blocks[:old], self._numbers[:old], self._timestamps[:old], self._agreement[:old]
+        for kept in (self._blocks, self._numbers, self._timestamps, self._places, self._agreement):
+            del kept[:old]
         self._forgotten += old
         first = self._blocks[0]
         place = Place(self._forgotten, first.number, first.timestamp)
