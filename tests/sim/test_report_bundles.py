@@ -46,7 +46,7 @@ async def made(folder: Path, town: Town, bundles: Bundles, decision: bytes) -> b
 @pytest.mark.asyncio
 async def test_an_auditor_finds_the_reports_behind_a_decision_and_its_links(tmp_path: Path) -> None:
     town = Town(random.Random(8), plans=(compile_text(BRIDGE + REPORTS), compile_text(MARKET)))
-    town.run(130)
+    town.run(40)
     subject = subject_of(town.plans[0], town.committee.network, town.chains[HOME].head)
     alice = town.hosts["alice"]
     alice.take(ReportTold(OSCAR.signs(subject), Millis(town.now_ms)))

@@ -65,13 +65,13 @@ class Office:
 
 
 def town_of(seed: int, *liars: LiarMaker, when: str | None = None, records: int = 3) -> tuple[Town, Office]:
-    """Give a town whose bridge listens to three reporters, after its first two slots."""
+    """Give a town whose bridge listens to three reporters, after its first blocks."""
     bridge, market = sim_plans()
     listening = with_reports(bridge, "halt", need=NEED, when=when, records=records)
     town = Town(random.Random(seed), plans=(listening, market), liars=liars)
     office = Office(town)
     town.checks += [Witness(), office]
-    town.run(130)
+    town.run(40)
     return town, office
 
 

@@ -32,11 +32,11 @@ SECRETS = {"one": b"a secret of monitor one", "two": b"a secret of monitor two"}
 
 
 def town_of(seed: int) -> Town:
-    """Give a town whose bridge listens to reporters, after its first slots."""
+    """Give a town whose bridge listens to reporters, after its first blocks."""
     bridge, market = sim_plans()
     town = Town(random.Random(seed), plans=(with_reports(bridge, "halt"), market))
     town.checks.append(Witness())
-    town.run(130)
+    town.run(40)
     return town
 
 
