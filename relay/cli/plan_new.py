@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -18,7 +18,7 @@ from relay.cli.plan_files import OUT_FILE, write_text
 from relay.cli.settings import Answer, Settings
 from relay.core.errors import ConfigError
 from relay.plans.survey import survey_text
-from relay.plans.templates import Placeholder, ReadyPlan, ready_plan, ready_plans
+from relay.plans.templates import Placeholder, ReadyPlan, check_value, ready_plan, ready_plans
 
 _EPILOG = """\b
 Examples:
@@ -48,9 +48,8 @@ def new(
     given = {**(_practised(ready) if practice else {}), **_values(values)}
     if not given and not sys.stdin.isatty():
         return _explain(settings, ready)
-    if sys.stdin.isatty() and not settings.yes:
-        for place in ready.missing(given):
-            given[place.name] = str(click.prompt(f"{place.words}\n  {place.name}", err=True))
+    if sys.stdin.isatty() and not settings.yes and ready.missing(given):
+        given |= _asked(settings, ready, given)
     text = ready.fill(given)
     if file is not None and file.exists() and not settings.confirm(f"Write over {file}?"):
         problem = "expected a new file, got one that is there"
@@ -64,6 +63,23 @@ def _practised(ready: ReadyPlan) -> dict[str, str]:
     """Give what the practice vault is called, for the places that this plan has."""
     names = {place.name for place in ready.placeholders}
     return {name: value for name, value in practice_values().items() if name in names}
+
+
+def _asked(settings: Settings, ready: ReadyPlan, given: Mapping[str, str]) -> dict[str, str]:
+    """Ask for what is missing, again where a value cannot stand."""
+
+    def kept(value: str) -> str:
+        try:
+            check_value("value", value)
+        except ConfigError as error:
+            raise click.UsageError(error.problem) from error
+        return value
+
+    settings.say(ready.about)
+    return {
+        place.name: str(click.prompt(f"{place.words}\n  {place.name}", value_proc=kept, err=True))
+        for place in ready.missing(given)
+    }
 
 
 def _values(pairs: Sequence[str]) -> dict[str, str]:

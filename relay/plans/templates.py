@@ -15,7 +15,7 @@ from string import Template
 
 from relay.core.errors import ConfigError
 
-__all__ = ["SUFFIX", "Placeholder", "ReadyPlan", "ready_plan", "ready_plans"]
+__all__ = ["SUFFIX", "Placeholder", "ReadyPlan", "check_value", "ready_plan", "ready_plans"]
 
 SUFFIX = ".plan.toml"
 MAX_VALUE_CHARS = 256
@@ -68,7 +68,7 @@ class ReadyPlan:
             if name not in known:
                 what = "; ".join(f"{each.name}: {each.words}" for each in self.placeholders)
                 raise ConfigError(f"--set {name}", f"expected one of {', '.join(known)}", remedy=what)
-            _check_value(name, value)
+            check_value(f"--set {name}", value)
         missing = self.missing(values)
         if missing:
             what = "; ".join(f"--set {each.name}=…: {each.words}" for each in missing)
@@ -129,8 +129,13 @@ def _prose(lines: Sequence[str]) -> str:
     return " ".join(words for line in lines if (words := line.strip().lstrip("#").strip()))
 
 
-def _check_value(name: str, value: str) -> None:
+def check_value(where: str, value: str) -> None:
+    """Refuse a value that would not stay within its place.
+
+    Raises:
+        ConfigError: it is empty, too long, or has quotes, backslashes or characters that are not printed.
+    """
     # SECURITY: a value stands between quotes or as a number; what ends one would write more keys.
     if not value or len(value) > MAX_VALUE_CHARS or not value.isprintable() or set(value) & set("\"'\\"):
         problem = f"expected 1 to {MAX_VALUE_CHARS} printable characters without quotes and backslashes"
-        raise ConfigError(f"--set {name}", problem)
+        raise ConfigError(where, problem)
