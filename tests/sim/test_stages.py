@@ -34,6 +34,7 @@ def slots(town: Town, act: str) -> list[int]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seed", "first", "last"),
     [(1, "lower-cap", "halt"), (2, "halt", "lower-cap")],
@@ -55,4 +56,4 @@ def test_the_act_of_the_later_stage_is_released_a_slot_after_the_earlier_one_has
     town.run_until(lambda: town.record_until(last) is None, within_s=600, what=f"{last} ends")
 
     assert (town.state("halt"), town.state("lower-cap")) == (0, 100)
-    assert slots(town, first) < slots(town, last), "stages are released at least a slot apart"
+    assert min(slots(town, first)) < min(slots(town, last)), "stages are released at least a slot apart"
