@@ -39,6 +39,8 @@ class Mode(StrEnum):
     """Tells of a head far above the real one."""
     LIE_CALLS = "lie-calls"
     """Tells that every call answered 1."""
+    LIE_STATE = "lie-state"
+    """Tells another balance, slot and code than there is."""
     LIE_HEADERS = "lie-headers"
     """Tells another hash for every block."""
     WRONG_CHAIN = "wrong-chain"
@@ -68,6 +70,7 @@ _LYING = (
     Mode.LIE_LOGS,
     Mode.LIE_HEAD,
     Mode.LIE_CALLS,
+    Mode.LIE_STATE,
     Mode.LIE_HEADERS,
     Mode.WRONG_CHAIN,
     Mode.LIE_RECEIPTS,
@@ -259,20 +262,24 @@ def _distorted(mode: Mode, call: dict[str, object], entry: dict[str, object]) ->
         case (Mode.LIE_CALLS, "eth_call"):
             honest = {key: value for key, value in entry.items() if key != "error"}
             return honest | {"result": "0x" + (1).to_bytes(32, "big").hex()}
+        case (Mode.LIE_STATE, "eth_getBalance" | "eth_getStorageAt" | "eth_getCode"):
+            return entry | {"result": _other_octets(str(result))}
         case (Mode.WRONG_CHAIN, "eth_chainId") if isinstance(result, str):
             return entry | {"result": hex(int(result, 16) + 1)}
         case (Mode.HIDE_RECEIPTS | Mode.LIE_RECEIPTS, "eth_getTransactionReceipt"):
-            return entry | {"result": _false_receipt(call) if mode is Mode.LIE_RECEIPTS else None}
+            return entry | {"result": _false_receipt(mode, call)}
         case (Mode.LIE_HEAD, "eth_blockNumber") | (Mode.LIE_NONCES, "eth_getTransactionCount") if isinstance(
             result, str
         ):
             return entry | {"result": hex(int(result, 16) + LIE_BLOCKS)}
         case (Mode.LIE_HEAD | Mode.LIE_HEADERS, "eth_getBlockByNumber") if isinstance(result, dict):
-            params = call.get("params")
-            tag = params[0] if isinstance(params, list) and params else None
-            if mode is Mode.LIE_HEADERS or tag == "latest":
-                return entry | {"result": _false_header(mode, result)}
+            return entry | {"result": _false_block(mode, call, result)}
     return entry
+
+
+def _other_octets(result: str) -> str:
+    """As many, and the last of them another; one where there were none. The same of a quantity."""
+    return result[:-1] + ("2" if result.endswith("1") else "1") if len(result) > 2 else "0x01"
 
 
 def _swallowed(body: bytes) -> dict[str, object]:
@@ -282,7 +289,9 @@ def _swallowed(body: bytes) -> dict[str, object]:
     return {"jsonrpc": "2.0", "id": call["id"], "result": "0x" + keccak256(raw).hex()}
 
 
-def _false_receipt(call: dict[str, object]) -> dict[str, object]:
+def _false_receipt(mode: Mode, call: dict[str, object]) -> dict[str, object] | None:
+    if mode is Mode.HIDE_RECEIPTS:
+        return None
     params = call.get("params")
     return {
         "transactionHash": params[0] if isinstance(params, list) else None,
@@ -292,6 +301,12 @@ def _false_receipt(call: dict[str, object]) -> dict[str, object]:
         "status": "0x1",
         "logs": [],
     }
+
+
+def _false_block(mode: Mode, call: dict[str, object], header: dict[str, object]) -> dict[str, object]:
+    """Of the head alone where that is the lie."""
+    is_asked = mode is Mode.LIE_HEADERS or call.get("params") == ["latest", False]
+    return _false_header(mode, header) if is_asked else header
 
 
 def _false_header(mode: Mode, header: dict[str, object]) -> dict[str, object]:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 import pytest
 
@@ -28,8 +29,14 @@ def numbered(number, digest):
 def asked(town):
     query, _ = load_adapters()["eip155"].event_query(town.anvil.chain, town.emitter, EVENT)
     read = StateRead(town.anvil.chain, ReadKind.CALL, town.emitter, "x()")
-    (call,) = load_adapters()["eip155"].state_queries(read)
-    return ChainQueries(town.anvil.chain, (query,), (call,))
+    reads = (
+        read,
+        replace(read, kind=ReadKind.STORAGE, slot="0x" + bytes(32).hex()),
+        replace(read, kind=ReadKind.BALANCE),
+        replace(read, kind=ReadKind.CODE_HASH),
+    )
+    calls = tuple(load_adapters()["eip155"].state_queries(each)[0] for each in reads)
+    return ChainQueries(town.anvil.chain, (query,), calls)
 
 
 async def read_newest(chain, town):
@@ -47,7 +54,15 @@ async def test_three_honest_operators_agree(town):
     assert (reads.agreeing, reads.asked) == (2, 3)
 
 
-LIES = [Mode.LIE_LOGS, Mode.LIE_HEAD, Mode.LIE_CALLS, Mode.LIE_HEADERS, Mode.DROP, Mode.REFUSE]
+LIES = [
+    Mode.LIE_LOGS,
+    Mode.LIE_HEAD,
+    Mode.LIE_CALLS,
+    Mode.LIE_STATE,
+    Mode.LIE_HEADERS,
+    Mode.DROP,
+    Mode.REFUSE,
+]
 
 
 @pytest.mark.asyncio
@@ -68,7 +83,7 @@ async def test_one_operator_alone_changes_nothing(town, mode):
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("mode", [Mode.LIE_LOGS, Mode.LIE_CALLS])
+@pytest.mark.parametrize("mode", [Mode.LIE_LOGS, Mode.LIE_CALLS, Mode.LIE_STATE])
 async def test_a_liar_is_named(town, mode):
     await town.ping(7)
     town.proxies[2].mode = mode
