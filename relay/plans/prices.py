@@ -18,7 +18,8 @@ SCHEMA = "tocsin/plan-backtest/1"
 class Price:
     """Hours a year that people would be frozen out for nothing, with 95 % bounds, and how late it was.
 
-    `rate` counts false triggers per 1,000 quiet hours; `delay_s` is None where the data hold no incident.
+    `rate` counts false triggers per 1,000 quiet hours, `rate_at_most` is its one-sided bound; `delay_s` is None
+    where the data hold no incident.
     """
 
     quiet_hours: float
@@ -26,6 +27,7 @@ class Price:
     rate: float
     rate_low: float
     rate_high: float
+    rate_at_most: float
     frozen_hours: float
     frozen_low: float
     frozen_high: float
@@ -68,6 +70,7 @@ def _price(document: Mapping[str, object]) -> Price:
         rate=_number(rate["counted"]),
         rate_low=_number(rate["low"]),
         rate_high=_number(rate["high"]),
+        rate_at_most=_number(rate["at_most"]),
         frozen_hours=_number(frozen["expected"]),
         frozen_low=_number(frozen["low"]),
         frozen_high=_number(frozen["high"]),

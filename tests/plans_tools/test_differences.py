@@ -68,6 +68,13 @@ def test_a_rule_that_goes_is_less_protection_and_one_that_comes_is_more_power() 
     assert [(change.key, change.group) for change in come] == [("rules.repeated-withdrawals", Group.STRICTER)]
 
 
+def test_a_release_that_comes_earlier_is_weaker_protection() -> None:
+    text = TEXT.replace("repeated == 0", "repeated < 5")
+
+    assert changed("repeated < 5", "repeated < 9", text) == [("release.when", Group.WEAKER)]
+    assert changed("repeated < 5", "repeated < 3", text) == [("release.when", Group.STRICTER)]
+
+
 def test_links_are_told_by_name_wherever_they_stand() -> None:
     second = MARKET[MARKET.index("[[listen]]") :].replace('name = "bridge"', 'name = "other"')
     second = second.replace("eip155:1:", "eip155:10:")

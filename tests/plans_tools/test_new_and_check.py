@@ -98,6 +98,16 @@ def test_a_rule_over_a_refused_metric_is_not_refused_a_second_time(bridge: Path)
     assert "metrics.burned" in findings[0]["name"]
 
 
+def test_what_stands_on_a_refused_chain_is_not_refused_a_second_time(bridge: Path) -> None:
+    bridge.write_text(bridge.read_text().replace('"eip155:1"', '"nowhere:1"'))
+
+    said = tocsin("plan", "check", bridge, "--json")
+
+    findings = said.document["findings"]
+    assert isinstance(findings, list)
+    assert [finding["name"].partition(": ")[2] for finding in findings] == ['chains."nowhere:1"']
+
+
 def test_what_a_pause_costs_is_said(bridge: Path) -> None:
     said = tocsin("plan", "check", bridge)
 

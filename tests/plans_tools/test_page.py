@@ -26,7 +26,7 @@ EVIL = (
     "</style><script>alert(1)</script> \"onload=x ' [a](http://evil) ![i](http://evil/i) `` ``` | <b>"
     " www.evil.com"
 )
-PRICE = Price(4857, 1, 0.21, 0.01, 1.15, 10.8, 0.3, 60.2, 36, 0.065)
+PRICE = Price(4857, 1, 0.21, 0.01, 1.15, 0.9, 10.8, 0.3, 60.2, 36, 0.065)
 
 
 class Tags(HTMLParser):
@@ -214,6 +214,15 @@ def test_data_without_quiet_time_give_no_price(bridge: Path, tmp_path: Path) -> 
 
     assert said.code == 2
     assert "expected quiet time" in said.err
+
+
+def test_no_false_trigger_is_told_as_a_bound() -> None:
+    never = replace(PRICE, triggers=0, rate=0.0, rate_low=0.0, rate_high=0.76, rate_at_most=0.62)
+
+    page = markdown_page(page_facts(plan_of(BRIDGE), Audience(price=never)))
+
+    assert "acted 0 times for nothing: at most 0.62 per 1,000 h, at 95 %." in page
+    assert "≤ 60.2 h" in html_page(page_facts(plan_of(BRIDGE), Audience(price=never)))
 
 
 def test_what_is_not_measured_is_said(bridge: Path) -> None:
