@@ -119,7 +119,9 @@ class _Watched:
         """Evaluate the condition where nothing has faulted, once for the same inputs in a row."""
         asked = tuple([inputs.get(name) for name in self.condition.reads])
         if self.given is None or asked != self.asked:
-            self.asked, self.given = asked, self.outcome(self.condition.evaluate(inputs), ())
+            # What it does not read need not be brought into CEL.
+            read = {name: inputs[name] for name in self.condition.reads if name in inputs}
+            self.asked, self.given = asked, self.outcome(self.condition.evaluate(read), ())
         return self.given
 
     def outcome(self, result: Result, faulted: tuple[str, ...]) -> RuleOutcome:
@@ -199,6 +201,10 @@ class PlanEvaluator:
         """Evaluate one retained block by what is known now; None if it is not on the chain any more."""
         return self._evaluate(block, self._pins.waiting(block)) if self._counts(block) else None
 
+    def rules_at(self, block: BlockRef) -> Mapping[str, RuleOutcome] | None:
+        """Give what `evaluate_at` says of the rules, and nothing else; None if the block left the chain."""
+        return self._outcomes(self._read(self._pins.at(block))) if self._counts(block) else None
+
     def condition(self, listen: Listen, at: BlockRef, peer: PeerFacts) -> RuleOutcome | None:
         """Evaluate the condition of a link at block `at`; None if `at` is not on the chain any more."""
         if not self._counts(at):
@@ -269,6 +275,9 @@ class PlanEvaluator:
                 inputs[name] = value
         return _Reads(at.pins, values, inputs, faulted, untold)
 
+    def _outcomes(self, reads: _Reads) -> dict[str, RuleOutcome]:
+        return {name: self._outcome(each, reads) for name, each in self._rules.items()}
+
     def _outcome(
         self, watched: _Watched, reads: _Reads, peer: Mapping[str, str | int] | None = None
     ) -> RuleOutcome:
@@ -291,7 +300,7 @@ class PlanEvaluator:
             waiting=waiting,
             pins=reads.pins,
             values=reads.values,
-            rules={name: self._outcome(each, reads) for name, each in self._rules.items()},
+            rules=self._outcomes(reads),
             release=None if release is None else self._released(release, reads),
             agreement={chain: self._views[chain].agreement(pin) for chain, pin in reads.pins.items()},
             plan_in_force=plan.hash in view.plan_in_force(self._compiled.gateways[self._reference], block),

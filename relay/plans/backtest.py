@@ -147,8 +147,8 @@ class _Run:
         views = {chain: ChainView(queries, keep_s=0) for chain, queries in compiled.queries.items()}
         self._evaluator = PlanEvaluator(compiled, views)
         self._schedule = Schedule(compiled, views)
-        self._last_false: Evaluation | None = None
-        """The newest evaluation, where no rule was true at it: the schedule has not seen it."""
+        self._last_false: BlockRef | None = None
+        """The newest evaluated block, where no rule was true at it: the schedule has not seen it."""
         self._was_false = False
         turns = turns_of(compiled, grids, rows) if settings.skips_idle else all_turns(grids)
         feeds = {
@@ -215,18 +215,23 @@ class _Run:
 
     def _take(self, block: BlockRef) -> None:
         """Evaluate a block. Of those at which no rule is true the schedule gets the last one only."""
-        evaluation = self._evaluator.evaluate_at(block)
-        assert evaluation is not None, "expected a block that was just made"
+        outcomes = self._evaluator.rules_at(block)
+        assert outcomes is not None, "expected a block that was just made"
         self._evaluations += 1
-        if not any(rule.effective for rule in evaluation.rules.values()):
-            self._last_false = evaluation
+        if not any(rule.effective for rule in outcomes.values()):
+            self._last_false = block
             self._was_false = True
             return
-        fresh = [evaluation] if self._last_false is None else [self._last_false, evaluation]
+        fresh = [block] if self._last_false is None else [self._last_false, block]
         self._last_false = None
-        for edge in self._schedule.extend(fresh):
+        for edge in self._schedule.extend(map(self._evaluation, fresh)):
             self._known[edge.rule].edges.append(edge.block)
         self._look(self._schedule.steps[-1])
+
+    def _evaluation(self, block: BlockRef) -> Evaluation:
+        evaluation = self._evaluator.evaluate_at(block)
+        assert evaluation is not None, "expected a block that views keep until the next turn"
+        return evaluation
 
     def _look(self, step: Step) -> None:
         is_attacked = self._attack is not None and step.block.timestamp >= self._attack.start_s
