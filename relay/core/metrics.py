@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from proofs.hashes import sha256
 from relay.core.observations import EventRow, Field
-from relay.core.plan import EventMetric, Measure, Reduce, Weight, text_of_field
+from relay.core.plan import MAX_SCALE, EventMetric, Measure, Reduce, Weight, text_of_field
 
 INT64_MIN, INT64_MAX = -(1 << 63), (1 << 63) - 1
 MAX_GROUPS = 4_096
@@ -22,6 +23,7 @@ INFINITE = 1 << 1_024
 MAX_ENTRIES = 64
 """Entries of a map that rules see and attestations carry."""
 MAX_ENTRY_BYTES = 128
+_POWERS: Final[tuple[int, ...]] = tuple([10**scale for scale in range(MAX_SCALE + 1)])
 Group = tuple[str, ...]
 Mark = str | bytes
 """What tells a text from others: itself, or its SHA-256 where it is long."""
@@ -99,7 +101,7 @@ def _taken_item(metric: EventMetric, group: Group, row: EventRow) -> Item:
 
 
 def _ratio(amount: int, per: int, scale: int) -> int:
-    return amount * _power_of_ten(scale) // per if per else INFINITE
+    return amount * _POWERS[scale] // per if per else INFINITE
 
 
 def integer_of(value: Field) -> int | None:
@@ -115,9 +117,11 @@ def mark_of(value: Field) -> Mark:
 
 def reading_of(metric: EventMetric, groups: Mapping[Group, tuple[int, int]]) -> Reading:
     """Make the reading from (total, events) by group; events that take away count among a group's too."""
-    kept = {group: total for group, (total, events) in groups.items() if events >= metric.at_least}
+    at_least = metric.at_least
     if not metric.by:
-        return saturated(scaled(kept.get((), 0), metric.weight))
+        total, events = groups.get((), (0, 0))
+        return saturated(scaled(total if events >= at_least else 0, metric.weight))
+    kept = {group: total for group, (total, events) in groups.items() if events >= at_least}
     match metric.reduce:
         case Reduce.MAX:
             return saturated(max((scaled(total, _weight(metric, g)) for g, total in kept.items()), default=0))
@@ -133,26 +137,26 @@ def _weight(metric: EventMetric, group: Group) -> Weight:
 
 def scaled(total: int, weight: Weight, parts: int = 1) -> int:
     """Weigh a total, or its mean over `parts`: ⌊total · price / (10^scale · parts)⌋."""
-    return total * weight.price // (_power_of_ten(weight.scale) * parts)
-
-
-def _power_of_ten(scale: int) -> int:
-    power: int = 10**scale
-    return power
+    return total * weight.price // (_POWERS[weight.scale] * parts)
 
 
 def _exact_sum(parts: Iterable[tuple[int, Weight]]) -> int:
     """Add amounts of different scales with one floor at the end."""
     listed = list(parts)
     finest = max((weight.scale for _, weight in listed), default=0)
-    exact = sum(total * weight.price * _power_of_ten(finest - weight.scale) for total, weight in listed)
-    return exact // _power_of_ten(finest)
+    exact = sum(total * weight.price * _POWERS[finest - weight.scale] for total, weight in listed)
+    return exact // _POWERS[finest]
 
 
 def saturated(value: int) -> Reading:
     """Give the reading of an integer: within 64 bits, with a fault where that changed it."""
-    bounded = min(max(value, INT64_MIN), INT64_MAX)
-    return Reading(bounded, None if bounded == value else Fault.OVERFLOW)
+    if INT64_MIN <= value <= INT64_MAX:
+        return Reading(value)
+    return Reading(_bounded(value), Fault.OVERFLOW)
+
+
+def _bounded(value: int) -> int:
+    return min(max(value, INT64_MIN), INT64_MAX)
 
 
 def _map_reading(metric: EventMetric, kept: Mapping[Group, int]) -> Reading:
@@ -162,9 +166,10 @@ def _map_reading(metric: EventMetric, kept: Mapping[Group, int]) -> Reading:
         name = _group_name(metric, group)
         if name is None:
             return Reading(None, Fault.GROUPS)
-        entry = saturated(scaled(total, _weight(metric, group)))
-        assert isinstance(entry.value, int)
-        named[name], fault = entry.value, fault or entry.fault
+        exact = scaled(total, _weight(metric, group))
+        named[name] = bounded = _bounded(exact)
+        if bounded != exact:
+            fault = Fault.OVERFLOW
     if len(named) > MAX_ENTRIES:
         return Reading(None, Fault.GROUPS)
     return Reading({name: named[name] for name in sorted(named)}, fault)
@@ -173,11 +178,14 @@ def _map_reading(metric: EventMetric, kept: Mapping[Group, int]) -> Reading:
 def _group_name(metric: EventMetric, group: Group) -> str | None:
     """Give the name that rules see, or None for a text that would not fit or not be told apart."""
     first = metric.keys[group[0]].name if metric.keys else group[0]
-    parts = (first, *group[1:])
-    if len(parts) > 1 and any("/" in part for part in parts):
-        return None
-    name = "/".join(parts)
-    return name if len(name.encode(errors="surrogatepass")) <= MAX_ENTRY_BYTES else None
+    name = first
+    if len(group) > 1:
+        if any("/" in part for part in (first, *group[1:])):
+            return None
+        name = "/".join((first, *group[1:]))
+    # A character has at most four bytes.
+    is_short = len(name) * 4 <= MAX_ENTRY_BYTES
+    return name if is_short or len(name.encode(errors="surrogatepass")) <= MAX_ENTRY_BYTES else None
 
 
 __all__ = [

@@ -25,6 +25,8 @@ from relay.core.view import ChainView
 
 __all__ = ["Assessment", "Due", "Edge", "Schedule", "Step"]
 
+MIN_FORGOTTEN = 1_024
+"""Steps that are dropped together."""
 MAX_PROPOSALS = 3
 """Anchors that a node proposes per (rule, slot, rung, tier) (SPEC 5.4)."""
 
@@ -145,9 +147,19 @@ class Schedule:
             yield from self._edges_at(step)
 
     def _edges_at(self, step: Step) -> Iterator[Edge]:
+        position = self._ladder.position(step)
+        before = self.steps[position - 1] if position else None
         for rule in self.compiled.plan.rules.values():
+            if step.streaks[rule.name] < rule.hold:
+                continue
             slot = step.block.timestamp // rule.rearm_s
-            if step.streaks[rule.name] >= rule.hold and self._ladder.edge(rule, slot, step) is step:
+            if (
+                before
+                and before.streaks[rule.name] >= rule.hold
+                and before.block.timestamp // rule.rearm_s == slot
+            ):
+                continue  # the edge was there, or earlier
+            if self._ladder.edge(rule, slot, step) is step:
                 yield Edge(rule.name, slot, step.block)
 
     def step_at(self, block_hash: bytes) -> Step | None:
@@ -339,11 +351,13 @@ class Schedule:
 
     def _forget(self) -> None:
         """Drop steps so old that no decision may be anchored in them any more."""
+        if len(self.steps) < MIN_FORGOTTEN:
+            return
         clock = self.compiled.plan.clock
         longest = max((rule.rearm_s for rule in self.compiled.plan.rules.values()), default=clock.rearm_s)
         oldest = self.steps[-1].block.timestamp - clock.mandate_full_s - 2 * max(longest, clock.rearm_s)
         count = self._ladder.first_at(oldest)
-        if count < len(self.steps) // 2 or count < 1024:
+        if count < len(self.steps) // 2 or count < MIN_FORGOTTEN:
             return
         for step in self.steps[:count]:
             del self._ladder.index[step.block.hash]

@@ -135,8 +135,12 @@ class CumulativeSeries:
         """Give the total after that block."""
         if self._broken and self._broken[0] <= place.position:
             return Reading(None, self._broken[1])
-        index = bisect_right(self._changes, place.position)
-        change = self._changes[index - 1] if index else -1
+        changes = self._changes
+        if changes and changes[-1] <= place.position:
+            change = changes[-1]
+        else:
+            index = bisect_right(changes, place.position)
+            change = changes[index - 1] if index else -1
         if self._newest is None or self._newest[0] != change:
             pairs = ((group, steps.at(place.position)) for group, steps in self._groups.items())
             groups = {group: total for group, total in pairs if total is not None}

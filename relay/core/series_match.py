@@ -145,13 +145,13 @@ class MatchSeries:
 
     def at(self, found: Place, against: Place) -> Reading:
         """Give what stands without partner after a block of each side's chain."""
-        if not self.is_broken_for_good:
-            counts = self.sides[0].count(found), self.sides[1].count(against)
-            while self._folded + len(self._line) < sum(counts):
-                self._match(self._next(counts))
-            totals = self._totals[sum(counts) - self._folded]
-        else:
-            totals = self._totals[0]
+        if self.is_broken_for_good:
+            return Reading(None, self._totals[0].fault)
+        counts = self.sides[0].count(found), self.sides[1].count(against)
+        seen = counts[0] + counts[1] - self._folded
+        while len(self._line) < seen:
+            self._match(self._next(counts))
+        totals = self._totals[seen]
         if totals.fault is not None:
             return Reading(None, totals.fault)
         amount = totals.open_found if self.metric.value is None else totals.value
@@ -210,9 +210,8 @@ class MatchSeries:
             return 1
         if self._matched[1] >= counts[1]:
             return 0
-        found, against = (
-            side.events[number - side.first] for side, number in zip(self.sides, self._matched, strict=True)
-        )
+        found = self.sides[0].events[self._matched[0] - self.sides[0].first]
+        against = self.sides[1].events[self._matched[1] - self.sides[1].first]
         return 0 if found.order < against.order else 1
 
     def _match(self, which: Which) -> None:
@@ -224,18 +223,13 @@ class MatchSeries:
         self._matched[which] += 1
         self._line.append((which, event.key))
         before = self._totals[-1]
-        open_found, value, open_against = (
-            was + change
-            for was, change in zip(
-                (before.open_found, before.value, before.open_against), changes, strict=True
-            )
-        )
+        open_found, open_against = before.open_found + changes[0], before.open_against + changes[2]
         fault = before.fault
         if fault is None and event.value is None:
             fault = Fault.FIELD
         if fault is None and open_found + open_against > MAX_SET:
             fault = Fault.GROUPS
-        self._totals.append(_Totals(open_found, value, open_against, fault))
+        self._totals.append(_Totals(open_found, before.value + changes[1], open_against, fault))
 
     def _let_go(self, keys: Iterable[Marks]) -> None:
         """Forget keys whose events are all matched for good, or were taken back."""

@@ -62,8 +62,11 @@ chain = "eip155:900001"
 from = "VAULT"
 event = "Release(uint256 id,address token,uint256 amount)"
 key = ["id"]
-against = { chain = "eip155:900002", from = "BRIDGE", event = "Burn(uint256 id,address token,uint256 amount)", \
-key = ["id"] }
+[metrics.unbacked.against]
+chain = "eip155:900002"
+from = "BRIDGE"
+event = "Burn(uint256 id,address token,uint256 amount)"
+key = ["id"]
 [metrics.outflow]
 read = "event_sum"
 chain = "eip155:900001"
