@@ -18,8 +18,8 @@ SCHEMA = "tocsin/plan-backtest/1"
 class Price:
     """Hours a year that people would be frozen out for nothing, with 95 % bounds, and how late it was.
 
-    `rate` counts false triggers per 1,000 quiet hours, `rate_at_most` is its one-sided bound; `delay_s` is None
-    where the data hold no incident.
+    `rate` counts false triggers per 1,000 quiet hours, `rate_at_most` is its one-sided bound; `delay_s` is
+    None where the data hold no incident.
     """
 
     quiet_hours: float

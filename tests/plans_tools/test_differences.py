@@ -75,6 +75,14 @@ def test_a_release_that_comes_earlier_is_weaker_protection() -> None:
     assert changed("repeated < 5", "repeated < 3", text) == [("release.when", Group.STRICTER)]
 
 
+def test_what_comes_or_goes_within_a_table_is_named() -> None:
+    line = '0x853d955acef822db058eb8505911ed77f175b99e = { name = "FRAX", scale = 12 }\n'
+
+    ((key, group),) = changed(line, "")
+
+    assert (key, group) == ("metrics.burned.keys.0x853d955acef822db058eb8505911ed77f175b99e", Group.NEUTRAL)
+
+
 def test_links_are_told_by_name_wherever_they_stand() -> None:
     second = MARKET[MARKET.index("[[listen]]") :].replace('name = "bridge"', 'name = "other"')
     second = second.replace("eip155:1:", "eip155:10:")

@@ -23,7 +23,7 @@ from tests.cli.calls import tocsin
 from tests.plans_tools.conftest import BRIDGE, MARKET
 
 EVIL = (
-    "</style><script>alert(1)</script> \"onload=x ' [a](http://evil) ![i](http://evil/i) `` ``` | <b>"
+    "</style><script>alert(1)</script> \"onload=x ' [a](http://evil) ![i](http://evil/i) ` `` ``` | <b>"
     " www.evil.com"
 )
 PRICE = Price(4857, 1, 0.21, 0.01, 1.15, 0.9, 10.8, 0.3, 60.2, 36, 0.065)
