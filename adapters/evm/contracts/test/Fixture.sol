@@ -14,7 +14,8 @@ import {
     TIER_FAST,
     TIER_FULL
 } from "../TocsinTypes.sol";
-import {GroupKeys, TocsinVerifier} from "../TocsinVerifier.sol";
+import {TocsinVerifier} from "../TocsinVerifier.sol";
+import {GroupKeys} from "../VerifierTypes.sol";
 import {FrostSigner} from "./FrostSigner.sol";
 import {CapTarget, SwitchTarget} from "./Targets.sol";
 

@@ -4,7 +4,8 @@ pragma solidity ^0.8.30;
 import {FrostSignature} from "../FrostSignature.sol";
 import {TocsinGateway} from "../TocsinGateway.sol";
 import {Mandate, OP_PROTECT, Result, TIER_FAST, TIER_FULL} from "../TocsinTypes.sol";
-import {GroupKeys, TocsinVerifier} from "../TocsinVerifier.sol";
+import {TocsinVerifier} from "../TocsinVerifier.sol";
+import {GroupKeys} from "../VerifierTypes.sol";
 import {Fixture} from "./Fixture.sol";
 
 /// Certificates of kind 0x02 (threshold SPEC 1.1): what one group key signs, and what it does not.

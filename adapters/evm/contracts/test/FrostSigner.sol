@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {Test, Vm} from "forge-std/Test.sol";
 import {MandateHash} from "../MandateHash.sol";
 import {TIER_FAST, TIER_FULL} from "../TocsinTypes.sol";
-import {GroupKey, GroupKeys} from "../TocsinVerifier.sol";
+import {GroupKey, GroupKeys} from "../VerifierTypes.sol";
 
 /// Signs as a whole group would, by its one secret; its challenge is written without the contracts' own code.
 abstract contract FrostSigner is Test {

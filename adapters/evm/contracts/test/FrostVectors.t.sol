@@ -3,7 +3,8 @@ pragma solidity ^0.8.30;
 
 import {Test} from "forge-std/Test.sol";
 import {TIER_FAST, TIER_FULL} from "../TocsinTypes.sol";
-import {GroupKey, GroupKeys, Rotation, TocsinVerifier} from "../TocsinVerifier.sol";
+import {TocsinVerifier} from "../TocsinVerifier.sol";
+import {GroupKey, GroupKeys, Rotation} from "../VerifierTypes.sol";
 
 /// The other implementation's vectors: what groups sign there is what the verifier takes here.
 contract FrostVectorsTest is Test {

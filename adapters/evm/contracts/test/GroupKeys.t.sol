@@ -2,7 +2,8 @@
 pragma solidity ^0.8.30;
 
 import {TIER_FAST, TIER_FULL} from "../TocsinTypes.sol";
-import {GroupKey, GroupKeys, Rotation, TocsinVerifier} from "../TocsinVerifier.sol";
+import {TocsinVerifier} from "../TocsinVerifier.sol";
+import {GroupKey, GroupKeys, Rotation} from "../VerifierTypes.sol";
 import {Fixture} from "./Fixture.sol";
 
 /// How a verifier comes by group keys: at deployment and by rotation, each shown to be somebody's (threshold SPEC 1.2).

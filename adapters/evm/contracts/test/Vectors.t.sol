@@ -4,7 +4,8 @@ pragma solidity ^0.8.30;
 import {Test} from "forge-std/Test.sol";
 import {MandateHash} from "../MandateHash.sol";
 import {Act, Mandate} from "../TocsinTypes.sol";
-import {GroupKeys, TocsinVerifier} from "../TocsinVerifier.sol";
+import {TocsinVerifier} from "../TocsinVerifier.sol";
+import {GroupKeys} from "../VerifierTypes.sol";
 
 /// The other implementation's vectors: what it signs is what the contracts check.
 contract VectorsTest is Test {

@@ -2,7 +2,8 @@
 pragma solidity ^0.8.30;
 
 import {TIER_FAST, TIER_FULL} from "../TocsinTypes.sol";
-import {Rotation, TocsinVerifier} from "../TocsinVerifier.sol";
+import {TocsinVerifier} from "../TocsinVerifier.sol";
+import {Rotation} from "../VerifierTypes.sol";
 import {Fixture} from "./Fixture.sol";
 
 contract VerifierTest is Fixture {

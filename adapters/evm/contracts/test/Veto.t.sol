@@ -5,7 +5,7 @@ import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {GatewayRegistry} from "../GatewayRegistry.sol";
 import {TocsinGateway} from "../TocsinGateway.sol";
 import {Mandate, OP_EXTEND, OP_PROTECT, OP_RELEASE, Result, TIER_FULL} from "../TocsinTypes.sol";
-import {Rotation} from "../TocsinVerifier.sol";
+import {Rotation} from "../VerifierTypes.sol";
 import {Fixture} from "./Fixture.sol";
 
 /// What one protocol can do about a rotation that it does not trust (GATEWAY.md 4).

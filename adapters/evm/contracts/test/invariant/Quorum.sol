@@ -2,7 +2,8 @@
 pragma solidity ^0.8.30;
 
 import {TIER_FAST, TIER_FULL} from "../../TocsinTypes.sol";
-import {GroupKeys, Rotation, TocsinVerifier} from "../../TocsinVerifier.sol";
+import {TocsinVerifier} from "../../TocsinVerifier.sol";
+import {GroupKeys, Rotation} from "../../VerifierTypes.sol";
 import {FrostSigner} from "../FrostSigner.sol";
 
 /// Puts certificates together from good and bad parts, rotates and waits, and judges the verifier by a model of its own: a

@@ -3,7 +3,8 @@ pragma solidity ^0.8.30;
 
 import {Act, Budget, Mandate, OP_PROTECT, OP_RELEASE, TIER_FAST, TIER_FULL} from "../../TocsinTypes.sol";
 import {TocsinGateway} from "../../TocsinGateway.sol";
-import {Rotation, TocsinVerifier} from "../../TocsinVerifier.sol";
+import {TocsinVerifier} from "../../TocsinVerifier.sol";
+import {Rotation} from "../../VerifierTypes.sol";
 import {Fixture} from "../Fixture.sol";
 import {SwallowingTarget} from "../Targets.sol";
 import {Flaw, NaiveGateway} from "./NaiveGateway.sol";
