@@ -129,7 +129,9 @@ class ReportDesk:
         for plan_hash, room in self.node.rooms.items():
             plan = room.compiled.plan
             if plan.protocol == settings.plan and settings.report in plan.reports and room.is_in_force():
-                subject = self.node.book.reports.subject_for(plan_hash, settings.report, Digest(report_id))
+                subject = self.node.book.reports.subject_for(
+                    plan_hash, settings.report, Digest(report_id), monitor.key.public
+                )
                 if subject is not None:
                     return await self._say(monitor.key.sign(subject))
         raise SignalRefused(f"expected a plan of {settings.plan} in force with {settings.report}, got none")

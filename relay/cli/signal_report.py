@@ -43,7 +43,7 @@ def sign_and_tell(client: NodeClient, key_file: Path, wanted: Occasion) -> Mappi
         network=NetworkId(_digest("network", row.get("network"))),
         plan_hash=PlanHash(_digest("plan_hash", row.get("plan_hash"))),
         name=wanted.report,
-        block=_block(row, report_id, wanted.block),
+        block=_block(row, report_id, wanted.block, key.name),
         report_id=report_id,
     )
     signed = {
@@ -91,16 +91,21 @@ def _row(client: NodeClient, wanted: Occasion) -> Mapping[str, object]:
     )
 
 
-def _block(row: Mapping[str, object], report_id: Digest, wanted: str) -> Digest:
+def _block(row: Mapping[str, object], report_id: Digest, wanted: str, reporter: str) -> Digest:
     """Give the block to name: the one that others who saw it have named, else the node's."""
     if wanted != LATEST:
         return _digest("--block", wanted)
-    for subject in _maps(row.get("open")):
-        if subject.get("report_id") == report_id.hex():
-            return _digest("block", subject.get("block"))
+    same = [each for each in _maps(row.get("open")) if each.get("report_id") == report_id.hex()]
+    for subject in sorted(same, key=lambda each: _names(each, reporter)):
+        return _digest("block", subject.get("block"))
     for block in _maps([row.get("block")]):
         return _digest("block", block.get("hash"))
     raise ConfigError("--block", "expected a node that has read blocks, got one that has not")
+
+
+def _names(subject: Mapping[str, object], reporter: str) -> bool:
+    reporters = subject.get("reporters")
+    return isinstance(reporters, list) and reporter in reporters
 
 
 def _maps(value: object) -> Iterator[Mapping[str, object]]:

@@ -135,12 +135,16 @@ class Reports:
                 if block is not None and room.is_recent(block):
                     yield told.reported
 
-    def subject_for(self, plan_hash: PlanHash, name: str, report_id: Digest) -> Subject | None:
-        """Give the subject to sign for an occasion: the one that most have signed, or a new one."""
+    def subject_for(
+        self, plan_hash: PlanHash, name: str, report_id: Digest, reporter: bytes
+    ) -> Subject | None:
+        """Give the subject that a reporter is to sign for an occasion: of those that are open and that he has
+        not signed the one that most have, else one that he has, else a new one.
+        """
         subjects = (each for each in self.open(plan_hash) if each.subject.name == name)
         same = [each for each in subjects if each.subject.report_id == report_id]
         if same:
-            return max(same, key=lambda each: len(each.reporters)).subject
+            return max(same, key=lambda each: (reporter not in each.reporters, len(each.reporters))).subject
         block = self.rooms[plan_hash].block_to_name()
         return None if block is None else Subject(self.network, plan_hash, name, block.hash, report_id)
 

@@ -115,6 +115,9 @@ def test_a_subject_of_the_same_occasion_that_is_open_is_joined(node: Running, se
     node.rows = [row(open=[{"report_id": TX_ID.hex(), "block": OPEN_BLOCK.hex()}])]
 
     assert tocsin(*send, "--report", "attack", "--id", TX).code == Answer.YES
+    mine = f"ed25519:{node.told[0].reporter.hex()}"
+    signed = {"report_id": TX_ID.hex(), "block": PLAN.hex(), "reporters": [mine]}
+    node.rows = [row(open=[signed, {"report_id": TX_ID.hex(), "block": OPEN_BLOCK.hex()}])]
     assert tocsin(*send, "--report", "attack", "--id", TX_ID.hex()).code == Answer.YES
     assert tocsin(*send, "--report", "attack", "--id", "something else").code == Answer.YES
     assert tocsin(*send, "--report", "attack", "--id", TX, "--block", f"0x{PLAN.hex()}").code == Answer.YES

@@ -265,6 +265,24 @@ def test_the_budget_of_reports_is_counted_over_windows_and_spent_decisions_are_d
         assert (f"dissent report:attack/0 fast at {first}" in last) == (slot == 2)
 
 
+def test_who_sees_what_others_saw_signs_the_open_subject_that_he_has_not_signed() -> None:
+    stage = reporting()
+    book, plan = stage.node.book, stage.plan.plan.hash
+    seen = about(stage).report_id
+    named = [book.reports.subject_for(plan, "attack", seen, OSCAR.public)]
+    for _ in range(2):
+        stage.run(stage.block())
+        named.append(book.reports.subject_for(plan, "attack", seen, OSCAR.public))
+    assert named == [about(stage, 3), about(stage, 3), about(stage, 5)], "the first of each 20 s from 0 on"
+    stage.run(tells(stage, "bob", OSCAR, about(stage, 2)), tells(stage, "carol", PEGGY, about(stage, 3)))
+
+    assert book.reports.subject_for(plan, "attack", seen, OSCAR.public) == about(stage, 3)
+    assert book.reports.subject_for(plan, "attack", seen, PEGGY.public) == about(stage, 2)
+    stage.run(tells(stage, "bob", OSCAR, about(stage, 3)))
+    assert book.reports.subject_for(plan, "attack", seen, QUINN.public) == about(stage, 3), "more have signed"
+    assert book.reports.subject_for(plan, "attack", seen, OSCAR.public) in (about(stage, 2), about(stage, 3))
+
+
 # ---- what is dropped
 
 
