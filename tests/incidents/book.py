@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from relay.plans.results import PlanResult, Rate
 from tests.incidents import bridges, futures, markets
@@ -11,9 +12,10 @@ from tests.incidents.diary import Scenario
 from tests.incidents.judged import judge
 from tests.incidents.quiet import Campaign, campaigns
 
+RULES = Path(__file__).parents[2] / "relay" / "plans" / "RULES.md"
 TABLE_HEAD = (
     "| shaped after | ready plan | first rule | found after | in fact | out by then, of all "
-    "| false triggers before |",
+    "| false triggers before; on quiet days |",
     "|---|---|---|---|---|---|---|",
 )
 QUIET_HEAD = (
@@ -57,10 +59,20 @@ def table_line(each: Entry) -> str:
         out = f"{_millions(float(plan.detection.out_usd))} of {_millions(float(each.result.attack_usd))}"
         out += f" M USD, {100 * (plan.detection.share or 0):.1f} %"
     names = ", ".join(each.first_rules()) or "none, rightly"
-    false = f"{len(plan.triggers)} in {each.result.quiet_hours:.0f} h"
+    false = f"{len(plan.triggers)} in {each.result.quiet_hours:.0f} h; {quiet_words(each.scenario.ready)}"
     scenario = each.scenario
     cells = (scenario.name, f"`{scenario.ready}`", names, late, scenario.in_fact, out, false)
     return f"| {' | '.join(cells)} |"
+
+
+def quiet_words(plan: str) -> str:
+    """Give what the printed table of quiet days says of a plan: its own test holds it to what is made."""
+    for line in RULES.read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if cells[0] == f"`{plan}`" and len(cells) == len(QUIET_HEAD[0].strip("|").split("|")):
+            days, triggers, bound = cells[1], cells[3], cells[4]
+            return f"{triggers} in {days} d (≤ {bound} in 1,000 h)"
+    raise AssertionError(f"expected a line of quiet days for {plan} in {RULES.name}")
 
 
 def quiet_line(campaign: Campaign) -> str:

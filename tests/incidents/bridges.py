@@ -95,9 +95,11 @@ class Bridge:
         )
         self._move(time_s, token, amount)
 
-    def leave(self, time_s: int, token: Token, amount: int) -> None:
-        """Somebody burns on the other chain, and gets it released at home half an hour later, about."""
-        raw, arrival_s = amount * token.to_raw, time_s + self.noise.between(20 * 60, 90 * 60)
+    def leave(self, time_s: int, token: Token, amount: int, *, takes_s: int = 0) -> None:
+        """Somebody burns on the other chain, and gets it released at home after `takes_s`, or half an hour,
+        about.
+        """
+        raw, arrival_s = amount * token.to_raw, time_s + (takes_s or self.noise.between(20 * 60, 90 * 60))
         self.diary.event(time_s, AWAY, "Burn", token=token.address, amount=raw)
         self.diary.event(arrival_s, HOME, "Release", token=token.address, amount=raw)
         self._move(arrival_s, token, -amount)
@@ -123,8 +125,9 @@ class Bridge:
             amount = self.noise.heavy(token.median, token.cap)
             (self.enter if self.noise.between(0, 1) else self.leave)(time_s, token, amount)
         for time_s in self.noise.often(start_s, end_s - 4 * HOUR_S, DAY_S // 2):
+            takes_s = self.noise.between(20 * 60, 90 * 60)
             for place in range(self.noise.between(5, 13)):
-                self.leave(time_s + 30 * place, tokens[0], tokens[0].median // 20)
+                self.leave(time_s + 30 * place, tokens[0], tokens[0].median // 20, takes_s=takes_s)
 
     def settle(self, start_s: int) -> Observations:
         """Tell what the vault held, and give all rows."""

@@ -45,7 +45,7 @@ def _bridge(noise: Noise, is_incident: bool, steal: Callable[[bridges.Bridge, in
     end_s = START_S + 6 * HOUR_S
     bridge.go_on(START_S, end_s, (bridges.DOLLAR,))
     for place in range(8):
-        bridge.leave(START_S + HOUR_S + 20 * place, bridges.DOLLAR, 50 * 10**6)
+        bridge.leave(START_S + HOUR_S + 20 * place, bridges.DOLLAR, 50 * 10**6, takes_s=HOUR_S)
     if is_incident:
         steal(bridge, end_s)
     return bridge.settle(START_S)
@@ -89,7 +89,7 @@ def forged(noise: Noise, is_incident: bool) -> Observations:
 
 def drained(noise: Noise, is_incident: bool) -> Observations:
     """A vault; then a third of it leaves in ten pieces, one a minute."""
-    course = quiet.vault(noise, 8)
+    course = quiet.vault(noise, 6)
     held = course.last("held")
     for piece in range(10 if is_incident else 0):
         held -= 333_000 * quiet.TOKEN
@@ -99,7 +99,7 @@ def drained(noise: Noise, is_incident: bool) -> Observations:
 
 def depegged(noise: Noise, is_incident: bool) -> Observations:
     """A coin at its peg; then both feeds fall to 0.95 within half an hour."""
-    course = quiet.coin(noise, 8)
+    course = quiet.coin(noise, 5)
     for place in range(6 if is_incident else 0):
         price = 10**8 - (place + 1) * 900_000
         course.diary.attack_state(course.end_s + 360 * place, 0, coin=price, second=price)
@@ -108,7 +108,7 @@ def depegged(noise: Noise, is_incident: bool) -> Observations:
 
 def deviant(noise: Noise, is_incident: bool) -> Observations:
     """Two feeds, one of them 2.85 % low for a while; then it is a third high for ten minutes."""
-    course = quiet.feeds(noise, 8)
+    course = quiet.feeds(noise, 5)
     high = course.last("feed") * 4 // 3
     for time_s in (0, 600) if is_incident else ():
         course.diary.attack_state(course.end_s + time_s, 0, feed=high)
@@ -117,7 +117,7 @@ def deviant(noise: Noise, is_incident: bool) -> Observations:
 
 def stale(noise: Noise, is_incident: bool) -> Observations:
     """Two feeds with a heartbeat of an hour; then the one that is used says nothing for four hours."""
-    course = quiet.feeds(noise, 8)
+    course = quiet.feeds(noise, 5)
     for hour in range(1, 5 if is_incident else 1):
         course.diary.attack_state(course.end_s + hour * HOUR_S, 0, second=course.last("second"))
     return course.diary.observations()
@@ -125,7 +125,7 @@ def stale(noise: Noise, is_incident: bool) -> Observations:
 
 def halved(noise: Noise, is_incident: bool) -> Observations:
     """A lending pool; then both feeds lose half."""
-    course = quiet.pool(noise, 48)
+    course = quiet.pool(noise, 24)
     if is_incident:
         prices = {name: course.last(name) // 2 for name in ("feed", "second")}
         course.diary.attack_state(course.end_s, 0, **prices)
@@ -134,7 +134,7 @@ def halved(noise: Noise, is_incident: bool) -> Observations:
 
 def uncovered(noise: Noise, is_incident: bool) -> Observations:
     """A lending pool; then two millions of cash are gone that nobody owes."""
-    course = quiet.pool(noise, 48)
+    course = quiet.pool(noise, 24)
     if is_incident:
         cash = course.last("cash") - 2_000_000 * markets.USDC_UNITS
         course.diary.attack_state(course.end_s, 2_000_000, cash=cash)
@@ -143,7 +143,7 @@ def uncovered(noise: Noise, is_incident: bool) -> Observations:
 
 def lent_out(noise: Noise, is_incident: bool) -> Observations:
     """A lending pool; then all of its cash is borrowed."""
-    course = quiet.pool(noise, 48)
+    course = quiet.pool(noise, 24)
     if is_incident:
         lent = course.last("lent") + course.last("cash")
         course.diary.attack_state(course.end_s, 0, lent=lent, cash=0)
@@ -151,10 +151,10 @@ def lent_out(noise: Noise, is_incident: bool) -> Observations:
 
 
 def _tamper(label: str, rule: str = "guard-tamper", *, announced: Mapping[str, str], **states: int) -> Case:
-    """A year of a protocol; then a state is changed, or an admin's role granted where none is named."""
+    """A month of a protocol; then a state is changed, or an admin's role granted where none is named."""
 
     def made(noise: Noise, is_incident: bool) -> Observations:
-        course = quiet.guard(noise, 365 * 24)
+        course = quiet.guard(noise, 30 * 24)
         if is_incident and states:
             course.diary.attack_state(course.end_s, 0, **states)
         elif is_incident:
@@ -169,7 +169,7 @@ def jumped(noise: Noise, is_incident: bool) -> Observations:
     """A coin of 102 millions; then, as from Resolv in 2026, 50 millions at one stroke, and 30 millions 80
     minutes later.
     """
-    course = quiet.supply(noise, 72)
+    course = quiet.supply(noise, 48)
     before = course.last("supplied")
     if is_incident:
         course.diary.attack_state(course.end_s, 15_000_000, supplied=before + 50_000_000 * quiet.TOKEN)
@@ -180,7 +180,7 @@ def jumped(noise: Noise, is_incident: bool) -> Observations:
 
 def crept(noise: Noise, is_incident: bool) -> Observations:
     """The same coin; then three hundredths more every hour."""
-    course = quiet.supply(noise, 72)
+    course = quiet.supply(noise, 48)
     before = course.last("supplied")
     for hour in range(12 if is_incident else 0):
         supplied = before + before * 3 * (hour + 1) // 100
@@ -190,7 +190,7 @@ def crept(noise: Noise, is_incident: bool) -> Observations:
 
 def surged(noise: Noise, is_incident: bool) -> Observations:
     """Futures; then the price rises by a fifth within three minutes."""
-    course = quiet.market(noise, 12)
+    course = quiet.market(noise, 8)
     price = course.last("highest")
     for minute in range(3 if is_incident else 0):
         higher = price + price * (minute + 1) // 15
@@ -200,7 +200,7 @@ def surged(noise: Noise, is_incident: bool) -> Observations:
 
 def overpaid(noise: Noise, is_incident: bool) -> Observations:
     """Futures; then a trade at a price 30 % above the feed's."""
-    course = quiet.market(noise, 12)
+    course = quiet.market(noise, 8)
     if is_incident:
         _trade(course, 0, account=7, size=10_000, price=course.last("highest") * 13 // 10)
     return course.diary.observations()
@@ -208,7 +208,7 @@ def overpaid(noise: Noise, is_incident: bool) -> Observations:
 
 def concentrated(noise: Noise, is_incident: bool) -> Observations:
     """Futures of 400 accounts; then one buys half of the open interest in ten trades."""
-    course = quiet.market(noise, 12)
+    course = quiet.market(noise, 8)
     for place in range(10 if is_incident else 0):
         _trade(course, 30 * place, account=7, size=3_000_000, price=course.last("highest"))
     return course.diary.observations()
@@ -216,7 +216,7 @@ def concentrated(noise: Noise, is_incident: bool) -> Observations:
 
 def one_sided(noise: Noise, is_incident: bool) -> Observations:
     """Futures; then sixty accounts buy for half an hour, and nobody sells."""
-    course = quiet.market(noise, 12)
+    course = quiet.market(noise, 8)
     for place in range(60 if is_incident else 0):
         price = course.last("highest")
         _trade(course, HOUR_S // 2 + 30 * place, account=500 + place, size=200_000, price=price)
@@ -230,7 +230,7 @@ def _trade(course: quiet.Course, after_s: int, *, account: int, size: int, price
 
 def contradicted(noise: Noise, is_incident: bool) -> Observations:
     """Three endpoints; then two of them tell another chain for ten minutes."""
-    course = quiet.endpoints(noise, 12)
+    course = quiet.endpoints(noise, 6)
     for time_s in (60, 660) if is_incident else ():
         course.diary.attack_state(course.end_s + time_s, 0, odd=2)
     return course.diary.observations()
@@ -254,7 +254,7 @@ CASES = (
         _USDC,
     ),
     Case(3, "pausable", "drain", drained, 480, {"drain_bp": 4_000}, {"drain_bp": 20}),
-    Case(4, "stablecoin", "depeg", depegged, HOUR_S, {"floor": 9_000}, {"floor": 10_000}),
+    Case(4, "stablecoin", "depeg", depegged, HOUR_S, {"floor": 9_000}, {"floor": 10_050}),
     Case(5, "oracle", "deviation", deviant, 24, {"deviation_bp": 4_000}, {"deviation_bp": 200}),
     Case(5, "oracle", "stale", stale, 3 * HOUR_S, {"max_age_s": DAY_S}, {"max_age_s": 3_000}),
     Case(6, "lending", "collateral-ratio", halved, 24, {"ratio_bp": 5_000}, {"ratio_bp": 20_000}),
@@ -265,8 +265,8 @@ CASES = (
     _tamper("delay", announced={"least_delay_s": "0"}, delay_s=0),
     _tamper("role", announced={"admin_role": "0x" + "11" * 32}),
     _tamper("pause-right", "pause-right-lost", announced={}, pause_kept=0),
-    Case(8, "supply", "supply-jump", jumped, 0, {"jump_bp": 6_000}, {"jump_bp": 20}),
-    Case(8, "supply", "supply-creep", crept, 8 * HOUR_S, {"creep_bp": 5_000}, {"creep_bp": 50}),
+    Case(8, "supply", "supply-jump", jumped, 0, {"jump_bp": 6_000}, {"jump_bp": 5}),
+    Case(8, "supply", "supply-creep", crept, 8 * HOUR_S, {"creep_bp": 5_000}, {"creep_bp": 10}),
     Case(9, "perps", "volatility", surged, 180, {"variance_bp2": 10**9}, {"variance_bp2": 5_000}),
     Case(10, "perps", "slippage", overpaid, 24, {"slippage_bp": 4_000}, {"slippage_bp": 20}),
     Case(

@@ -62,9 +62,9 @@ def mango(noise: Noise) -> Observations:
     three thin markets drove the price to 91 cents within ten minutes; against the gain 116 M USD were
     borrowed; all took 40 minutes. Invented: an EVM chain, an open interest of 60 million before, the
     shape of the rise, a feed that follows it (1 % or an hour), twelve loans from minute 12 to minute 23,
-    and five quiet days before.
+    and two quiet days before.
     """
-    diary, start_s = Diary(), MANGO_S - 5 * DAY_S
+    diary, start_s = Diary(), MANGO_S - 2 * DAY_S
     calm = walk(noise, start_s, MANGO_S - 300, price=38 * CENT_PRICE // 10, step_bp=40)
     interest = traffic(diary, noise, calm, INTEREST)
     surge = tuple((MANGO_S + minute * 60, bp * _PRICE_UNIT // 10_000) for minute, bp in _MANGO_PATH)

@@ -19,7 +19,6 @@ _DEPEG_PATH = (
     (460, 8_774),
     (795, 9_100),
     (1_500, 9_300),
-    (2_160, 9_500),
 )
 """Minutes since USDC was first below 0.99, and its price in 1/10,000 of a dollar."""
 
@@ -30,18 +29,18 @@ def usdc(noise: Noise) -> Observations:
     Public: below 0.99 seven hours before 0.95, 0.8774 at the lowest about 07:00 UTC on 11 March, 0.91 at
     12:45, back at 0.99 on 13 March, after the end of this; 2.2 bn USDC went into one protocol that took
     it at its face. Invented: the hours between, the rounds of two feeds (0.25 % or a day; 0.5 % or a
-    day), that those 2.2 bn came evenly over 36 hours; what left is their discount. Two quiet days before,
-    up to 0.3 % off the peg.
+    day), that those 2.2 bn came evenly over 24 hours; what left is their discount. A quiet day before, up
+    to 0.3 % off the peg.
     """
-    diary, start_s = Diary(), DEPEG_S - 2 * DAY_S
+    diary, start_s = Diary(), DEPEG_S - DAY_S
     fall = tuple((DEPEG_S + minutes * 60, bp * DOLLAR_UNITS // 10_000) for minutes, bp in _DEPEG_PATH)
     path = (*walk(noise, start_s, DEPEG_S - 300, price=DOLLAR_UNITS, step_bp=3), *fall)
     tell(diary, noise, Feed("second", 50, DAY_S, 6), path)
     rounds = tell(diary, noise, Feed("coin", 25, DAY_S, 4), path)
-    for minute in range(0, 36 * 60, 5):
+    for minute in range(0, 24 * 60, 5):
         time_s = DEPEG_S + minute * 60
         discount = DOLLAR_UNITS - price_at(path, time_s)
-        taken_usd = 2_200_000_000 // (36 * 12)
+        taken_usd = 2_200_000_000 // (24 * 12)
         told = next(price for told_s, price in reversed(rounds) if told_s <= time_s)
         diary.attack_state(time_s, taken_usd * discount // DOLLAR_UNITS, coin=told)
     return diary.observations()
