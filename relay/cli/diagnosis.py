@@ -14,12 +14,12 @@ from relay.cli.findings import Finding, file_found
 from relay.cli.key_findings import group_key_findings
 from relay.cli.node_files import passphrase_of
 from relay.cli.plan import read_plan
-from relay.config import NodeConfig, NodeDirectory, load_known_committees
+from relay.config import MonitorSettings, NodeConfig, NodeDirectory, load_known_committees
 from relay.core.committee_check import committee_refusals
 from relay.core.committees import Committees
 from relay.core.errors import ConfigError
 from relay.core.types import Caip2
-from relay.keys import PublicKeys, public_keys
+from relay.keys import PublicKeys, open_reporter_key, public_keys
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _WRITABLE = stat.S_IWGRP | stat.S_IWOTH
@@ -54,6 +54,7 @@ def diagnose_files(directory: NodeDirectory, config: NodeConfig | None) -> Diagn
     if config is not None:
         findings += _plans(config)
         findings.append(_token(config))
+        findings += (_monitor(monitor) for monitor in config.monitors)
         findings.append(_disk(config))
     return Diagnosis(tuple(findings), keys, committees)
 
@@ -191,6 +192,17 @@ def _token(config: NodeConfig) -> Finding:
     except ConfigError as error:
         return Finding("API token", False, error.problem, error.remedy)
     return file_found("API token", "" if token is not None else "none: this node takes no signals")
+
+
+def _monitor(monitor: MonitorSettings) -> Finding:
+    """Tell whether a monitor may post here, and by which key its findings are reported."""
+    name = f"monitor {monitor.name}"
+    try:
+        monitor.secret()
+        key = open_reporter_key(monitor.reporter_key_file)
+    except ConfigError as error:
+        return Finding(name, False, f"{error.where}: {error.problem}", error.remedy)
+    return file_found(name, f"{key.name}, reporter of {monitor.report} for {monitor.plan}")
 
 
 def _disk(config: NodeConfig) -> Finding:

@@ -360,3 +360,20 @@ def test_an_endpoint_of_another_chain_is_named(node: NodeDirectory) -> None:
     held, told = findings(said)[f"endpoint {CHAIN} by one"]
     assert held is False
     assert "expected eip155:1, got eip155:5" in told
+
+
+def test_the_doctor_tells_by_which_key_each_monitor_reports(node: NodeDirectory, tmp_path: Path) -> None:
+    secret, key = tmp_path / "secret", tmp_path / "oscar.key"
+    secret.write_text("0123456789abcdef\n")
+    secret.chmod(0o600)
+    made = tocsin("signal", "keygen", key).out.strip()
+    table = "\n[[monitors]]\nname = '{}'\nsecret_file = '{}'\nplan = 'bridge'\nreport = 'attack'\n"
+    text = table.format("good", secret) + f"reporter_key_file = '{key}'\n"
+    text += table.format("bad", secret) + f"reporter_key_file = '{secret}'\n"
+    node.node_file.write_text(node.node_file.read_text() + text)
+
+    found = findings(tocsin("doctor", "--offline", "--json"))
+
+    assert found["monitor good"] == (True, f"{made}, reporter of attack for bridge | ")
+    assert found["monitor bad"][0] is False
+    assert "tocsin signal keygen" in found["monitor bad"][1]
