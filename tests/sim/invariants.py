@@ -123,7 +123,10 @@ def fingerprint(node: Node) -> dict[str, object]:
     return {
         "views": {name: (view.tip, view.finalized, view.head) for name, view in node.views.items()},
         "steps": {
-            plan_hash: [(step.block, step.streaks, step.release_streak) for step in room.schedule.steps]
+            plan_hash: [
+                (step.block, step.streaks, step.release_streak, step.evaluation.pins, step.evaluation.values)
+                for step in room.schedule.steps
+            ]
             for plan_hash, room in node.rooms.items()
         },
         "entries": {
