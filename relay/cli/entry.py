@@ -25,7 +25,7 @@ _COMMANDS = {
     "key": Lazy("relay.cli.key:key", "This node's keys."),
     "committee": Lazy("relay.cli.committee:committee", "Committee documents: show, check, sign."),
     "ceremony": Lazy("relay.cli.ceremony:ceremony", "Threshold keys: propose, join, status, reshare."),
-    "plan": Lazy("relay.cli.plan:plan", "Response plans: check, hash."),
+    "plan": Lazy("relay.cli.plan:plan", "Response plans: new, check, sign, page, backtest, graph."),
     "gateway": Lazy("relay.cli.gateway:gateway", "Gateways: propose, deploy, register, inspect, verify."),
     "chain": Lazy("relay.cli.chain:chain", "The chains that this node reads."),
     "incident": Lazy("relay.cli.incident:incident", "Incidents: list, show, watch."),

@@ -92,13 +92,13 @@ def _verb(before: Leaf, after: Leaf) -> tuple[int, str]:
 
 
 def _members(sign: int, more: str, less: str) -> Judge:
-    """An array in which more of something stands, or less; told only where it is one of the two."""
+    """An array by what stands in it: whatever is new there counts, also where something else went."""
 
     def judge(before: Leaf, after: Leaf) -> tuple[int, str]:
         first, second = _items(before), _items(after)
-        if first < second:
+        if second - first:
             return sign, more
-        return (-sign, less) if second < first else (0, "")
+        return (-sign, less) if first - second else (0, "")
 
     return judge
 
@@ -137,6 +137,7 @@ JUDGES: Sequence[tuple[tuple[str, ...], Judge]] = (
     (("clock", "fast_after"), _LATER),
     (("clock", "mandate_fast_s"), _LONGER),
     (("clock", "mandate_full_s"), _LONGER),
+    (("chains", "*", "gateway"), _always(1, "another contract keeps the bounds: read it")),
     (("chains", "*", "lag_s"), _LATER),
     (
         ("chains", "*", "targets"),
@@ -160,6 +161,7 @@ JUDGES: Sequence[tuple[tuple[str, ...], Judge]] = (
         ),
     ),
     (("acts", "*", "lasts"), _LONGER),
+    (("acts", "*", "chain"), _OTHER_POWER),
     (("acts", "*", "target"), _OTHER_POWER),
     (("acts", "*", "call"), _OTHER_POWER),
     (("acts", "*", "value"), _OTHER_POWER),
@@ -171,6 +173,7 @@ JUDGES: Sequence[tuple[tuple[str, ...], Judge]] = (
     (("budget", "fast_time"), _POWER),
     (("budget", "fast_records"), _POWER),
     (("budget", "frozen_time"), _POWER),
+    (("listen", "*", "plan"), _OTHER_POWER),
     (("listen", "*", "ladder"), _LADDER),
     (("listen", "*", "max_hops"), _POWER),
     (("listen", "*", "records"), _POWER),

@@ -45,6 +45,13 @@ def changed(before: str, after: str, text: str = TEXT) -> list[tuple[str, Group]
         ('verb = "pause"', 'verb = "cap"', "acts.halt-replica.verb", Group.WEAKER),
         ("hold = 300", "hold = 600", "release.hold", Group.STRICTER),
         ('on_fault = "trigger"', 'on_fault = "false"', "metrics.burned.on_fault", Group.WEAKER),
+        ('gateway = "0x11', 'gateway = "0x12', 'chains."eip155:1".gateway', Group.STRICTER),
+        (
+            'targets = ["0x33',
+            'targets = ["0x4444444444444444444444444444444444444444", "0x33',
+            'chains."eip155:1".targets',
+            Group.STRICTER,
+        ),
         ("lag_s = 120", "lag_s = 60", 'chains."eip155:1284".lag_s', Group.STRICTER),
         ("security@bridge", "safety@bridge", "contacts", Group.NEUTRAL),
         ("scale = 12 }", "scale = 11 }", None, Group.NEUTRAL),
