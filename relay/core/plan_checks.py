@@ -86,8 +86,7 @@ def _check_undo(plan: Plan, source: Source) -> None:
 def _check_release(plan: Plan, source: Source) -> None:
     if plan.release is None or not source.is_sound(("release", "hold")):
         return
-    holds = [rule.hold for rule in plan.rules.values() if source.is_sound(("rules", rule.name, "hold"))]
-    longest = max(holds, default=1)
+    longest = max((rule.hold for rule in plan.rules.values()), default=1)
     if plan.release.hold < longest:
         source.note(
             ("release", "hold"),
