@@ -6,6 +6,7 @@ and one operator lies to everybody who reads from it.
 
 from __future__ import annotations
 
+import shutil
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -250,3 +251,25 @@ async def test_another_plan_than_the_bundles_is_refused(story: Story, tmp_path: 
 
     assert said.code == Answer.NO
     assert said.document["check"] == "plan-file"
+
+
+async def test_a_members_whole_log_replays_to_the_same_bytes(story: Story, tmp_path: Path) -> None:
+    bob = next(member for member in story.house.network.members if member.name == "bob")
+    log = shutil.copytree(bob.directory.log, tmp_path / "log")
+    plans = [bob.directory.plans / name / "1.plan.toml" for name in ("vault", "market")]
+    given = [word for plan in plans for word in ("--plan", plan)]
+
+    said = tocsin("audit", "replay", log, *given, "--json")
+
+    assert said.code == Answer.YES, said.out + said.err
+    told = said.document["attestations"]
+    assert isinstance(told, list)
+    assert all(each["same"] for each in told)
+    assert {each["op"] for each in told} >= {"protect", "extend"}, "the rest is not published yet"
+    assert "link:vault" in {each["subject"] for each in told}
+
+    entries = max((log / "tile" / "entries").rglob("*"), key=lambda file: file.is_file())
+    altered = bytearray(entries.read_bytes())
+    altered[-1] ^= 1
+    entries.write_bytes(altered)
+    assert tocsin("audit", "replay", log, *given).code == Answer.NO
