@@ -2,7 +2,7 @@
 
     event      Release(uint256 indexed id, address indexed token, uint256 amount)
     call       setCollateralEnabled(address 0x22…, bool false)      every argument is `type literal`
-    template   setCap(uint256 _)                                    `_` is filled in later
+    template   setCap(uint256 _), setSources(address[] [_])         `_` is filled in later
 
 Types are the elementary ones and arrays of them; tuples are refused. Every refusal is a `PlanError`.
 """
@@ -25,6 +25,7 @@ _CALL = re.compile(r"\s*([A-Za-z_$][A-Za-z0-9_$]{0,63})\s*\(")
 _ELEMENT = re.compile(r"(uint|int)(\d{0,3})|address|bool|string|bytes(\d{0,2})")
 _ARRAY = re.compile(r"\[(\d{0,3})\]")
 _HEX = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
+_HOLE = re.compile(r"(?:^|[\[,])\s*_(?=\s*(?:$|[\],]))")
 _INTEGER = re.compile(r"-?\d(?:_?\d)*")
 
 Value = int | bool | bytes | str | list["Value"]
@@ -140,27 +141,29 @@ def _event_parameter(text: str, where: str) -> Parameter:
 def parse_call(text: str, where: str, *, template: bool = False) -> EncodedCall:
     """Read `name(type literal, …)` and encode it.
 
-    A template has exactly one `_` in the place of a one-word value.
+    A template has exactly one `_` in the place of a one-word value, which may be an element of an array.
     """
     name, inside, rest = split_signature(text, where)
     if rest:
         raise PlanError(where, f"expected nothing after the closing bracket, got {rest!r}")
-    types: list[str] = []
-    values: list[Value] = []
-    placeholders: list[int] = []
-    for part in split_list(inside, where):
-        type_, literal = _typed_literal(part, where)
-        if literal == "_":
-            placeholders.append(4 + 32 * sum(head_words(before) for before in types))
-            values.append(_blank(type_, where))
-        else:
-            values.append(parse_literal(type_, literal, where))
-        types.append(type_)
-    if len(placeholders) != (1 if template else 0):
-        raise PlanError(
-            where, f"expected {'one' if template else 'no'} `_` argument, got {len(placeholders)}"
-        )
-    return EncodedCall(encode_call(name, types, values, where), placeholders[0] if placeholders else None)
+    parts = [_typed_literal(part, where) for part in split_list(inside, where)]
+    count = sum(len(_HOLE.findall(literal)) for _, literal in parts)
+    if count != (1 if template else 0):
+        raise PlanError(where, f"expected {'one' if template else 'no'} `_` argument, got {count}")
+    types = [type_ for type_, _ in parts]
+
+    def encoded(hole: int) -> bytes:
+        values = [parse_literal(type_, literal, where, hole=hole) for type_, literal in parts]
+        return encode_call(name, types, values, where)
+
+    empty = encoded(0)
+    return EncodedCall(empty, _word_that_differs(empty, encoded(1)) if template else None)
+
+
+def _word_that_differs(one: bytes, other: bytes) -> int:
+    """Where the word begins in which two encodings of one call differ."""
+    place = next(index for index, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+    return 4 + (place - 4) // 32 * 32
 
 
 def encode_call(name: str, types: list[str], values: list[Value], where: str) -> bytes:
@@ -180,20 +183,19 @@ def _typed_literal(text: str, where: str) -> tuple[str, str]:
     return parse_type(type_, where), literal.strip()
 
 
-def _blank(type_: str, where: str) -> Value:
-    if is_dynamic(type_) or "[" in type_:
-        raise PlanError(where, f"`_` stands for one word, and {type_} is none")
-    return parse_literal(type_, "false" if type_ == "bool" else "0", where, blank=True)
+def parse_literal(type_: str, text: str, where: str, *, hole: int | None = None) -> Value:
+    """Read one literal: decimal or 0x integers, `true`, addresses and bytes in 0x hex, "text", [a, b].
 
-
-def parse_literal(type_: str, text: str, where: str, *, blank: bool = False) -> Value:
-    """Read one literal: decimal or 0x integers, `true`, addresses and bytes in 0x hex, "text", [a, b]."""
+    With a `hole`, 0 or 1, `_` is read as a word of that.
+    """
     if type_.endswith("]"):
-        return _array_literal(type_, text, where)
+        return _array_literal(type_, text, where, hole)
+    if text == "_" and hole is not None:
+        return _hole(type_, hole, where)
     if type_ == "bool" and text in ("true", "false"):
         return text == "true"
     if type_ == "address" or type_.startswith("bytes"):
-        return bytes(_fixed_size(type_)) if blank else _bytes_literal(type_, text, where)
+        return _bytes_literal(type_, text, where)
     if "int" in type_ and _INTEGER.fullmatch(text):
         return int(text)
     if "int" in type_ and text != "0x" and _HEX.fullmatch(text):
@@ -201,6 +203,14 @@ def parse_literal(type_: str, text: str, where: str, *, blank: bool = False) -> 
     if type_ == "string" and len(text) >= 2 and text[0] == text[-1] == '"' and '"' not in text[1:-1]:
         return text[1:-1]
     raise PlanError(where, f"expected a literal of type {type_}, got {text!r}")
+
+
+def _hole(type_: str, hole: int, where: str) -> Value:
+    if is_dynamic(type_):
+        raise PlanError(where, f"`_` stands for one word, and {type_} is none")
+    if type_ == "address" or type_.startswith("bytes"):
+        return bytes([hole]) * _fixed_size(type_)
+    return bool(hole) if type_ == "bool" else hole
 
 
 def _fixed_size(type_: str) -> int:
@@ -218,11 +228,12 @@ def _bytes_literal(type_: str, text: str, where: str) -> bytes:
     return value
 
 
-def _array_literal(type_: str, text: str, where: str) -> list[Value]:
+def _array_literal(type_: str, text: str, where: str, hole: int | None) -> list[Value]:
     if not (text.startswith("[") and text.endswith("]")):
         raise PlanError(where, f"expected {type_} as [a, b], got {text!r}")
     element, _, size = type_[:-1].rpartition("[")
-    values = [parse_literal(element, part.strip(), where) for part in split_list(text[1:-1], where)]
+    parts = split_list(text[1:-1], where)
+    values = [parse_literal(element, part.strip(), where, hole=hole) for part in parts]
     if size and len(values) != int(size):
         raise PlanError(where, f"expected {size} elements, got {len(values)}")
     return values

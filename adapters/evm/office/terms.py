@@ -34,6 +34,12 @@ _KNOWN = (
     "borrowGuardianPaused(address)", "curse(bytes16)", "uncurse(bytes16)", "isCursed(bytes16)",
     "execTransactionFromModule(address,uint256,bytes,uint8)", "setCap(uint256)", "cap()",
     "setCollateralEnabled(address,bool)", "collateralEnabled(address)", "freeze()", "unfreeze()", "frozen()",
+    "setRateLimit(uint256)", "rateLimit()", "setAssetSources(address[],address[])",
+    "getSourceOfAsset(address)", "configureReserveAsCollateral(address,uint256,uint256,uint256)",
+    "getReserveConfigurationData(address)", "setReserveBorrowing(address,bool)",
+    "setGracePeriod(uint256)", "getGracePeriod()",
+    "_setActionsPaused(address[],uint8[],bool)", "actionPaused(address,uint8)", "upgradeTo(address)",
+    "upgradeToAndCall(address,bytes)", "implementation()",
 )  # fmt: skip
 """Protective calls and getters that contracts in the field have."""
 

@@ -124,6 +124,8 @@ def test_arrays_bytes_and_strings_are_literals_too():
         (f"setCap(address {TARGET}, uint256 _)", 36),
         (f"setCap(address[2] [{TARGET}, {TARGET}], uint256 _)", 68),
         (f"setCap(address[] [{TARGET}], uint256 _)", 36),
+        (f"setSources(address[] [{TARGET}], uint256[] [_])", 164),
+        ("setLimits(uint256[2][] [[1, 2], [3, _]], bool true)", 196),
     ],
 )
 def test_restore_says_where_the_old_value_goes(text, offset):
@@ -156,6 +158,9 @@ REFUSED = [
     ({"undo": None, "restore": "setCap(uint256 1)"}, "expected one `_`"),
     ({"undo": None, "restore": "setCap(uint256 _, uint256 _)"}, "got 2"),
     ({"undo": None, "restore": "setText(string _)"}, "one word"),
+    ({"undo": None, "restore": "setCaps(uint256[] [_, _])"}, "got 2"),
+    ({"undo": None, "restore": "setCaps(uint256[] _)"}, "as [a, b]"),
+    ({"call": "setCaps(uint256[] [_])"}, "expected no `_`"),
     ({"restore": "setCap(uint256 _)"}, "got both"),
     ({"compare": "<"}, "compare"),
     ({"value": -1}, "value"),
@@ -237,6 +242,7 @@ CALLS_REFUSED = [
     ("f(uint8)", (True,), 0),
     ("f(uint256", (1,), 0),
     ("cap()", (), -1),
+    ("f(uint8)", ("_",), 0),
 ]
 
 
