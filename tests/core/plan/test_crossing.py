@@ -87,7 +87,7 @@ def assert_defined(found: Evaluation, chains: dict[Caip2, Branch], follower: Fol
 
 
 @given(seed=SEEDS)
-@settings(max_examples=8)
+@settings(max_examples=6)
 def test_every_value_at_every_block_is_its_definition_through_reorgs_of_both_chains(seed: int) -> None:
     chance = random.Random(seed)
     follower = Follower(COMPILED, keep_s=300)
@@ -137,7 +137,7 @@ def anchors_by_definition(rule: str, rung: int, evaluations: Sequence[Evaluation
 
 
 @given(seed=SEEDS)
-@settings(max_examples=8)
+@settings(max_examples=6)
 def test_edges_and_rungs_are_their_definition_whatever_the_clocks_do(seed: int) -> None:
     chance = random.Random(seed)
     follower = Follower(COMPILED)
@@ -172,7 +172,7 @@ def test_edges_and_rungs_are_their_definition_whatever_the_clocks_do(seed: int) 
 def streams_of(chance: random.Random) -> list[list[BlockObserved]]:
     chains = branches(chance, Follower(COMPILED))
     for branch in chains.values():
-        for _ in range(90):
+        for _ in range(70):
             branch.grow(chance.choice([0] * 20 + [300]))
     # Both end together, so that every pin is settled.
     end_s = max(branch.blocks[-1].reads.header.block.timestamp for branch in chains.values())
@@ -243,7 +243,7 @@ def node_of(parcels: Iterable[list[BlockObserved]], keep_s: int = 2_000) -> Foll
 
 
 @given(seed=SEEDS)
-@settings(max_examples=4)
+@settings(max_examples=3)
 def test_live_late_and_restarted_nodes_come_to_the_same_bytes(seed: int) -> None:
     chance = random.Random(seed)
     streams = streams_of(chance)
@@ -261,7 +261,7 @@ def test_live_late_and_restarted_nodes_come_to_the_same_bytes(seed: int) -> None
 
 
 @given(seed=SEEDS)
-@settings(max_examples=4)
+@settings(max_examples=3)
 def test_in_whatever_order_chains_arrive_rules_over_pins_come_to_the_same_bytes(seed: int) -> None:
     chance = random.Random(seed)
     streams = streams_of(chance)

@@ -228,7 +228,7 @@ def _prune_often() -> Iterator[None]:
     "metrics", [EVENT_METRICS, STATE_METRICS, PLAN_METRICS], ids=["events", "state", "acts"]
 )
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=8)
+@settings(max_examples=6)
 def test_every_answer_is_the_definition_through_reorgs_and_forgetting(
     metrics: list[LocalMetric], seed: int
 ) -> None:
@@ -236,7 +236,7 @@ def test_every_answer_is_the_definition_through_reorgs_and_forgetting(
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=4)
+@settings(max_examples=3)
 def test_who_starts_again_from_the_journal_answers_as_who_followed_every_reorg(seed: int) -> None:
     metrics: list[LocalMetric] = [*EVENT_METRICS, *STATE_METRICS, *PLAN_METRICS]
     script = run(random.Random(seed), metrics, turns=90)
