@@ -37,8 +37,11 @@ LIVE_BLOCKS: Final = 5
 MOST_THEFTS: Final = 12
 TRIES_AFTER: Final = 2
 """So often the thief goes on once it reverts."""
-SLOW_STEP_S: Final = 60
+SLOW_STEP_S: Final = (60, 300)
+"""The least and the most between blocks while hours pass: a slot of half an hour needs some of them."""
 SLOW_BLOCKS: Final = 5
+MOST_BLOCKS: Final = 360
+"""For the longest act to run out."""
 QUICK_BLOCKS: Final = 25
 MOST_SLOTS: Final = 4
 """A rule that is true in so many slots stays true until its cause is gone."""
@@ -99,6 +102,15 @@ class Practice:
                 self._show.practised(report)
                 await self._stay(stage)
             return report
+
+    @property
+    def _longest_s(self) -> int:
+        return max(act.lasts_s for act in self._plan.plan.acts.values())
+
+    @property
+    def _slow_step_s(self) -> int:
+        least_s, most_s = SLOW_STEP_S
+        return min(most_s, max(least_s, self._longest_s // MOST_BLOCKS))
 
     # --- before
 
@@ -187,11 +199,12 @@ class Practice:
 
     async def _hold_out(self, stage: Stage) -> None:
         """Let hours pass with the cause there: renewal in every slot, extension below half of the time."""
-        ends_s = stage.now_s + max(act.lasts_s for act in self._plan.plan.acts.values())
-        self._show.say("hours pass, a block a minute; nobody has repaired anything yet", "dim")
+        ends_s = stage.now_s + self._longest_s
+        said = f"hours pass, {self._slow_step_s} s a block; nobody has repaired anything yet"
+        self._show.say(said, "dim")
         self._show.say("  what adds little is not sent: a record with more than half of its time left", "dim")
         while stage.now_s < ends_s and stage.in_force and not stage.report.extended:
-            await stage.pass_time(SLOW_BLOCKS, after_s=SLOW_STEP_S)
+            await stage.pass_time(SLOW_BLOCKS, after_s=self._slow_step_s)
             newest_slot = stage.now_s // self._plan.plan.clock.rearm_s
             if len(stage.slots) > MOST_SLOTS and max(stage.slots) >= newest_slot - 1:
                 return
@@ -208,7 +221,7 @@ class Practice:
             await stage.pass_time(QUICK_BLOCKS, after_s=BLOCK_S)
         latest_s = stage.now_s + 2 * max([0, *(until - stage.now_s for until in stage.in_force.values())])
         while stage.in_force and stage.now_s < latest_s + plan.clock.rearm_s:
-            await stage.pass_time(SLOW_BLOCKS, after_s=SLOW_STEP_S)
+            await stage.pass_time(SLOW_BLOCKS, after_s=self._slow_step_s)
 
     # --- afterwards
 
