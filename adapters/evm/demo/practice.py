@@ -39,6 +39,8 @@ TRIES_AFTER: Final = 2
 """So often the thief goes on once it reverts."""
 SLOW_STEP_S: Final = (60, 300)
 """The least and the most between blocks while hours pass: a slot of half an hour needs some of them."""
+DENSE_S: Final = 7_200
+"""So long a block a minute in any case: full decisions wait until blocks are final."""
 SLOW_BLOCKS: Final = 5
 MOST_BLOCKS: Final = 360
 """For the longest act to run out."""
@@ -200,11 +202,12 @@ class Practice:
     async def _hold_out(self, stage: Stage) -> None:
         """Let hours pass with the cause there: renewal in every slot, extension below half of the time."""
         ends_s = stage.now_s + self._longest_s
-        said = f"hours pass, {self._slow_step_s} s a block; nobody has repaired anything yet"
-        self._show.say(said, "dim")
+        self._show.say("hours pass, a block a minute; nobody has repaired anything yet", "dim")
         self._show.say("  what adds little is not sent: a record with more than half of its time left", "dim")
+        dense_until_s = stage.now_s + DENSE_S
         while stage.now_s < ends_s and stage.in_force and not stage.report.extended:
-            await stage.pass_time(SLOW_BLOCKS, after_s=self._slow_step_s)
+            is_dense = stage.now_s < dense_until_s
+            await stage.pass_time(SLOW_BLOCKS, after_s=SLOW_STEP_S[0] if is_dense else self._slow_step_s)
             newest_slot = stage.now_s // self._plan.plan.clock.rearm_s
             if len(stage.slots) > MOST_SLOTS and max(stage.slots) >= newest_slot - 1:
                 return
