@@ -155,7 +155,7 @@ def _read(read: StateRead) -> str:
             return f"storage slot {read.slot} of {read.address}"
         case ReadKind.BALANCE:
             coin = "the chain's coin" if read.token is None else f"the token {read.token}"
-            return f"how much of {coin} {read.address} holds"
+            return f"what {read.address} holds of {coin}"
         case ReadKind.SUPPLY:
             return f"the total supply of {read.address}"
         case ReadKind.CODE_HASH:
