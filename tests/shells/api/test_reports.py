@@ -229,7 +229,10 @@ async def test_who_cannot_remember_more_messages_takes_none() -> None:
         await webhooks.take("watcher", signed(body, at_ms=NOW_MS + 1), body)
     with pytest.raises(Exception, match="taken before"):
         await webhooks.take("watcher", signed(body), body)
-    node.now_ms += 2 * FRESH_MS + 1
+    node.now_ms += 2 * FRESH_MS
+    with pytest.raises(Exception, match="too many findings"):  # one that it took could still be fresh
+        await webhooks.take("watcher", signed(body, at_ms=node.now_ms), body)
+    node.now_ms += 1
     assert await webhooks.take("watcher", signed(body, at_ms=node.now_ms), body) == "subject-2"
 
 
