@@ -245,51 +245,67 @@ def _paths(shape: Shape, before: str) -> Iterator[str]:
                 yield from _paths(member, named if name else f"{before}[{index}]")
 
 
-def type_at(results: Struct, steps: tuple[int, ...]) -> str:
-    """The elementary type at the end of a path that `parse_path` gave."""
-    shape: Shape = results
-    for step in steps:
-        if step == LENGTH:
-            return "uint256"
-        assert not isinstance(shape, Scalar), "a step into a number"
-        shape = shape.of if isinstance(shape, Array) else shape.members[step][1]
-    assert isinstance(shape, Scalar), "a path to no number"
-    return shape.type
-
-
 # ---- what a contract answers
 
 
-def word_at(results: Struct, steps: tuple[int, ...], answer: bytes) -> bytes | str:
-    """The 32 bytes at the end of a path, or the fault: a short answer, an index beyond a list."""
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One step into an answer: past a list's length, which must be above `index`, to the head `offset` bytes
+    on; and from there to the content, where it is dynamic.
+    """
+
+    index: int | None
+    offset: int
+    is_dynamic: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The way of a path through answers, worked out once."""
+
+    hops: tuple[Hop, ...]
+    type: str
+
+
+def route_of(results: Struct, steps: tuple[int, ...]) -> Route:
+    """The way of a path that `parse_path` gave."""
     shape: Shape = results
-    place = 0
+    hops: list[Hop] = []
     for step in steps:
-        if isinstance(shape, Array) and shape.size is None:
+        assert not isinstance(shape, Scalar), "a step into a number"
+        if step == LENGTH:
+            return Route(tuple(hops), "uint256")
+        if isinstance(shape, Array):
+            index, offset = None if shape.size is not None else step, 32 * step * _head_words(shape.of)
+            shape = shape.of
+        else:
+            before = (_head_words(member) for _, member in shape.members[:step])
+            index, offset, shape = None, 32 * sum(before), shape.members[step][1]
+        hops.append(Hop(index, offset, _is_dynamic(shape)))
+    assert isinstance(shape, Scalar), "a path to no number"
+    return Route(tuple(hops), shape.type)
+
+
+def word_at(route: Route, answer: bytes) -> bytes | str:
+    """The 32 bytes at the end of a path, or the fault: a short answer, an index beyond a list."""
+    place = 0
+    for hop in route.hops:
+        if hop.index is not None:
             count = answer[place : place + 32]
-            if len(count) < 32 or step == LENGTH:
-                return count if len(count) == 32 else NOT_DECODABLE
-            if step >= int.from_bytes(count, "big"):
+            if len(count) < 32:
+                return NOT_DECODABLE
+            if hop.index >= int.from_bytes(count, "big"):
                 return OUT_OF_RANGE
             place += 32
-        begin = place
-        shape, place = _enter(shape, step, begin)
-        if _is_dynamic(shape):
-            offset = answer[place : place + 32]
+        head = place + hop.offset
+        if hop.is_dynamic:
+            offset = answer[head : head + 32]
             if len(offset) < 32:
                 return NOT_DECODABLE
-            place = begin + int.from_bytes(offset, "big")
+            head = place + int.from_bytes(offset, "big")
+        place = head
     content = answer[place : place + 32]
     return content if len(content) == 32 else NOT_DECODABLE
-
-
-def _enter(shape: Shape, step: int, begin: int) -> tuple[Shape, int]:
-    """What stands at a step, and where its head begins."""
-    assert not isinstance(shape, Scalar), "a step into a number"
-    if isinstance(shape, Array):
-        return shape.of, begin + 32 * step * _head_words(shape.of)
-    before = sum(_head_words(member) for _, member in shape.members[:step])
-    return shape.members[step][1], begin + 32 * before
 
 
 __all__ = [
@@ -297,6 +313,7 @@ __all__ = [
     "NOT_DECODABLE",
     "OUT_OF_RANGE",
     "Array",
+    "Route",
     "Scalar",
     "Shape",
     "Struct",
@@ -304,8 +321,8 @@ __all__ = [
     "is_number",
     "parse_path",
     "parse_results",
+    "route_of",
     "text_of",
-    "type_at",
     "type_of_word",
     "word_at",
 ]

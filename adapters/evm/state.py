@@ -15,7 +15,7 @@ from eth_abi.exceptions import EncodingError
 
 from adapters.evm.abi import Value, encode_call, parse_address, parse_literal
 from adapters.evm.functions import FunctionSignature, parse_function
-from adapters.evm.results import parse_path, type_at, type_of_word, word_at
+from adapters.evm.results import parse_path, route_of, type_of_word, word_at
 from adapters.evm.rpc import Request, RpcError
 from adapters.evm.shapes import octets, quantity
 from adapters.evm.words import EMPTY, FAILED, decode_word
@@ -67,8 +67,7 @@ class Reading:
     """One query: which question answers it, and how its number is found in what is answered."""
 
     question: int
-    number: Callable[[object], Answer]
-    """Raises `ValueError` for a result that its method cannot have."""
+    number: Callable[[bytes], Answer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +168,7 @@ def compile_state(queries: tuple[CallQuery, ...]) -> StateQueries:
     return StateQueries(tuple(places), tuple(readings))
 
 
-_Compiled = tuple[Question, Callable[[object], Answer]]
+_Compiled = tuple[Question, Callable[[bytes], Answer]]
 
 
 def _compile_call(query: CallQuery) -> _Compiled:
@@ -181,24 +180,22 @@ def _compile_call(query: CallQuery) -> _Compiled:
     return question, _word_reader(function, query) if not query.path else _path_reader(function, query.path)
 
 
-def _word_reader(function: FunctionSignature, query: CallQuery) -> Callable[[object], Answer]:
+def _word_reader(function: FunctionSignature, query: CallQuery) -> Callable[[bytes], Answer]:
     type_ = type_of_word(function.results, query.word, "word")
     start = _WORD_BYTES * query.word
 
-    def number(result: object) -> Answer:
-        answer = octets(result)
+    def number(answer: bytes) -> Answer:
         return decode_word(type_, answer[start : start + _WORD_BYTES]) if answer else (None, EMPTY)
 
     return number
 
 
-def _path_reader(function: FunctionSignature, path: tuple[int, ...]) -> Callable[[object], Answer]:
-    type_ = type_at(function.results, path)
+def _path_reader(function: FunctionSignature, path: tuple[int, ...]) -> Callable[[bytes], Answer]:
+    route = route_of(function.results, path)
 
-    def number(result: object) -> Answer:
-        answer = octets(result)
-        found = word_at(function.results, path, answer) if answer else EMPTY
-        return (None, found) if isinstance(found, str) else decode_word(type_, found)
+    def number(answer: bytes) -> Answer:
+        found = word_at(route, answer) if answer else EMPTY
+        return (None, found) if isinstance(found, str) else decode_word(route.type, found)
 
     return number
 
@@ -208,22 +205,18 @@ def _compile_storage(query: CallQuery) -> _Compiled:
     assert isinstance(offset, int)
     assert isinstance(size, int)
 
-    def number(result: object) -> Answer:
-        word = octets(result, _WORD_BYTES)
+    def number(word: bytes) -> Answer:
         return int.from_bytes(word[_WORD_BYTES - offset - size : _WORD_BYTES - offset], "big"), None
 
     return Question("eth_getStorageAt", query.address, query.call), number
 
 
 def _compile_balance(query: CallQuery) -> _Compiled:
-    return Question("eth_getBalance", query.address), lambda result: (quantity(result, 256), None)
+    return Question("eth_getBalance", query.address), lambda word: (int.from_bytes(word, "big"), None)
 
 
 def _compile_code_hash(query: CallQuery) -> _Compiled:
-    def number(result: object) -> Answer:
-        return int.from_bytes(keccak256(octets(result)), "big"), None
-
-    return Question("eth_getCode", query.address), number
+    return Question("eth_getCode", query.address), lambda code: (int.from_bytes(keccak256(code), "big"), None)
 
 
 _COMPILERS: Mapping[ReadKind, Callable[[CallQuery], _Compiled]] = {
@@ -253,17 +246,26 @@ def state_values(queries: StateQueries, replies: list[object]) -> tuple[CallValu
     Raises:
         ValueError: for a reply that is neither.
     """
-    for question, reply in zip(queries.questions, replies, strict=True):
-        if isinstance(reply, RpcError) and not (question.method == "eth_call" and is_fault(reply)):
-            raise ValueError(f"{question.method}: {reply.text}")
+    answers = [_answer(question, reply) for question, reply in zip(queries.questions, replies, strict=True)]
     return tuple(
-        CallValue(index, *_answer(reading, replies[reading.question]))
+        CallValue(index, *_number(reading, answers[reading.question]))
         for index, reading in enumerate(queries.readings)
     )
 
 
-def _answer(reading: Reading, reply: object) -> Answer:
-    return (None, FAILED) if isinstance(reply, RpcError) else reading.number(reply)
+def _number(reading: Reading, answer: bytes | None) -> Answer:
+    return (None, FAILED) if answer is None else reading.number(answer)
+
+
+def _answer(question: Question, reply: object) -> bytes | None:
+    """What the chain answered, a quantity as a word; None where a contract failed."""
+    if isinstance(reply, RpcError):
+        if question.method == "eth_call" and is_fault(reply):
+            return None
+        raise ValueError(f"{question.method}: {reply.text}")
+    if question.method == "eth_getBalance":
+        return quantity(reply, 256).to_bytes(_WORD_BYTES, "big")
+    return octets(reply, _WORD_BYTES if question.method == "eth_getStorageAt" else None)
 
 
 __all__ = [

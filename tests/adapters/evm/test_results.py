@@ -13,8 +13,8 @@ from adapters.evm.results import (
     Struct,
     parse_path,
     parse_results,
+    route_of,
     text_of,
-    type_at,
     type_of_word,
     word_at,
 )
@@ -203,8 +203,9 @@ def test_every_number_is_found_where_an_encoder_put_it(made):
 
     assert parse_results(text_of(shape)[1:-1], "call") == shape
     for steps, type_, expected in leaves(shape, value):
-        assert type_at(shape, steps) == type_
-        assert decode_word(type_, word_at(shape, steps, answer)) == (as_integer(expected), None)
+        route = route_of(shape, steps)
+        assert route.type == type_
+        assert decode_word(type_, word_at(route, answer)) == (as_integer(expected), None)
 
 
 @settings(max_examples=60)
@@ -218,7 +219,7 @@ def test_a_short_or_spoilt_answer_is_a_number_or_a_fault_and_never_an_error(made
             spoilt[place : place + 32] = data.draw(st.binary(min_size=32, max_size=32))
 
     for steps, type_, _ in leaves(shape, value):
-        found = word_at(shape, steps, bytes(spoilt))
+        found = word_at(route_of(shape, steps), bytes(spoilt))
         number, fault = (None, found) if isinstance(found, str) else decode_word(type_, found)
         assert (number is None) != (fault is None)
 
@@ -227,6 +228,6 @@ def test_an_index_beyond_a_list_is_a_fault_of_its_own():
     shape = results("uint256[]")
     answer = encode(["uint256[]"], [[5, 6]])
 
-    assert word_at(shape, (0, 2), answer) == "index out of range"
-    assert word_at(shape, (0, 2), answer[:-64]) == "index out of range"
-    assert word_at(shape, (0, 1), answer[:-32]) == "answer not decodable"
+    assert word_at(route_of(shape, (0, 2)), answer) == "index out of range"
+    assert word_at(route_of(shape, (0, 2)), answer[:-64]) == "index out of range"
+    assert word_at(route_of(shape, (0, 1)), answer[:-32]) == "answer not decodable"
