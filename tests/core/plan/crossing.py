@@ -122,9 +122,12 @@ when = "undelivered == 0 && quarrel == 0"
 """
 
 
-def crossing_plan(every: int = 1) -> CompiledPlan:
-    """The plan, compiled."""
+def crossing_plan(every: int = 1, *, is_deaf: bool = False) -> CompiledPlan:
+    """The plan, compiled; `is_deaf`: of the other chain its rules hear the silence alone."""
     text = TEXT.replace("EVERY", str(every))
+    if is_deaf:
+        text = text.replace("unbacked > 2 && rate.price < 1000", "unordered > 2")
+        text = text.replace("undelivered == 0 && quarrel == 0", "flow == 0")
     return compile_plan(parse_plan(text, where="crossing.plan.toml"), {"eip155": adapter()})
 
 

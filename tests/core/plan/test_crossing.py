@@ -14,7 +14,7 @@ import relay.core.view as view_module
 from proofs.canonical import Value, encode
 from proofs.decision import Decision
 from proofs.mandate import Op, Tier
-from relay.core.evaluate import RELEASE, Evaluation, Outcome, trace_of
+from relay.core.evaluate import RELEASE, Evaluation, trace_of
 from relay.core.events import BlockObserved
 from relay.core.history import event_from_bytes, event_to_bytes
 from relay.core.ladder import Place, Step
@@ -277,30 +277,3 @@ def block_from(data: bytes) -> BlockObserved:
     event = event_from_bytes(data)
     assert isinstance(event, BlockObserved)
     return event
-
-
-# --- silence
-
-
-def test_a_rule_about_silence_does_not_wait_for_the_silent_chain() -> None:
-    node = Follower(COMPILED)
-    chains = branches(random.Random(1), node)
-    for branch in chains.values():
-        branch.steps_s = (12,)
-    node.see([chains[AWAY].grow() for _ in range(3)])
-    silent_from_s = chains[AWAY].blocks[-1].reads.header.block.timestamp
-    for _ in range(30):
-        node.see([chains[HOME].grow()])
-
-    seen = {each.block.timestamp: each for each in node.evaluations()}
-
-    assert [each.number for each in seen.values() for each in [each.block]] == list(range(3, 31))
-    for time_s, each in seen.items():
-        silent_s = time_s - LAG_S - silent_from_s
-        if silent_s >= 0:
-            assert each.values["silent"] == (silent_s if silent_s >= PATIENCE_S else 0)
-            assert each.rules["stalled"].outcome is (Outcome.TRUE if silent_s > 150 else Outcome.FALSE)
-            assert each.rules["unbacked"].outcome is Outcome.ABSTAIN
-    before = {each.block: trace_of(each, "stalled") for each in seen.values()}
-    node.see([chains[AWAY].grow(1_000)])
-    assert {each.block: trace_of(each, "stalled") for each in node.evaluations()} == before
