@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relay.plans.results import PlanResult, Rate
-from tests.incidents import bridges, futures, markets
+from tests.incidents import bridges, futures, markets, powers
 from tests.incidents.diary import Scenario
 from tests.incidents.judged import judge
 from tests.incidents.quiet import Campaign, campaigns
@@ -40,7 +40,7 @@ class Entry:
 
 def scenarios() -> tuple[Scenario, ...]:
     """Give all incidents, in the order of the table."""
-    return (*bridges.scenarios(), *markets.scenarios(), *futures.scenarios())
+    return (*bridges.scenarios(), *markets.scenarios(), *futures.scenarios(), *powers.scenarios())
 
 
 def entry(scenario: Scenario) -> Entry:
