@@ -219,6 +219,28 @@ def test_blocks_stand_at_the_time_that_is_given_for_a_chain() -> None:
     assert times == {12: [84], 2: [64], 5: [70]}
 
 
+@pytest.mark.parametrize(
+    ("window", "left_s"), [('window = "2m"', 720), ('window = "125s"', 732), ("window_blocks = 4", 648)]
+)
+def test_a_rule_may_turn_true_because_an_event_leaves_its_window(window: str, left_s: int) -> None:
+    text = plan_text(OUT + window + "\n", rule("gone < 10"))
+
+    result = run(text, event(600, "out", 50), event(1_200, "out", 50))
+
+    assert result.plan.triggers[0].timestamp - START_S == left_s
+
+
+@pytest.mark.parametrize(
+    ("window", "left_s"), [('window = "2m"', 120), ('window = "125s"', 132), ("window_blocks = 4", 48)]
+)
+def test_an_event_of_another_chain_leaves_its_window_with_the_lag(window: str, left_s: int) -> None:
+    text = plan_text(BOTH + window + "\n", rule("came < 10 && gone > 0"), lag_s=60)
+
+    result = run(text, event(0, "out"), event(1_740, "in", 50), event(3_000, "out"))
+
+    assert [block.timestamp - START_S for block in result.plan.triggers] == [0, 1_800 + left_s]
+
+
 def test_a_series_holds_until_its_next_row_and_before_its_first() -> None:
     result = run(
         plan_text(LEVEL, rule("level > 10")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import pytest
 from hypothesis import event as note
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -66,14 +67,15 @@ key = ["id"]
 against = {{ chain = "{FOREIGN}", from = "0x3333333333333333333333333333333333333333", \
 event = "In(uint256 id,string kind,uint256 amount)", key = ["id"] }}
 """
-METRICS = {
-    **_windows("in"),
-    **_windows("out"),
-    **_states("in"),
-    **_states("out"),
-    "feed.price": _ORACLE,
-    "feed.age_s": _ORACLE,
-    "open": _MATCH,
+FAMILIES = {
+    "windows": {**_windows("in"), **_windows("out")},
+    "states": {**_states("in"), **_states("out")},
+    "others": {
+        "feed.price": _ORACLE,
+        "feed.age_s": _ORACLE,
+        "open": _MATCH,
+        "total_in": _windows("in")["total_in"],
+    },
 }
 
 events = st.builds(
@@ -87,20 +89,20 @@ events = st.builds(
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> tuple[str, Observations, GridSettings]:
+def worlds(draw: st.DrawFn, family: str) -> tuple[str, Observations, GridSettings]:
     """Give a plan of one to three rules, each over one or two metrics, with rows and the rhythm of chains."""
-    rules, used = [], set()
+    metrics_of, rules, used = FAMILIES[family], [], set()
     for number in range(draw(st.integers(1, 3))):
-        names = draw(st.lists(st.sampled_from(sorted(METRICS)), min_size=1, max_size=2, unique=True))
+        names = draw(st.lists(st.sampled_from(sorted(metrics_of)), min_size=1, max_size=2, unique=True))
         used |= set(names)
-        parts = [f"{name} {draw(st.sampled_from('<>'))} {draw(st.integers(0, 40))}" for name in names]
+        parts = [f"{name} {draw(st.sampled_from('<>'))} {draw(st.integers(0, 15))}" for name in names]
         joined = draw(st.sampled_from([" && ", " || "])).join(parts)
         hold, rearm = draw(st.integers(1, 4)), draw(st.sampled_from(["30s", "100s", "30m"]))
         rules.append(
             f'[rules.r{number}]\nwhen = "{joined}"\nhold = {hold}\nrearm = "{rearm}"\nstep = "1s"\n'
             'ladder = [["halt"]]\n'
         )
-    metrics = "".join(sorted({METRICS[name] for name in used}))
+    metrics = "".join(sorted({metrics_of[name] for name in used}))
     lag_s, every = draw(st.sampled_from([1, 5, 20, 60])), draw(st.sampled_from([1, 1, 1, 2, 3]))
     text = plan_text(metrics, "".join(rules), lag_s=lag_s, every=every)
     block_times = {FOREIGN: draw(st.sampled_from([2, 7, 12]))}
@@ -173,12 +175,13 @@ def shown(result: PlanResult) -> dict[str, object]:
     }
 
 
-@settings(max_examples=80)
-@given(worlds())
+@pytest.mark.parametrize("family", FAMILIES)
+@settings(max_examples=60)
+@given(drawn=st.data())
 def test_a_run_that_skips_blocks_gives_what_the_core_makes_of_all_blocks(
-    world: tuple[str, Observations, GridSettings],
+    family: str, drawn: st.DataObject
 ) -> None:
-    text, data, grid = world
+    text, data, grid = drawn.draw(worlds(family))
     compiled = compiled_of(text)
 
     skipping = backtest(compiled, data, grid)
