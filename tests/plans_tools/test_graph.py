@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from itertools import pairwise
 from pathlib import Path
@@ -164,3 +166,24 @@ def test_a_node_is_asked_only_about_an_incident(option: str) -> None:
     said = tocsin("plan", "graph", BRIDGE, option, "http://127.0.0.1:1")
 
     assert said.code == 2
+
+
+BLOCKED = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("networkx", "polars", "matplotlib"):
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Missing())
+from relay.cli.entry import call
+print([int(call(["plan", command, PLAN, "--quiet"])) for command in ("graph", "check", "cost", "page", "hash")])
+"""
+
+
+def test_without_the_packages_for_plans_the_graph_says_what_to_install_and_the_rest_works() -> None:
+    script = BLOCKED.replace("PLAN", repr(str(BRIDGE)))
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+    assert done.stdout.strip() == "[2, 0, 0, 0, 0]", done.stderr
+    assert "pip install 'tocsin[plans]'" in done.stderr
