@@ -254,6 +254,28 @@ def test_a_series_holds_until_its_next_row_and_before_its_first() -> None:
     assert [block.timestamp - START_S for block in result.plan.triggers] == [3_600]
 
 
+def test_metrics_of_one_reading_share_a_series_by_any_of_their_names() -> None:
+    highest = LEVEL.replace("metrics.level", "metrics.highest") + 'window = "10m"\ntake = "max"\n'
+    release = '[release]\nwhen = "level < 5"\nhold = 1\n'
+
+    result = run(
+        plan_text(LEVEL + highest, rule("highest > 10") + release),
+        sample(0, "level", 5),
+        sample(3_600, "level", 50),
+        sample(3_612, "level", 5),
+    )
+
+    assert [block.timestamp - START_S for block in result.plan.triggers] == [3_600]
+
+
+def test_a_mean_over_time_moves_between_rows() -> None:
+    text = plan_text(LEVEL + 'take = "mean"\nwindow = "2m"\n', rule("level > 50"))
+
+    result = run(text, sample(0, "level", 0), sample(600, "level", 100), sample(900, "level", 100))
+
+    assert [block.timestamp - START_S for block in result.plan.triggers] == [672]
+
+
 def test_a_reading_that_failed_triggers_where_the_metric_says_so() -> None:
     metrics = LEVEL + 'on_fault = "trigger"\n'
 
