@@ -176,7 +176,8 @@ class Missing:
             raise ModuleNotFoundError(name, name=name)
 sys.meta_path.insert(0, Missing())
 from relay.cli.entry import call
-print([int(call(["plan", command, PLAN, "--quiet"])) for command in ("graph", "check", "cost", "page", "hash")])
+commands = ("graph", "check", "cost", "page", "hash")
+print([int(call(["plan", command, PLAN, "--quiet"])) for command in commands])
 """
 
 
