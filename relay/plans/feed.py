@@ -34,15 +34,19 @@ def fields_of_queries(compiled: CompiledPlan) -> Mapping[EventQuery, frozenset[s
 
 
 def missing_data(compiled: CompiledPlan, data: Observations) -> Mapping[str, str]:
-    """Give the metrics of a plan that no row is of, each with what is expected of it."""
+    """Give the metrics of a plan that no row is of, each with what is expected of it.
+
+    Metrics of one reading share a series: it comes under any of their names.
+    """
     seen = {(row.chain, row.event.lower()) for row in data.events}
-    given = {row.metric for row in data.series}
+    names = {row.metric for row in data.series} & compiled.sources.keys()
+    given = {query for name in names for query in compiled.sources[name]}
     missing: dict[str, str] = {}
     for name, metric in compiled.plan.metrics.items():
         for query in compiled.sources[name]:
             if isinstance(query, EventQuery) and (query.chain, event_name(query.event)) not in seen:
                 missing.setdefault(name, f"events {event_name(query.event)} on {query.chain}")
-        if isinstance(metric, StateMetric) and name not in given:
+        if isinstance(metric, StateMetric) and not given.issuperset(compiled.sources[name]):
             missing[name] = f"a series {name}"
     return missing
 

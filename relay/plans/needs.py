@@ -85,10 +85,16 @@ def series_names(plan: Plan) -> Mapping[str, str]:
 
 
 def rules_only(compiled: CompiledPlan) -> CompiledPlan:
-    """Leave out what no rule reads, and the conditions that are no rules: they make no trigger."""
-    read = {name for rule in compiled.rules.values() for name in rule.reads}
+    """Leave out what no rule reads, and the conditions that are no rules: they make no trigger.
+
+    A state that no rule reads stays where it is of the same reading as one that a rule reads: a series may
+    come under its name.
+    """
+    named = {name for rule in compiled.rules.values() for name in rule.reads}
+    asked = {query for name in named for query in compiled.sources[name]}
+    states = {name for name, metric in compiled.plan.metrics.items() if isinstance(metric, StateMetric)}
+    read = named | {name for name in states if asked.issuperset(compiled.sources[name])}
     sources = {name: compiled.sources[name] for name in compiled.sources if name in read}
-    asked = {query for queries in sources.values() for query in queries}
     queries = {
         chain: replace(
             each,
