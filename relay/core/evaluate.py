@@ -120,7 +120,8 @@ class _Watched:
         asked = tuple([inputs.get(name) for name in self.condition.reads])
         if self.given is None or asked != self.asked:
             # What it does not read need not be brought into CEL.
-            read = {name: inputs[name] for name in self.condition.reads if name in inputs}
+            pairs = zip(self.condition.reads, asked, strict=True)
+            read = {name: value for name, value in pairs if value is not None}
             self.asked, self.given = asked, self.outcome(self.condition.evaluate(read), ())
         return self.given
 

@@ -161,9 +161,10 @@ def _bounded(value: int) -> int:
 
 def _map_reading(metric: EventMetric, kept: Mapping[Group, int]) -> Reading:
     named = {key.name: 0 for key in metric.keys.values()} if len(metric.by) == 1 else {}
+    is_named = bool(named)
     fault: Fault | None = None
     for group, total in kept.items():
-        name = _group_name(metric, group)
+        name = metric.keys[group[0]].name if is_named else _group_name(metric, group)
         if name is None:
             return Reading(None, Fault.GROUPS)
         exact = scaled(total, _weight(metric, group))

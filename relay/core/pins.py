@@ -33,8 +33,11 @@ class Pins:
         self._seen = [(chain, views[chain], lag_s, chains[chain].since) for chain, lag_s in self.lags.items()]
         self._silences = silences
         self._awaited = [(chain, views[chain], self.lags[chain]) for chain in sorted({*read} & {*self.lags})]
-        self._progress: dict[Caip2, tuple[int, int]] = {}
-        """Of each chain waited for: its newest block's number, and the reference time when it came."""
+        followed = {*(chain for chain, _, _ in self._awaited), *silences}
+        self._followed = [(chain, views[chain]) for chain in sorted(followed)]
+        self._newest: dict[Caip2, BlockRef] = {}
+        self._progressed_s: dict[Caip2, int] = {}
+        """Of each chain that is followed: the reference time when its newest block came."""
 
     def at(self, block: BlockRef) -> At:
         """Give a block of the reference chain with its settled pins."""
@@ -74,12 +77,12 @@ class Pins:
 
     def note_progress(self) -> None:
         """Note where the reference chain stood when a foreign chain was last read further."""
-        reference = self._reference.tip
-        now_s = 0 if reference is None else reference.timestamp
-        for chain in (*(chain for chain, _, _ in self._awaited), *self._silences):
-            tip = self._views[chain].tip
-            if tip is not None and self._progress.get(chain, (-1, 0))[0] != tip.number:
-                self._progress[chain] = (tip.number, now_s)
+        for chain, view in self._followed:
+            tip = view.tip
+            if tip is not None and tip is not self._newest.get(chain):
+                reference = self._reference.tip
+                self._newest[chain] = tip
+                self._progressed_s[chain] = 0 if reference is None else reference.timestamp
 
     def _hidden(self, block: BlockRef) -> list[Caip2]:
         """Give the chains whose silence cannot be told before more of them is read."""
@@ -100,5 +103,4 @@ class Pins:
             return False
         if reference.tip is None or reference.head is None or reference.tip.number < reference.head.number:
             return True
-        read_at_s = self._progress.get(chain, (0, 0))[1]
-        return reference.tip.timestamp < read_at_s + self._patience_s
+        return reference.tip.timestamp < self._progressed_s.get(chain, 0) + self._patience_s
