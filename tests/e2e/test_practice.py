@@ -1,4 +1,4 @@
-"""`tocsin demo --practice` as a stranger runs it: his plan acts, is extended and released, nothing is left."""
+"""`tocsin demo --practice` as a stranger runs it: his plan acts, is extended, released, and nothing stays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`tocsin audit replay`: what it prints and its exit codes; the verdicts themselves are replayed elsewhere."""
+"""`tocsin audit replay`: what it prints and its exit codes; verdicts themselves are replayed elsewhere."""
 
 import subprocess
 import sys
