@@ -247,7 +247,6 @@ class MatchSeries:
         for side in self.sides:
             side.positions.clear()
             side.events.clear()
-        self._matched = [side.first for side in self.sides]
 
 
 def _found(key: _Key, event: _Event) -> tuple[int, int, int]:

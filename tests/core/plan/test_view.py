@@ -238,6 +238,9 @@ def test_pins_and_confirmations_go_by_what_was_observed(chain_of: Callable) -> N
     assert view.at_or_before(99) is None
     assert view.at_or_before(112) == chain.blocks[2]
     assert view.has_later_than(123)
+    assert view.settled(123) == (chain.blocks[2], view.place(chain.blocks[2]))
+    assert view.settled(124) is None  # another block of that time may come
+    assert view.settled(99) is None
     assert not view.has_later_than(124)
     assert [view.confirmations(block) for block in chain.blocks] == [4, 3, 2, 1]
     assert view.agreement(chain.blocks[0]) == (2, 3)
