@@ -20,6 +20,7 @@ _EPILOG = """\b
 The way of a plan:
   tocsin plan new --from pausable -o acme.plan.toml     begin with a ready one
   tocsin plan check acme.plan.toml                      all that is wrong with it, each with its remedy
+  tocsin plan backtest acme.plan.toml --data rows.csv   its delay, and its price in false alarms
   tocsin plan rehearse acme.plan.toml --fork URL        its acts on the chains' own state
 """
 
