@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from proofs.canonical import Value
+from proofs.canonical import Value, encode
 from proofs.decision import Decision, block_value
 from proofs.envelope import open_envelope
 from proofs.mandate import Op, Tier
@@ -26,12 +26,22 @@ SEED = 71
 
 @pytest.fixture(scope="module")
 def town() -> Town:
-    """An incident on both chains, renewed, extended, and released at its end."""
+    """An incident on both chains, renewed, extended, and released at its end.
+
+    dave comes when it has begun, and bob is away in the middle of it.
+    """
     town = Town(random.Random(SEED))
+    bob, dave = town.hosts["bob"], town.hosts["dave"]
     town.burn(100)
     town.run(60)
+    dave.stop()
     town.release(500)
-    town.run(400)
+    town.run(150)
+    dave.start()
+    bob.stop()
+    town.run(100)
+    bob.start()
+    town.run(150)
     town.burn(1_000)
     town.run(900)
     return town
@@ -73,6 +83,23 @@ def test_every_verdict_of_an_incident_follows_from_the_log_alone(town: Town) -> 
     kinds = Counter((each.stated.attestation.decision.op, each.stated.attestation.verdict) for each in found)
     assert {op for op, verdict in kinds if verdict is Verdict.ATTEST} == set(Op), kinds
     assert any(each.stated.attestation.decision.parent is not None for each in found)
+
+
+def judged(said: Stated) -> bytes:
+    """Give the bytes of a trace that are the same for all; how many endpoints agreed is each member's own."""
+    trace = said.attestation.trace
+    return encode({name: trace[name] for name in ("rule", "result", "values", "pins")})
+
+
+def test_all_members_judge_by_the_same_bytes_whatever_came_first(town: Town) -> None:
+    traces: dict[Decision, dict[bytes, set[bytes]]] = {}
+    for each in stated(town):
+        if each.attestation.verdict is not Verdict.ABSTAIN:
+            authors = traces.setdefault(each.attestation.decision, {})
+            authors.setdefault(judged(each), set()).add(each.author)
+
+    assert all(len(authors) == 1 for authors in traces.values())
+    assert any(len(members) == 4 for authors in traces.values() for members in authors.values())
 
 
 def test_values_that_make_the_rule_another_give_another_result(town: Town) -> None:
