@@ -144,6 +144,22 @@ def test_more_different_texts_than_a_set_holds_are_a_fault(
     assert readings == [Reading(2), Reading(3), fault, *later]
 
 
+def test_the_largest_value_is_read_anew_after_a_reorg_to_as_many_events() -> None:
+    view, chain = ChainView(QUERIES, keep_s=600), SyntheticChain(CHAIN)
+    largest = replace(DISTINCT, value="amount", measure=Measure.MAX, window=Window(seconds=30))
+    series = view.series(largest, (FOUND,), 0)
+    readings = []
+    for amount, fork in ((5, ""), (9, "here"), (7, "there")):
+        if fork == "there":
+            view.rollback(chain.back_to(1, fork))
+        view.observe(chain.block(12, [out("a", amount)]))
+        place = view.place(chain.blocks[-1])
+        assert place is not None
+        readings.append(series.at(place))
+
+    assert readings == [Reading(5), Reading(9), Reading(7)]
+
+
 def test_long_texts_are_told_apart_in_bounded_space() -> None:
     long = "x" * (MAX_PLAIN_TEXT + 1)
 
