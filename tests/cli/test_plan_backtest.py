@@ -95,7 +95,12 @@ def test_json_has_its_schema_and_the_same_bytes_each_time(plan: Path, data: Path
         },
         "quiet_triggers": 1,
         "quiet_trigger_times": [1_700_079_204],
-        "per_1000_quiet_hours": {"counted": 9.00009, "low": 0.227863, "high": 50.145292, "at_most": 42.695208},
+        "per_1000_quiet_hours": {
+            "counted": 9.00009,
+            "low": 0.227863,
+            "high": 50.145292,
+            "at_most": 42.695208,
+        },
         "frozen_hours_a_year": {
             "act_hours": 6.0,
             "expected": 473.04473,
