@@ -38,6 +38,8 @@ __all__ = ["PLANS", "House", "Said", "open_house"]
 START_S: Final = 1_798_761_600
 PLANS: Final = ("vault", "market", "watcher")
 BLOCK_TIME_MS: Final = 500
+SETTLE_S: Final = 1.0
+"""A call that comes later is mined later; what must have landed is waited for by itself."""
 FUNDS_WEI: Final = hex(10**20)
 
 VAULT = """
@@ -345,7 +347,7 @@ async def _arm(network: Network, vault: Vault, market: str) -> dict[str, tuple[s
 def _stage(network: Network, vault: Vault, gateway: str, text: str) -> Stage:
     plan = _compiled(text)
     report = PracticeReport(plan.plan.hash.hex(), plan.plan.protocol, vault.driver.anvil.chain, False)
-    return Stage(network, vault, gateway, plan, Show(Console(quiet=True)), report)
+    return Stage(network, vault, gateway, plan, Show(Console(quiet=True)), report, settle_s=SETTLE_S)
 
 
 def _compiled(text: str) -> CompiledPlan:

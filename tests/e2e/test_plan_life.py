@@ -73,7 +73,12 @@ async def story(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Story
 async def _rob(house: House) -> None:
     for _ in range(2):
         assert await house.stage.mine([house.vault.theft()]) == [True]
-    await house.settle()
+
+    async def has_landed() -> bool:
+        await house.settle()
+        return all(house.stages[plan].in_force for plan in ("vault", "market"))
+
+    await until("the first rung lands, and the market's act", has_landed)
 
 
 async def _bring_in_dave_and_restart_bob(house: House) -> None:

@@ -27,7 +27,7 @@ __all__ = ["Stage"]
 READ_S: Final = 120.0
 """For the members to read what was mined."""
 SETTLE_S: Final = 3.0
-"""For a decision to be certified, and for its call to be handed in."""
+"""For a decision's call to be handed in, unless somebody has more or less time."""
 PAUSE_S: Final = 0.1
 TIERS: Final = {int(tier): tier.name.lower() for tier in Tier}
 STYLES: Final[Mapping[Kind, str]] = {
@@ -62,6 +62,8 @@ class Stage:
     in_force: dict[str, int] = field(default_factory=dict)
     slots: set[int] = field(default_factory=set)
     """The slots in which protection was decided."""
+    settle_s: float = SETTLE_S
+    """How long a decision's call is waited for."""
     first_theft: tuple[int, int] | None = None
     """Block and time of the first theft."""
     _now_s: int = 0
@@ -176,7 +178,7 @@ class Stage:
             name = str(decision["id"])
             if name in self._told or not decision["certified"]:
                 continue
-            wait_s = SETTLE_S if self._is_needed(decision) else 0.0
+            wait_s = self.settle_s if self._is_needed(decision) else 0.0
             self._told[name] = asyncio.get_running_loop().time() + wait_s
             self._ops[name] = str(decision["op"])
             self._tell_decision(decision)
