@@ -265,6 +265,7 @@ def _match_source(
     adapter = _adapter(adapters, side.chain, f"{where}chain")
     query, fields = adapter.event_query(side.chain, side.address, side.event)
     _check_fields(f"{where}key", fields, side.key)
+    _check_fields(f"{where}where", fields, side.where)
     if side is metric.found and metric.value:
         _check_fields(f"{where}value", fields, [metric.value])
     return query

@@ -117,12 +117,17 @@ class EventMetric:
 
 @dataclass(frozen=True, slots=True)
 class MatchSide:
-    """Events of one contract, and the fields that together name one of them."""
+    """Events of one contract, and the fields that together name one of them.
+
+    `where` maps fields to the text that their value must have: events of another destination, say, are no
+    partners of anything, and must not fill the set.
+    """
 
     chain: Caip2
     address: str
     event: str
     key: tuple[str, ...]
+    where: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

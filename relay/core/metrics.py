@@ -69,12 +69,19 @@ def items_of(metric: EventMetric, rows: Iterable[EventRow], taken: Iterable[Even
     return items
 
 
-def _group(metric: EventMetric, row: EventRow) -> Group | None:
+def is_meant(where: Mapping[str, str], row: EventRow) -> bool:
+    """Tell whether an event's fields have the texts that `where` demands."""
     fields = row.fields
-    for name, text in metric.where.items():
+    for name, text in where.items():  # noqa: SIM110 - a generator costs more, at every event
         if text_of_field(fields[name]) != text:
-            return None
-    group = tuple([text_of_field(fields[name]) for name in metric.by])
+            return False
+    return True
+
+
+def _group(metric: EventMetric, row: EventRow) -> Group | None:
+    if not is_meant(metric.where, row):
+        return None
+    group = tuple([text_of_field(row.fields[name]) for name in metric.by])
     return None if metric.keys and group[0] not in metric.keys else group
 
 
@@ -203,6 +210,7 @@ __all__ = [
     "Mark",
     "Reading",
     "integer_of",
+    "is_meant",
     "items_of",
     "mark_of",
     "reading_of",

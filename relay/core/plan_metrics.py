@@ -217,6 +217,7 @@ def _side(chains: Chains, table: Table) -> MatchSide:
         address=table.text("from", forms.WORD),
         event=table.text("event", forms.CALL),
         key=table.texts("key", forms.FIELD, limits.MAX_BY, least=1),
+        where=_where(table),
     )
 
 

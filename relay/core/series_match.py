@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from relay.core.metrics import MAX_SET, Fault, Mark, Reading, integer_of, mark_of, saturated, scaled
+from relay.core.metrics import MAX_SET, Fault, Mark, Reading, integer_of, is_meant, mark_of, saturated, scaled
 from relay.core.plan import MatchMetric
 from relay.core.series import Given, Place
 
@@ -97,6 +97,8 @@ class SideFeed:
             self.which,
         )
         for row in given.events[0]:
+            if not is_meant(side.where, row):
+                continue
             key = tuple([mark_of(row.fields[name]) for name in side.key])
             amount = 0 if value is None else integer_of(row.fields[value])
             self.positions.append(place.position)

@@ -51,8 +51,8 @@ def needs_of_metric(metric: Metric) -> tuple[EventNeed, ...]:
             return tuple(_of_events(metric))
         case MatchMetric(found=found, against=against):
             integers = frozenset({metric.value} if metric.value else ())
-            fields = tuple(sorted({*found.key, *integers}))
-            other = tuple(sorted(set(against.key)))
+            fields = tuple(sorted({*found.key, *found.where, *integers}))
+            other = tuple(sorted({*against.key, *against.where}))
             return (
                 EventNeed(found.chain, event_name(found.event), fields, integers),
                 EventNeed(against.chain, event_name(against.event), other, frozenset()),

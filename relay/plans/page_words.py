@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import assert_never
 
 from relay.core.observations import ReadKind, StateRead
@@ -10,6 +11,7 @@ from relay.core.plan import (
     ChainMetric,
     EventMetric,
     MatchMetric,
+    MatchSide,
     Measure,
     Metric,
     Mode,
@@ -94,9 +96,8 @@ def metric_words(metric: Metric) -> str:
         case MatchMetric():
             counted = "number" if metric.value is None else f"sum of {metric.value}"
             return (
-                f"{counted} of events {_name(metric.found.event)} of {metric.found.address} that no event "
-                f"{_name(metric.against.event)} of {metric.against.address} on {metric.against.chain} "
-                f"answers for, by equal {joined(metric.found.key)}"
+                f"{counted} of events {_side(metric.found)} that no event {_side(metric.against)} on "
+                f"{metric.against.chain} answers for, by equal {joined(metric.found.key)}"
             )
         case StateMetric():
             return _state(metric)
@@ -121,7 +122,7 @@ def _events(metric: EventMetric) -> str:
         taken = "" if metric.minus.value is None else f"{metric.minus.value} of "
         parts.append(f"less {taken}the events {_name(metric.minus.event)}")
     if metric.where:
-        parts.append("where " + joined([f"{field} is {text}" for field, text in metric.where.items()]))
+        parts.append(_where(metric.where))
     if metric.by:
         parts.append("for each " + joined(metric.by))
     if metric.keys:
@@ -132,6 +133,15 @@ def _events(metric: EventMetric) -> str:
         parts.append("the largest of them," if metric.reduce.value == "max" else "all together,")
     parts.append(_since(metric.window))
     return " ".join(parts) + _weight(metric.weight)
+
+
+def _side(side: MatchSide) -> str:
+    words = f"{_name(side.event)} of {side.address}"
+    return f"{words} {_where(side.where)}" if side.where else words
+
+
+def _where(where: Mapping[str, str]) -> str:
+    return "where " + joined([f"{field} is {text}" for field, text in where.items()])
 
 
 def _state(metric: StateMetric) -> str:

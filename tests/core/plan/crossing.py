@@ -51,6 +51,7 @@ chain = "eip155:900002"
 from = "0x2222222222222222222222222222222222222222"
 event = "Burn(uint256 id,uint256 amount)"
 key = ["id", "amount"]
+where = { amount = "5" }
 value = "amount"
 scale = 1
 against = { chain = "eip155:900001", from = "0x3333333333333333333333333333333333333333", \

@@ -5,7 +5,7 @@ Slow and plain on purpose: nothing is kept from one question to the next.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 
@@ -135,6 +135,10 @@ def unmatched(metric: MatchMetric, found: Sequence[EventRow], against: Sequence[
     def key(row: EventRow, fields: tuple[str, ...]) -> Group:
         return tuple(text(row.fields[name]) for name in fields)
 
+    def meant(rows: Sequence[EventRow], where: Mapping[str, str]) -> list[EventRow]:
+        return [row for row in rows if all(text(row.fields[name]) == value for name, value in where.items())]
+
+    found, against = meant(found, metric.found.where), meant(against, metric.against.where)
     partners = [key(row, metric.against.key) for row in against]
     left: list[EventRow] = []
     for row in found:

@@ -31,7 +31,7 @@ from tests.core.plan.conftest import PLANS, compiled_plan
 from tests.sim.plans import SimAdapter
 
 EVERY_KEY = (PLANS / "every-key.plan.toml").read_text()
-HASH = "9dcf86f0439ddc4a605446814b03ec6ccc78c1a37db16ba5f2d787209a6dc23e"
+HASH = "dfbc8b01f71a02fd96e188242258906847c03c5095f249a9a43555d16fa4dc8b"
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,7 @@ def test_event_metrics_say_what_is_written(plan: Plan) -> None:
     assert worst.window == Window(blocks=10)
     assert isinstance(unbacked, MatchMetric)
     assert (unbacked.found.key, unbacked.against.key) == (("id", "amount"), ("number", "amount"))
+    assert (dict(unbacked.found.where), dict(unbacked.against.where)) == ({}, {"number": "7"})
     assert (unbacked.chains, unbacked.weight) == (("eip155:1", "eip155:8453"), Weight(6, 2))
 
 

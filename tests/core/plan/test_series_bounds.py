@@ -38,9 +38,9 @@ Row = tuple[int, Mapping[str, Field]]
 class Matching:
     """One chain whose outs need an in each."""
 
-    def __init__(self, keep_s: int = 600) -> None:
+    def __init__(self, keep_s: int = 600, metric: MatchMetric = METRIC) -> None:
         self.view = ChainView(QUERIES, keep_s=keep_s)
-        self.series = MatchSeries(METRIC, Seen(0, 0, is_reference=True), Seen(0, 0, is_reference=True))
+        self.series = MatchSeries(metric, Seen(0, 0, is_reference=True), Seen(0, 0, is_reference=True))
         for side, query in zip(self.series.sides, (FOUND, AGAINST), strict=True):
             self.view.attach(side, (query,))
         self.chain = SyntheticChain(CHAIN)
@@ -66,6 +66,22 @@ def out(name: str, amount: Field = 5) -> Row:
 
 def into(name: str) -> Row:
     return 1, {"id": name}
+
+
+def test_events_that_where_leaves_out_are_neither_found_nor_partners_and_fill_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(series_match, "MAX_SET", 3)
+    metric = replace(
+        METRIC,
+        found=replace(METRIC.found, where={"amount": "5"}),
+        against=replace(METRIC.against, where={"id": "ours"}),
+    )
+    world = Matching(metric=metric)
+
+    assert world.see(*[into(f"other {number}") for number in range(9)]) == Reading(0)
+    assert world.see(out("ours", 5), out("ours", 6)) == Reading(5)
+    assert world.see(into("ours"), out("theirs", 5), into("theirs")) == Reading(5)
 
 
 def test_events_of_one_key_are_answered_in_their_order_each_partner_once() -> None:
