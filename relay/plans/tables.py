@@ -29,8 +29,15 @@ except ModuleNotFoundError as error:
 
 __all__ = ["load_tables"]
 
-_INTEGER: Final = r"^-?[0-9]+$"
-_HEX: Final = re.compile(r"0x[0-9a-f]+\Z")
+_INTEGER: Final = r"^-?[0-9]{1,78}$"
+"""As long as a word of 256 bits can be."""
+_DECIMAL: Final = re.compile(r"-?[0-9]{1,78}\Z")
+_HEX: Final = re.compile(r"0x[0-9a-f]{1,64}\Z")
+_TIME: Final = r"^[0-9]{1,11}$"
+"""Seconds until the year 5138: times in milliseconds have more digits, and would make quiet hours of seconds."""
+_MOST_USD: Final = Decimal(10) ** 15
+_REPEATED: Final = re.compile(r"(.*)_duplicated_[0-9]+\Z")
+"""What polars makes of a column's name that it has read before."""
 _FAULT: Final = "fault"
 """What a series says where a reading failed."""
 _COMMON: Final = ("timestamp", "label", "value_usd")
@@ -113,7 +120,8 @@ def _open(path: Path, mapping: Mapping[str, str]) -> _Table:
         raise DataError(str(path), f"expected a readable file, got: {error.strerror or error}") from error
     except pl.exceptions.PolarsError as error:
         raise DataError(str(path), f"expected a table, got: {_first_line(error)}") from error
-    meant = [mapping.get(name, name).strip() for name in names]
+    repeated = [match[1] for name in names if (match := _REPEATED.match(name)) and match[1] in names]
+    meant = [mapping.get(name, name).strip() for name in (*names, *repeated)]
     for name in meant:
         if meant.count(name) > 1:
             raise DataError(str(path), f"expected one column {name}, got {meant.count(name)}")
@@ -143,7 +151,15 @@ def _first_line(error: Exception) -> str:
 
 
 def _times(table: _Table, frame: pl.DataFrame) -> list[int]:
-    return _integers(table, frame, "timestamp", "seconds since 1970", range(frame.height))
+    column = frame["timestamp"]
+    wrong = _first_unlike(column, _TIME)
+    if wrong is not None:
+        raise DataError(
+            table.cell(wrong, "timestamp"),
+            f"expected seconds since 1970, got {_shown(column[wrong])}",
+            remedy="whole seconds of at most 11 digits: milliseconds have more",
+        )
+    return [int(each) for each in column.cast(pl.Int64)]
 
 
 def _integers(
@@ -151,17 +167,20 @@ def _integers(
 ) -> list[int]:
     """Give a column as exact integers; `places` are the rows of the file that the frame holds."""
     column = frame[name]
-    wrong = (~column.str.contains(_INTEGER)).fill_null(value=True).arg_true()
-    if len(wrong):
-        at = int(wrong[0])
+    wrong = _first_unlike(column, _INTEGER)
+    if wrong is not None:
         raise DataError(
-            table.cell(places[at], name),
-            f"expected {expected}, got {_shown(column[at])}",
-            remedy="" if name == "timestamp" else "amounts are whole base units: text or integers, no floats",
+            table.cell(places[wrong], name),
+            f"expected {expected}, got {_shown(column[wrong])}",
+            remedy="amounts are whole base units of at most 78 digits: text or integers, no floats",
         )
-    if name == "timestamp":
-        return [int(each) for each in column.cast(pl.Int64)]
     return [int(each) for each in column]
+
+
+def _first_unlike(column: pl.Series, pattern: str) -> int | None:
+    """Give the place of the first cell that is not of a form, if there is one."""
+    wrong = (~column.str.contains(pattern)).fill_null(value=True).arg_true()
+    return int(wrong[0]) if len(wrong) else None
 
 
 def _shown(value: object) -> str:
@@ -259,9 +278,11 @@ def _usd(table: _Table, place: int, text: str | None) -> Decimal:
         value = Decimal(text)
     except InvalidOperation:
         value = Decimal("nan")
-    if not value.is_finite():
+    if not value.is_finite() or not 0 <= value <= _MOST_USD:
         raise DataError(
-            table.cell(place, "value_usd"), f"expected an amount of US dollars, got {_shown(text)}"
+            table.cell(place, "value_usd"),
+            f"expected an amount of US dollars, got {_shown(text)}",
+            remedy="what left, from 0 to 10^15",
         )
     return value
 
@@ -320,7 +341,7 @@ def _state(table: _Table, place: int, column: str, text: str | None) -> int | No
         return None
     if text in ("true", "false"):
         return int(text == "true")
-    if text is not None and text.removeprefix("-").isdecimal() and text.isascii():
+    if text is not None and _DECIMAL.match(text):
         return int(text)
     if text is not None and _HEX.match(text):
         return int(text, 16)
