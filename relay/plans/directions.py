@@ -1,6 +1,7 @@
 """Which way a number in a condition works: does more of it make the condition true more often? Pure.
 
-Told only where it is plain: `a > N`, `a * 10 >= N * b`, without negation, subtraction or choice on its side.
+Told only where it is plain: `a > N`, `a * 10 >= N * b`, without subtraction on its side, and without anything
+around it that turns an answer: negation, choice, a comparison of answers, `exists_one`, an index.
 What it is multiplied with is taken to be positive.
 """
 
@@ -13,6 +14,9 @@ __all__ = ["literal_direction", "name_direction", "tokens_of"]
 
 _TOKEN = re.compile(r"'[^']*'|\"[^\"]*\"|[A-Za-z_]\w*|0x[0-9a-fA-F]+|\d+|[<>=!]=|&&|\|\||\S")
 _BOUNDS = frozenset({"&&", "||", ","})
+_TURNING = frozenset({"!", "?", "exists_one"})
+_EQUAL = frozenset({"==", "!=", "in"})
+_ANSWERS = frozenset({"true", "false"})
 _UNCLEAR = frozenset({"-", "%", "!", "?", "/"})
 _MORE = {">": -1, ">=": -1, "<": 1, "<=": 1}
 """With the number on the right: what more of it does to the comparison."""
@@ -32,18 +36,34 @@ def name_direction(text: str, name: str) -> int:
 
 def literal_direction(tokens: Sequence[str], index: int) -> int:
     """Give the same for the number or name at `index`."""
-    if "!" in tokens or "?" in tokens:
+    if _TURNING & set(tokens) or _compares_answers(tokens) or _is_index(tokens, index):
         return 0
     left, right = _edge(tokens, index, -1), _edge(tokens, index, 1)
     before, after = _at(tokens, left), _at(tokens, right)
     side = tokens[left + 1 : right]
     if _UNCLEAR & set(side):
         return 0
+    if _EQUAL & {before, after}:
+        return 0
     if before in _MORE and after not in _MORE:
         return _MORE[before]
     if after in _MORE and before not in _MORE:
         return -_MORE[after]
     return 0
+
+
+def _compares_answers(tokens: Sequence[str]) -> bool:
+    """Tell whether what `==`, `!=` or `in` compares may be an answer itself: then more may mean less."""
+    beside = (
+        (_at(tokens, at - 1), _at(tokens, at + 1)) for at, token in enumerate(tokens) if token in _EQUAL
+    )
+    return any(left == ")" or left in _ANSWERS or right == "(" or right in _ANSWERS for left, right in beside)
+
+
+def _is_index(tokens: Sequence[str], index: int) -> bool:
+    """Tell whether the number stands within square brackets."""
+    before = tokens[:index]
+    return before.count("[") > before.count("]")
 
 
 def _edge(tokens: Sequence[str], index: int, step: int) -> int:
@@ -53,7 +73,7 @@ def _edge(tokens: Sequence[str], index: int, step: int) -> int:
     at = index + step
     while 0 <= at < len(tokens):
         token = tokens[at]
-        if depth == 0 and (token in _MORE or token in _BOUNDS or token in ("==", "!=")):
+        if depth == 0 and (token in _MORE or token in _BOUNDS or token in _EQUAL):
             return at
         if token in opening:
             depth += 1

@@ -34,7 +34,7 @@ _INTEGER: Final = r"^-?[0-9]{1,78}$"
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,78}\Z")
 _HEX: Final = re.compile(r"0x[0-9a-f]{1,64}\Z")
 _TIME: Final = r"^[0-9]{1,11}$"
-"""Seconds until the year 5138: times in milliseconds have more digits, and would make quiet hours of seconds."""
+"""Seconds until the year 5138: milliseconds have more digits, and would make an hour of 3.6 seconds."""
 _MOST_USD: Final = Decimal(10) ** 15
 _REPEATED: Final = re.compile(r"(.*)_duplicated_[0-9]+\Z")
 """What polars makes of a column's name that it has read before."""
