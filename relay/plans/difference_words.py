@@ -112,22 +112,47 @@ def _items(value: Leaf) -> set[str]:
     return set()
 
 
-def _presence(sign: int, more: str, less: str) -> Judge:
-    """A key that is there or not."""
+def _presence(sign: int, more: str, less: str, *, other: tuple[int, str] = (0, "")) -> Judge:
+    """A key that is there or not; `other` where it is there before and after."""
 
     def judge(before: Leaf, after: Leaf) -> tuple[int, str]:
         if before is None or after is None:
             return (sign, more) if before is None else (-sign, less)
-        return 0, ""
+        return other
 
     return judge
+
+
+def _ladder(before: Leaf, after: Leaf) -> tuple[int, str]:
+    """Rungs of acts: one that is new, or on an earlier rung, counts, also where others went."""
+    first, second = _rungs(before), _rungs(after)
+    if second.keys() - first.keys():
+        return 1, "more acts"
+    if any(second[act] < first[act] for act in second):
+        return 1, "an act comes earlier"
+    if first.keys() - second.keys():
+        return -1, "fewer acts"
+    return (-1, "an act comes later") if first != second else (0, "")
+
+
+def _rungs(value: Leaf) -> Mapping[str, int]:
+    """Give the first rung of each act of a ladder."""
+    rungs = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else ()
+    found: dict[str, int] = {}
+    for place, rung in enumerate(rungs):
+        for act in _items(rung):
+            found.setdefault(act, place)
+    return found
 
 
 _LATER = _more(-1, "later", "earlier")
 _LONGER = _more(1, "longer", "shorter")
 _POWER = _more(1, "more power", "less power")
-_OTHER_POWER = _always(1, "another power: read it")
-_LADDER = _members(1, "more acts", "fewer acts")
+_OTHER = (1, "another power: read it")
+_OTHER_POWER = _always(*_OTHER)
+_BACK = _presence(-1, "taken back by itself", "nothing takes it back", other=_OTHER)
+_ANEW = _more(-1, "decides anew later", "decides anew sooner")
+_DONE = _always(0, "it tells whether the call is needed: read it")
 
 JUDGES: Sequence[tuple[tuple[str, ...], Judge]] = (
     (("mode",), _either({"armed": 1, "shadow": -1}, {"armed": "it acts", "shadow": "it only watches"})),
@@ -135,6 +160,7 @@ JUDGES: Sequence[tuple[tuple[str, ...], Judge]] = (
     (("clock", "lag_s"), _LATER),
     (("clock", "patience_s"), _LATER),
     (("clock", "fast_after"), _LATER),
+    (("clock", "rearm_s"), _ANEW),
     (("clock", "mandate_fast_s"), _LONGER),
     (("clock", "mandate_full_s"), _LONGER),
     (("chains", "*", "gateway"), _always(1, "another contract keeps the bounds: read it")),
@@ -151,8 +177,9 @@ JUDGES: Sequence[tuple[tuple[str, ...], Judge]] = (
         ),
     ),
     (("rules", "*", "hold"), _LATER),
+    (("rules", "*", "rearm"), _ANEW),
     (("rules", "*", "step"), _LATER),
-    (("rules", "*", "ladder"), _LADDER),
+    (("rules", "*", "ladder"), _ladder),
     (("acts", "*", "verb"), _verb),
     (
         ("acts", "*", "tier"),
@@ -165,8 +192,9 @@ JUDGES: Sequence[tuple[tuple[str, ...], Judge]] = (
     (("acts", "*", "target"), _OTHER_POWER),
     (("acts", "*", "call"), _OTHER_POWER),
     (("acts", "*", "value"), _OTHER_POWER),
-    (("acts", "*", "undo"), _presence(-1, "taken back by itself", "nothing takes it back")),
-    (("acts", "*", "restore"), _presence(-1, "taken back by itself", "nothing takes it back")),
+    (("acts", "*", "undo"), _BACK),
+    (("acts", "*", "restore"), _BACK),
+    *((("acts", "*", key), _DONE) for key in ("compare", "state", "state_target", "state_word")),
     (("release",), _presence(-1, "may end early", "ends by time alone")),
     (("release", "hold"), _more(1, "opens later", "opens earlier")),
     (("budget", "window"), _more(-1, "the same for longer", "the same more often")),
@@ -174,10 +202,10 @@ JUDGES: Sequence[tuple[tuple[str, ...], Judge]] = (
     (("budget", "fast_records"), _POWER),
     (("budget", "frozen_time"), _POWER),
     (("listen", "*", "plan"), _OTHER_POWER),
-    (("listen", "*", "ladder"), _LADDER),
+    (("listen", "*", "ladder"), _ladder),
     (("listen", "*", "max_hops"), _POWER),
     (("listen", "*", "records"), _POWER),
-    (("reports", "*", "ladder"), _LADDER),
+    (("reports", "*", "ladder"), _ladder),
     (("reports", "*", "reporters"), _members(1, "more may report", "fewer may report")),
     (("reports", "*", "need"), _more(-1, "more must agree", "fewer are enough")),
     (("reports", "*", "records"), _POWER),

@@ -42,6 +42,7 @@ def changed(before: str, after: str, text: str = TEXT) -> list[tuple[str, Group]
         ('tier = "fast"', 'tier = "full"', "acts.halt-replica.tier", Group.WEAKER),
         ('lasts = "6h"', 'lasts = "9h"', "acts.halt-replica.lasts", Group.STRICTER),
         ('undo = "unpause()"\n', "", "acts.halt-replica.undo", Group.STRICTER),
+        ('undo = "unpause()"', 'undo = "sweep()"', "acts.halt-replica.undo", Group.STRICTER),
         ('verb = "pause"', 'verb = "cap"', "acts.halt-replica.verb", Group.WEAKER),
         ("hold = 300", "hold = 600", "release.hold", Group.STRICTER),
         ('on_fault = "trigger"', 'on_fault = "false"', "metrics.burned.on_fault", Group.WEAKER),
@@ -73,6 +74,27 @@ def test_a_rule_that_goes_is_less_protection_and_one_that_comes_is_more_power() 
 
     assert [(change.key, change.group) for change in gone] == [("rules.repeated-withdrawals", Group.WEAKER)]
     assert [(change.key, change.group) for change in come] == [("rules.repeated-withdrawals", Group.STRICTER)]
+
+
+def test_an_act_that_moves_to_an_earlier_rung_is_more_power() -> None:
+    act = TEXT[TEXT.index("[acts.halt-replica]") : TEXT.index("[release]")]
+    text = TEXT.replace(act, act + act.replace("halt-replica", "slow-replica"))
+    late = text.replace('[["halt-replica"]]', '[["slow-replica"], ["halt-replica"]]', 1)
+    soon = text.replace('[["halt-replica"]]', '[["slow-replica", "halt-replica"]]', 1)
+
+    earlier, later = (
+        differences(plan_of(*pair[:1]), plan_of(*pair[1:])) for pair in ((late, soon), (soon, late))
+    )
+
+    assert [(change.key, change.group) for change in earlier] == [("rules.unbacked.ladder", Group.STRICTER)]
+    assert [(change.key, change.group) for change in later] == [("rules.unbacked.ladder", Group.WEAKER)]
+
+
+@pytest.mark.parametrize(("rearm", "group"), [("10m", Group.STRICTER), ("2h", Group.WEAKER)])
+def test_a_rule_that_decides_anew_sooner_is_more_power(rearm: str, group: Group) -> None:
+    found = changed('ladder = [["halt-replica"]]', f'ladder = [["halt-replica"]]\nrearm = "{rearm}"')
+
+    assert found == [("rules.unbacked.rearm", group)]
 
 
 def test_a_release_that_comes_earlier_is_weaker_protection() -> None:
