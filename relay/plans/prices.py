@@ -12,6 +12,8 @@ from relay.core.plan import Plan
 __all__ = ["Price", "read_price"]
 
 SCHEMA = "tocsin/plan-backtest/1"
+_MOST = 10**15
+"""No hours, triggers or seconds of a back-test come near."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ def read_price(content: bytes, plan: Plan, where: str) -> Price:
         raise ConfigError(
             where, f"expected the schema {SCHEMA}", remedy="tocsin plan backtest PLAN --data FILE --json"
         )
-    if _table(document.get("plan") or {}).get("hash") != plan.hash.hex():
+    of = document.get("plan")
+    if not isinstance(of, dict) or of.get("hash") != plan.hash.hex():
         problem = f"expected a result of {plan.hash.hex()}, got one of another plan or version"
         raise ConfigError(where, problem, remedy="back-test this version")
     try:
@@ -88,4 +91,7 @@ def _table(value: object) -> Mapping[str, object]:
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"no number: {value!r}")
+    # JSON as Python reads it also has NaN and infinity, and integers beyond every float.
+    if not 0 <= value <= _MOST:
+        raise ValueError(f"no figure: {value!r}"[:80])
     return float(value)

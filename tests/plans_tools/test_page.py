@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from relay.core.errors import ConfigError
 from relay.core.plan import Plan
 from relay.core.plan_file import parse_plan
 from relay.plans.page_facts import Audience, page_facts
 from relay.plans.page_html import html_page
 from relay.plans.page_markdown import markdown_page
-from relay.plans.prices import Price
+from relay.plans.prices import Price, read_price
 from relay.plans.words import condition_words
 from tests.cli.calls import tocsin
 from tests.plans_tools.conftest import BRIDGE, MARKET
@@ -214,6 +215,23 @@ def test_data_without_quiet_time_give_no_price(bridge: Path, tmp_path: Path) -> 
 
     assert said.code == 2
     assert "expected quiet time" in said.err
+
+
+@pytest.mark.parametrize("wrong", ["NaN", "Infinity", "-1", "1" * 400, '"1"', "true"])
+def test_a_result_with_what_is_no_figure_gives_no_price(wrong: str, bridge: Path) -> None:
+    plan = plan_of(bridge)
+    text = json.dumps(_result(plan.hash.hex())).replace("4857.0", wrong)
+
+    with pytest.raises(ConfigError, match="expected quiet time and figures"):
+        read_price(text.encode(), plan, "result.json")
+
+
+@pytest.mark.parametrize("of", ["[1]", '"x"', "null", "1"])
+def test_a_result_of_what_is_no_plan_gives_no_price(of: str, bridge: Path) -> None:
+    content = f'{{"schema": "tocsin/plan-backtest/1", "plan": {of}}}'.encode()
+
+    with pytest.raises(ConfigError, match="another plan or version"):
+        read_price(content, plan_of(bridge), "result.json")
 
 
 def test_no_false_trigger_is_told_as_a_bound() -> None:
