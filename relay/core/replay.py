@@ -12,9 +12,9 @@ from typing import Final
 
 from proofs.canonical import Value, encode
 from proofs.decision import Decision, block_value, decision_id
-from proofs.mandate import Op
+from proofs.mandate import Op, Tier
 from relay.core.compiled import CompiledPlan
-from relay.core.decisions import Prepared, is_linked, link_of, prepare, report_of
+from relay.core.decisions import Prepared, is_linked, link_of, prepare, report_of, rung_of
 from relay.core.errors import WireError
 from relay.core.evaluate import RELEASE, PeerFacts
 from relay.core.expressions import PEER, Condition, Input, Result
@@ -32,6 +32,7 @@ NOT_REDERIVED: Final = (
     " the pinned blocks to see it again",
     "that a pin was the newest block that its lag allows, and how many endpoints agreed",
     "that the plan was in force at the anchor, and that no other anchor of its slot came first",
+    "that a decision which a link follows was certified, and that reporters signed (audit verify tells it)",
 )
 _RESULTS: Final[Mapping[Result, Value]] = {Result.TRUE: True, Result.FALSE: False, Result.FAULT: "fault"}
 
@@ -75,11 +76,15 @@ class _RefusedError(Exception):
         self.refusal = Refusal(check, problem)
 
 
+_Way = tuple[tuple[CompiledPlan, Decision], ...]
+"""A link's parent, and what that follows, up to a decision that no link made."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Ground:
     """What the trace of a decision rests on: its name there, and the conditions that may tell.
 
-    A link has one set of facts for each act of its parent; None where the parent is not here.
+    A link has one set of facts for each act of its parent, and the way to it.
     """
 
     name: str
@@ -87,6 +92,7 @@ class _Ground:
     facts: tuple[PeerFacts | None, ...] = (None,)
     needs_none: bool = False
     """Reports without a condition hold at any block."""
+    way: _Way = ()
 
 
 @dataclass(slots=True)
@@ -122,8 +128,13 @@ class Replayer:
                 return Replayed(stated, identity, None, (missing,), is_rebuilt=False)
             trace = read_trace(stated.attestation.trace)
             effective = _check_trace(compiled, ground, decision, trace, stated.attestation)
-            _check_verdict(compiled, stated.attestation, prepared, is_effective=effective)
-            untold = (*self._check_rung(compiled, decision), *_untold(compiled, decision))
+            untold = tuple(_untold(compiled, decision))
+            # Who dissents from what somebody else anchored, or links, wrongly is right to.
+            if stated.attestation.verdict is Verdict.ATTEST:
+                _check_anchor(compiled, decision)
+                _check_link(compiled, ground, decision)
+                _check_verdict(compiled, stated.attestation, prepared, is_effective=effective)
+                untold = (*self._check_rung(compiled, decision), *untold)
         except TraceError as error:
             return Replayed(stated, identity, Refusal("trace-form", str(error)), ())
         except _RefusedError as error:
@@ -145,27 +156,25 @@ class Replayer:
             condition = compiled.reports.get(reports.name)
             return _Ground(decision.subject, condition, needs_none=condition is None)
         link = link_of(compiled, decision.subject)
-        facts = self._facts(decision.parent)
-        if link is None or facts is None:
+        way = self._way_to(decision.parent)
+        if link is None or way is None:
             return None
-        return _Ground(decision.subject, compiled.links[link.name].when, facts)
+        facts = peer_facts(way[0][0].plan, self._prepared(*way[0]), hops=len(way))
+        return _Ground(decision.subject, compiled.links[link.name].when, facts, way=way)
 
-    def _facts(self, parent_id: DecisionId) -> tuple[PeerFacts, ...] | None:
-        """Give what a link sees of its parent; None where a decision or plan on the way is not here."""
-        visited: list[PlanHash] = []
+    def _way_to(self, parent_id: DecisionId) -> _Way | None:
+        """Give a link's parent and what that follows in turn; None where a decision or plan is not here."""
+        way: list[tuple[CompiledPlan, Decision]] = []
         found: DecisionId | None = parent_id
-        first: Prepared | None = None
         while found is not None:
             decision = self._decisions.get(found)
             compiled = None if decision is None else self.plans.get(decision.plan_hash)
-            if decision is None or compiled is None or decision.plan_hash in visited:
+            if decision is None or compiled is None:
                 return None
-            visited.append(decision.plan_hash)
-            first = first or self._prepared(compiled, decision)
+            way.append((compiled, decision))
             # Reports rest on a subject, which is no decision: the way ends there.
             found = decision.parent if is_linked(decision) else None
-        assert first is not None
-        return peer_facts(self.plans[first.decision.plan_hash].plan, first, hops=len(visited))
+        return tuple(way)
 
     def _check_rung(self, compiled: CompiledPlan, decision: Decision) -> tuple[str, ...]:
         """Hold a rung's anchor against the slot of the run that opened it (SPEC 5.4, 5.4.1).
@@ -258,6 +267,10 @@ def _check_pins(
             raise _RefusedError(
                 "pin-lag", f"expected a pin of {chain} at {latest_s} or before, got {pin.timestamp}"
             )
+    told = {*trace.values, *trace.faulted}
+    needed = {chain for name in told for chain in compiled.plan.metrics[name].chains}
+    if missing := sorted(needed - trace.pins.keys()):
+        raise _RefusedError("trace-pins", f"expected a pin of {missing[0]}, of which something was read")
     if trace.agreement.keys() != trace.pins.keys():
         raise _RefusedError("trace-agreement", "expected the agreement on every pinned chain, got others")
 
@@ -300,12 +313,39 @@ def _judged(
     return _RESULTS[result], effective
 
 
+def _check_anchor(compiled: CompiledPlan, decision: Decision) -> None:
+    """Rules and releases are judged at the blocks that the plan's clock names, nothing before its first."""
+    clock, number = compiled.plan.clock, decision.anchor.number
+    every = clock.every if decision.parent is None else 1
+    since = compiled.plan.chains[clock.reference].since
+    if number < since or number % every:
+        raise _RefusedError("anchor", f"expected block {since} or a later {every}th, got {number}")
+
+
+def _check_link(compiled: CompiledPlan, ground: _Ground, decision: Decision) -> None:
+    """A link follows the protection of the plan that it listens to, as of that one's time, in no circle."""
+    link = link_of(compiled, decision.subject)
+    if link is None or not ground.way:
+        return
+    (theirs, parent), visited = ground.way[0], [each.plan_hash for _, each in ground.way]
+    reference, listened = theirs.plan.clock.reference, compiled.links[link.name].gateway
+    if (link.chain, listened) != (reference, theirs.gateways[reference]) or parent.op is not Op.PROTECT:
+        raise _RefusedError("link-parent", f"expected a protection of the plan that {link.name} listens to")
+    if len(visited) > link.max_hops or len({*visited, decision.plan_hash}) != len(visited) + 1:
+        raise _RefusedError(
+            "link-hops", f"expected at most {link.max_hops} plans on the way, each once, got {len(visited)}"
+        )
+    latest_s = parent.anchor.timestamp - compiled.plan.clock.lag_s
+    if decision.anchor.timestamp > latest_s:
+        raise _RefusedError(
+            "link-anchor", f"expected an anchor at {latest_s} or before, got {decision.anchor.timestamp}"
+        )
+
+
 def _check_verdict(
     compiled: CompiledPlan, attestation: Attestation, prepared: Prepared, *, is_effective: bool
 ) -> None:
     """An attestation signs the mandate that plan and decision give, and its condition bears it out."""
-    if attestation.verdict is not Verdict.ATTEST:
-        return
     if attestation.digest != prepared.digest:
         raise _RefusedError("mandate", f"expected {prepared.digest.hex()}, got {_hex(attestation.digest)}")
     release, op = compiled.plan.release, attestation.decision.op
@@ -314,6 +354,9 @@ def _check_verdict(
             raise _RefusedError("verdict", "expected to attest no extension: the release predicate held")
     elif not is_effective:
         raise _RefusedError("verdict", f"expected to attest no {op.name.lower()}: its condition is not true")
+    rung = rung_of(compiled, attestation.decision) if op is Op.PROTECT else None
+    if rung is not None and rung.tier is Tier.FULL and attestation.trace["result"] == "fault":
+        raise _RefusedError("verdict", "expected to attest no full rung: a fault bears out fast ones alone")
 
 
 def _untold(compiled: CompiledPlan, decision: Decision) -> Iterator[str]:

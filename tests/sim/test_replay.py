@@ -10,11 +10,15 @@ from dataclasses import replace
 import pytest
 
 from proofs.canonical import Value, encode
-from proofs.decision import Decision, block_value
+from proofs.decision import Decision, block_value, decision_id
 from proofs.envelope import open_envelope
 from proofs.mandate import Op, Tier
+from relay.core.compiled import CompiledPlan
+from relay.core.decisions import prepare
 from relay.core.messages import Attestation, Verdict
+from relay.core.plan import OnFault
 from relay.core.replay import Refusal, Replayed, Replayer, Stated
+from relay.core.types import Digest, Gateway
 from relay.core.wire import read_message
 from tests.sim.plans import sim_plans
 from tests.sim.reporters import OSCAR, PEGGY
@@ -179,7 +183,7 @@ def test_a_pin_closer_than_its_lag_is_refused(town: Town) -> None:
 
 def test_a_signature_for_other_acts_than_the_plans_is_refused(town: Town) -> None:
     said = a_protect(town)
-    altered = Stated(said.author, replace(said.attestation, digest=bytes(32)))
+    altered = Stated(said.author, replace(said.attestation, digest=Digest(bytes(32))))
 
     [found] = replayed(town, [altered])
 
@@ -207,10 +211,119 @@ def test_a_second_rung_before_its_time_in_the_slot_is_refused(town: Town) -> Non
     begun = _said_at(said, replace(first, anchor=replace(anchor, timestamp=slot_s), rung=0))
     early = _said_at(said, replace(first, anchor=anchor, rung=1, tier=Tier.FULL))
 
-    found, _ = replayed(town, [early, begun])
+    attested, _ = replayed(town, [attesting(town, early), begun])
+    dissented, _ = replayed(town, [early, begun])
 
-    assert found.refusal is not None
-    assert found.refusal.check == "rung-time"
+    assert attested.refusal is not None
+    assert attested.refusal.check == "rung-time"
+    assert dissented.refusal is None, "who dissents from it is right"
+
+
+def attesting(town: Town, said: Stated) -> Stated:
+    """Give the statement as one that attests to its decision, with the mandate that follows from it."""
+    known = {compiled.plan.hash: compiled for compiled in sim_plans()}
+    decision = said.attestation.decision
+    digest = Digest(prepare(town.committee.network, known[decision.plan_hash], decision).digest)
+    return Stated(said.author, replace(said.attestation, verdict=Verdict.ATTEST, digest=digest))
+
+
+def check_under(town: Town, said: Stated, changed: CompiledPlan) -> str | None:
+    """Replay a statement, among all others, where one plan is another; give the check that fails."""
+    known = {compiled.plan.hash: compiled for compiled in sim_plans()} | {changed.plan.hash: changed}
+    others = [each for each in stated(town) if each is not said]
+    found = next(Replayer(town.committee.network, known, (said, *others)).run())
+    return None if found.refusal is None else found.refusal.check
+
+
+def listening(**changes: object) -> CompiledPlan:
+    """Give the market with another link to the bridge; its hash is kept."""
+    market = sim_plans()[1]
+    [link] = market.plan.listen
+    altered = replace(link, **changes)  # type: ignore[arg-type]  # as they are
+    link_to = replace(market.links[link.name], listen=altered)
+    plan = replace(market.plan, listen=(altered,))
+    return replace(market, plan=plan, links={link.name: link_to})
+
+
+def test_a_link_to_a_plan_that_it_does_not_listen_to_is_refused(town: Town) -> None:
+    said, market = a_protect(town, "link:bridge"), sim_plans()[1]
+    link = market.links["bridge"]
+    elsewhere = replace(market, links={"bridge": replace(link, gateway=Gateway(bytes(32)))})
+
+    assert check_under(town, said, market) is None
+    assert check_under(town, said, elsewhere) == "link-parent"
+    assert check_under(town, said, listening(chain=market.plan.clock.reference)) == "link-parent"
+
+
+def test_a_link_that_follows_no_protection_is_refused(town: Town) -> None:
+    said = a_protect(town, "link:bridge")
+    release = next(each for each in stated(town) if each.attestation.decision.op is Op.RELEASE)
+    parent = decision_id(town.committee.network, release.attestation.decision)
+    altered = replace(said.attestation, decision=replace(said.attestation.decision, parent=parent))
+
+    assert check_under(town, attesting(town, Stated(said.author, altered)), sim_plans()[1]) == "link-parent"
+
+
+def test_a_link_farther_down_than_its_plan_allows_is_refused(town: Town) -> None:
+    assert check_under(town, a_protect(town, "link:bridge"), listening(max_hops=0)) == "link-hops"
+
+
+def test_a_link_anchored_closer_to_its_parent_than_the_lag_is_refused(town: Town) -> None:
+    market = sim_plans()[1]
+    clock = replace(market.plan.clock, lag_s=market.plan.clock.lag_s + 3_600)
+    changed = replace(market, plan=replace(market.plan, clock=clock))
+
+    assert check_under(town, a_protect(town, "link:bridge"), changed) == "link-anchor"
+
+
+def test_an_anchor_that_is_no_turn_of_the_plans_clock_is_refused(town: Town) -> None:
+    bridge, said = sim_plans()[0], a_protect(town)
+    number = said.attestation.decision.anchor.number
+
+    def with_clock(every: int, since: int) -> CompiledPlan:
+        plan, home = bridge.plan, bridge.plan.clock.reference
+        chains = {**plan.chains, home: replace(plan.chains[home], since=since)}
+        return replace(bridge, plan=replace(plan, clock=replace(plan.clock, every=every), chains=chains))
+
+    assert check_under(town, said, with_clock(every=number, since=number)) is None
+    assert check_under(town, said, with_clock(every=number + 1, since=1)) == "anchor"
+    assert check_under(town, said, with_clock(every=1, since=number + 1)) == "anchor"
+
+
+def test_a_value_of_a_chain_without_its_pin_is_refused(town: Town) -> None:
+    said = a_protect(town)
+    home = said.attestation.decision.anchor.chain
+    parts = {name: said.attestation.trace[name] for name in ("pins", "agreement")}
+    kept: dict[str, Value] = {}
+    for name, part in parts.items():
+        assert isinstance(part, Mapping)
+        kept[name] = {home: part[home]}
+
+    refusal = refusal_of(town, said, **kept)
+
+    assert refusal is not None
+    assert refusal.check == "trace-pins"
+
+
+def test_a_fault_bears_out_no_full_rung(town: Town) -> None:
+    said = a_protect(town)
+    first = said.attestation.decision
+    bridge = sim_plans()[0]
+    metrics = {
+        name: replace(metric, on_fault=OnFault.TRIGGER) for name, metric in bridge.plan.metrics.items()
+    }
+    triggering = replace(bridge, plan=replace(bridge.plan, metrics=metrics))
+    values = said.attestation.trace["values"]
+    assert isinstance(values, Mapping)
+    trace = {**said.attestation.trace, "faulted": sorted(values), "result": "fault"}
+
+    def at(rung: int, tier: Tier) -> Stated:
+        decision = replace(first, rung=rung, tier=tier)
+        return attesting(town, Stated(said.author, replace(said.attestation, decision=decision, trace=trace)))
+
+    assert check_under(town, at(0, Tier.FAST), triggering) is None
+    assert check_under(town, at(0, Tier.FULL), triggering) is None
+    assert check_under(town, at(1, Tier.FULL), triggering) == "verdict"
 
 
 def _said_at(said: Stated, decision: Decision) -> Stated:
