@@ -110,6 +110,9 @@ def _foot(console: Console, result: PlanResult) -> None:
     always = [name for name, rule in result.rules.items() if rule.holds_throughout]
     if always:
         console.print(f"[yellow]![/] true at every evaluated block: {shown.cell(', '.join(always))}")
+    if result.missing:
+        names = shown.cell(", ".join(result.missing))
+        console.print(f"[yellow]![/] no data of {names}: rules that read it were not measured")
     rate, frozen = result.plan.rate, result.plan.frozen
     if rate is None or frozen is None:
         console.print("The data begin with the attack: of false triggers they tell nothing.")

@@ -251,6 +251,7 @@ class _Run:
             evaluations=self._evaluations,
             attack=attack,
             attack_block=None if attack is None else grid.number(attack.start_s),
+            missing=tuple(sorted(missing_data(self._compiled, self._data))),
             rules={
                 name: RuleSeen(tuple(each.edges), each.detected, each.is_always_true and not self._was_false)
                 for name, each in self._known.items()

@@ -142,6 +142,12 @@ def price_words(price: Price | None) -> list[str]:
         f"That is {price.frozen_hours:,.1f} h a year frozen for nothing, with 95 % between"
         f" {price.frozen_low:,.1f} and {price.frozen_high:,.1f} h.",
     ]
+    if price.unmeasured:
+        found.append(
+            f"The data told nothing of {joined(price.unmeasured)}: rules that read it were not measured."
+        )
+    if price.is_missed:
+        found.append("In the incident of the data it did not act.")
     if price.delay_s is not None:
         share = "" if price.out_share is None else f", when {price.out_share:.1%} of the loss was out"
         found.append(

@@ -21,7 +21,8 @@ class Price:
     """Hours a year that people would be frozen out for nothing, with 95 % bounds, and how late it was.
 
     `rate` counts false triggers per 1,000 quiet hours, `rate_at_most` is its one-sided bound; `delay_s` is
-    None where the data hold no incident.
+    None where the data hold no incident, or (`is_missed`) one that the plan does not detect. Of the metrics
+    in `unmeasured` the data told nothing.
     """
 
     quiet_hours: float
@@ -35,6 +36,8 @@ class Price:
     frozen_high: float
     delay_s: int | None = None
     out_share: float | None = None
+    is_missed: bool = False
+    unmeasured: tuple[str, ...] = ()
 
 
 def read_price(content: bytes, plan: Plan, where: str) -> Price:
@@ -79,6 +82,8 @@ def _price(document: Mapping[str, object]) -> Price:
         frozen_high=_number(frozen["high"]),
         delay_s=None if delay is None else int(_number(delay)),
         out_share=None if share is None else _number(share),
+        is_missed=whole["detection"] is None and data["attack"] is not None,
+        unmeasured=_names(data["missing"]),
     )
 
 
@@ -86,6 +91,12 @@ def _table(value: object) -> Mapping[str, object]:
     if not isinstance(value, dict):
         raise TypeError(f"no table: {value!r}")
     return {str(key): inner for key, inner in value.items()}
+
+
+def _names(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise TypeError(f"no names: {value!r}"[:80])
+    return tuple(value)
 
 
 def _number(value: object) -> float:

@@ -50,6 +50,7 @@ def _data(result: PlanResult) -> dict[str, object]:
     return {
         "rows": result.rows,
         "evaluations": result.evaluations,
+        "missing": list(result.missing),
         "first": result.first_s,
         "end": result.end_s,
         "quiet_hours": _rounded(result.quiet_hours),

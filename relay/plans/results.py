@@ -34,7 +34,8 @@ class RuleSeen:
 class Seen:
     """What a run saw, from its first block to its last.
 
-    `attack_block` is the number of the first block at or after the first attack row.
+    `attack_block` is the number of the first block at or after the first attack row; `missing` names what
+    rules read and no row was of.
     """
 
     first_s: int
@@ -44,6 +45,7 @@ class Seen:
     attack: Attack | None
     attack_block: int | None
     rules: Mapping[str, RuleSeen]
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ class PlanResult:
     evaluations: int
     attack_s: int | None
     attack_usd: Decimal
+    missing: tuple[str, ...]
+    """Metrics that rules read and no row was of: what such a rule did tells nothing."""
 
     @property
     def has_attack(self) -> bool:
@@ -139,6 +143,7 @@ def judge(compiled: CompiledPlan, seen: Seen) -> PlanResult:
         evaluations=seen.evaluations,
         attack_s=None if seen.attack is None else seen.attack.start_s,
         attack_usd=NOTHING if seen.attack is None else seen.attack.total_usd,
+        missing=seen.missing,
     )
 
 

@@ -123,6 +123,19 @@ def test_an_attack_that_no_rule_detects_is_a_no(plan: Path, tmp_path: Path) -> N
     assert tocsin("plan", "backtest", plan, "--data", path).code == 1
 
 
+def test_what_no_data_were_of_is_named_beside_the_price(plan: Path, data: Path) -> None:
+    own, limits = METRICS.partition("[limits]")[0], METRICS[METRICS.index("[limits]") :]
+    other = own.replace("gone", "came").replace("eip155:1", "eip155:10").replace("OUT", "IN")
+    plan.write_text(plan_text(own + other + limits, RULES.replace("gone > 1000", "came > 1000")))
+
+    told = tocsin("plan", "backtest", plan, "--data", data, "--allow-missing")
+    document = tocsin("plan", "backtest", plan, "--data", data, "--allow-missing", "--json").document
+
+    assert isinstance(document["data"], dict)
+    assert document["data"]["missing"] == ["came"]
+    assert "no data of came: rules that read it were not measured" in " ".join(told.out.split())
+
+
 def test_without_a_label_all_is_quiet(plan: Path, data: Path) -> None:
     said = tocsin("plan", "backtest", plan, "--data", data, "--label-column", "kind", "--map", "label=note")
 

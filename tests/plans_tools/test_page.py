@@ -175,7 +175,7 @@ def _result(plan_hash: str, **whole: object) -> dict[str, object]:
     return {
         "schema": "tocsin/plan-backtest/1",
         "plan": {"hash": plan_hash},
-        "data": {"quiet_hours": 4857.0},
+        "data": {"quiet_hours": 4857.0, "attack": {"start": 1}, "missing": []},
         "all": {**every, **whole},
     }
 
@@ -186,7 +186,18 @@ def test_a_back_test_of_this_version_gives_the_price(bridge: Path, tmp_path: Pat
 
     page = tocsin("plan", "page", bridge, "--json", "--backtest", result).document
 
-    assert page["price"] == asdict(PRICE)
+    assert page["price"] == json.loads(json.dumps(asdict(PRICE)))
+
+
+def test_what_a_back_test_did_not_measure_or_detect_is_said(bridge: Path, tmp_path: Path) -> None:
+    result, document = tmp_path / "result.json", _result(plan_of(bridge).hash.hex(), detection=None)
+    document["data"] = {"quiet_hours": 10.0, "attack": {"start": 1}, "missing": ["burned", "released"]}
+    result.write_text(json.dumps(document))
+
+    page = tocsin("plan", "page", bridge, "--markdown", "--backtest", result).out
+
+    assert "In the incident of the data it did not act." in page
+    assert "The data told nothing of burned and released: rules that read it were not measured." in page
 
 
 @pytest.mark.parametrize(
