@@ -202,7 +202,7 @@ class WindowSeries:
         self._move(bisect_right(self._marks, window_mark(self.window, place)[1], hi=to), to)
         if self._broken:
             return Reading(None, Fault.FIELD)
-        if len(self._texts) > MAX_SET:
+        if len(self._texts) > MAX_SET or len(self._groups) > MAX_GROUPS:
             return Reading(None, Fault.GROUPS)
         if self._newest is None:
             self._newest = reading_of(self.metric, self._groups)

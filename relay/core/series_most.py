@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
-from relay.core.metrics import Fault, Group, Reading, reading_of
+from relay.core.metrics import MAX_GROUPS, Fault, Group, Reading, reading_of
 from relay.core.plan import EventMetric, Window
 from relay.core.runs import Runs
 from relay.core.series import Given, Place, window_mark
@@ -111,8 +111,15 @@ class MostSeries:
     def _reading(self, start: int, end: int) -> Reading:
         if bisect_left(self._broken, end) > bisect_left(self._broken, start):
             return Reading(None, Fault.FIELD)
-        found = ((group, values.of(start, end)) for group, values in self._groups.items())
-        return reading_of(self.metric, {group: most for group, most in found if most is not None})
+        found: dict[Group, tuple[int, int]] = {}
+        for group, values in self._groups.items():
+            most = values.of(start, end)
+            if most is None:
+                continue
+            if len(found) == MAX_GROUPS:
+                return Reading(None, Fault.GROUPS)
+            found[group] = most
+        return reading_of(self.metric, found)
 
     def _drop_empty(self) -> None:
         self._groups = {group: values for group, values in self._groups.items() if values.events}

@@ -10,9 +10,10 @@ import pytest
 
 import relay.core.series_events as series_events
 import relay.core.series_match as series_match
+import relay.core.series_most as series_most
 from relay.core.metrics import INT64_MAX, MAX_PLAIN_TEXT, Fault, Reading, mark_of
 from relay.core.observations import ChainQueries, EventQuery, Field
-from relay.core.plan import EventMetric, MatchMetric, MatchSide, Measure, Window
+from relay.core.plan import EventMetric, MatchMetric, MatchSide, Measure, Reduce, Window
 from relay.core.runs import Runs
 from relay.core.series import Place
 from relay.core.series_match import MatchSeries, Seen
@@ -221,3 +222,25 @@ def test_only_blocks_whose_number_the_clock_divides_are_evaluated(chance: random
     node.go_back(chains[HOME].go_back(5, "other"))
     node.see([chains[HOME].grow() for _ in range(5)])
     assert [each.block.number for each in node.evaluations()] == numbers
+
+
+@pytest.mark.parametrize("measure", [Measure.SUM, Measure.MAX, Measure.DISTINCT])
+@pytest.mark.parametrize("window", [None, Window(seconds=30), Window(blocks=2)])
+def test_more_groups_than_are_kept_are_a_fault_for_as_long_as_they_are_in_the_window(
+    monkeypatch: pytest.MonkeyPatch, window: Window | None, measure: Measure
+) -> None:
+    for module in (series_events, series_most):
+        monkeypatch.setattr(module, "MAX_GROUPS", 3)
+    metric = EventMetric("by-id", CHAIN, "0xaa", FOUND.event, "amount", measure=measure, by=("id",))
+    view, chain = ChainView(QUERIES, keep_s=600), SyntheticChain(CHAIN)
+    series = view.series(replace(metric, window=window, reduce=Reduce.MAX), (FOUND,), 0)
+
+    faults = []
+    for number, names in enumerate(["abc", "d", "", "", ""]):
+        view.observe(chain.block(12 * number, [out(name, 1) for name in names]))
+        place = view.place(chain.blocks[-1])
+        assert place is not None
+        faults.append(series.at(place).fault)
+
+    last = {None: 5, Window(seconds=30): 3, Window(blocks=2): 2}[window]
+    assert faults == [None, *[Fault.GROUPS] * (last - 1), *[None] * (5 - last)]
