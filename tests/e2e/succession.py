@@ -46,7 +46,7 @@ DELAY_S = OVERLAP_S = 3_600
 """Of the verifiers: how long a rotation is announced, and how long the epoch before is accepted then."""
 UNTIL_ACTIVE_S = 5_400
 """Of chain time, from the attack to the activation of the next committee."""
-LEEWAY_S = 60
+LEEWAY_S = 120
 """Of our own clock, from now to that activation."""
 
 
