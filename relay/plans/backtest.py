@@ -135,8 +135,9 @@ class _Run:
         self._every = plan.clock.every
         self._data = data
         self._attack: Attack | None = data.attack()
-        # Chains that no rule reads are left alone: nobody waits for them.
-        read = {chain for metric in plan.metrics.values() for chain in metric.chains} - {reference}
+        # Chains that no rule reads are left alone: nobody waits for them. A silence needs no pin, but blocks.
+        read = {chain for metric in plan.metrics.values() for chain in (metric.chain, *metric.chains)}
+        read.discard(reference)
         lags = {chain: plan.chains[chain].lag_s for chain in sorted(read)}
         rows = rows_by_chain(compiled, data)
         own = self._grid(reference, data.first_s, rows, settings)

@@ -373,3 +373,18 @@ def test_progress_goes_from_beginning_to_end() -> None:
 
     assert told == sorted(told)
     assert (len(told), told[-1]) == (3, 1.0)
+
+
+def test_no_chain_is_silent_and_a_rule_that_asks_for_it_is_judged() -> None:
+    silent = '[metrics.silent]\nread = "silence"\nchain = "eip155:10"\n'
+
+    result = run(
+        plan_text(OUT + silent, rule("silent == 0 && gone > 100") + rule("silent > 0", name="stalled")),
+        event(0, "out", 5),
+        attack(120, 200),
+    )
+
+    detection = result.rules["drain"].detection
+    assert detection is not None
+    assert detection.delay_s == 0
+    assert result.rules["stalled"].detection is None

@@ -74,6 +74,7 @@ FAMILIES = {
         "feed.price": _ORACLE,
         "feed.age_s": _ORACLE,
         "open": _MATCH,
+        "silent": f'[metrics.silent]\nread = "silence"\nchain = "{FOREIGN}"\n',
         "total_in": _windows("in")["total_in"],
     },
 }
