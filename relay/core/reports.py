@@ -140,13 +140,22 @@ class Reports:
     ) -> Subject | None:
         """Give the subject that a reporter is to sign for an occasion: of those that are open and that he has
         not signed the one that most have, else one that he has, else a new one.
+
+        Of equal ones it is that of the first block, on every node: else one who opens several, told in
+        different orders, would scatter those who see the same.
         """
+        room = self.rooms[plan_hash]
+
+        def rank(each: Reported) -> tuple[bool, int, int]:
+            block = room.block_of(each.subject.block)
+            return reporter in each.reporters, -len(each.reporters), 0 if block is None else block.number
+
         subjects = (each for each in self.open(plan_hash) if each.subject.name == name)
         same = [each for each in subjects if each.subject.report_id == report_id]
         if same:
-            return max(same, key=lambda each: (reporter not in each.reporters, len(each.reporters))).subject
-        block = self.rooms[plan_hash].block_to_name()
-        return None if block is None else Subject(self.network, plan_hash, name, block.hash, report_id)
+            return min(same, key=rank).subject
+        named = room.block_to_name()
+        return None if named is None else Subject(self.network, plan_hash, name, named.hash, report_id)
 
     def ripe(self) -> Iterator[tuple[Room, Reported, BlockRef]]:
         """Give the subjects that enough reporters signed and that we have not proposed, with their block."""

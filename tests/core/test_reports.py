@@ -283,6 +283,18 @@ def test_who_sees_what_others_saw_signs_the_open_subject_that_he_has_not_signed(
     assert book.reports.subject_for(plan, "attack", seen, OSCAR.public) in (about(stage, 2), about(stage, 3))
 
 
+@pytest.mark.parametrize("order", [(2, 3), (3, 2)])
+def test_of_subjects_that_as_many_have_signed_all_nodes_choose_the_same_whatever_came_first(
+    order: tuple[int, int],
+) -> None:
+    stage = reporting()
+    stage.run(*(tells(stage, "bob", QUINN, about(stage, number)) for number in order))
+    book, plan, seen = stage.node.book, stage.plan.plan.hash, about(stage).report_id
+
+    for reporter in (OSCAR, PEGGY, QUINN):
+        assert book.reports.subject_for(plan, "attack", seen, reporter.public) == about(stage, 2)
+
+
 # ---- what is dropped
 
 
