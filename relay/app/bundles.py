@@ -97,7 +97,20 @@ class Bundles:
             return
         self._reports.setdefault(subject, {}).setdefault(report.reporter, (envelope.digest, envelope.raw))
         if len(self._reports) > MAX_DECISIONS:
-            del self._reports[next(iter(self._reports))]
+            self._drop_reports()
+
+    def _drop_reports(self) -> None:
+        """Make room: first goes what came to nothing, of which reporters may tell as much as they like."""
+        book = self._node.book
+        called = {entry.tally.prepared.decision.parent for entry in book.entries.values()}
+        self._reports = {
+            subject: kept
+            for subject, kept in self._reports.items()
+            if subject in called or book.reports.told(subject) is not None
+        }
+        while len(self._reports) > MAX_DECISIONS:
+            loose = (subject for subject in self._reports if subject not in called)
+            del self._reports[next(loose, next(iter(self._reports)))]
 
     async def make(self, audit: AuditLog, receipts: Receipts, decision_id: bytes) -> bytes | None:
         """Give the bundle of the whole incident that a decision belongs to.

@@ -10,15 +10,18 @@ import pytest
 from proofs.bundle import decode_bundle
 from proofs.envelope import open_envelope
 from proofs.reported import check_reports
-from proofs.reports import read_report
+from proofs.reports import Subject, read_report, subject_digest
 from proofs.terms import parse_plan_terms
 from relay.app.bundles import Bundles
 from relay.core.events import ReportTold
 from relay.core.incidents import incidents
+from relay.core.reports import decision_of
+from relay.core.room import Reported
 from relay.core.types import Millis
 from relay.journal import AuditLog, Journal, LogEntry, StoredEnvelope
+from tests.core.stage import Stage, solo_plan
 from tests.sim.plans import BRIDGE, HOME, MARKET, compile_text
-from tests.sim.reporters import OSCAR, PEGGY, TRUSTED, subject_of
+from tests.sim.reporters import OSCAR, PEGGY, TRUSTED, Reporter, subject_of, with_reports
 from tests.sim.test_bundles import LIMITS, NOW, ORIGIN, PUBLIC, bundles_of, sign, silent_receipts
 from tests.sim.town import Town
 
@@ -76,3 +79,30 @@ async def test_an_auditor_finds_the_reports_behind_a_decision_and_its_links(tmp_
     other = tmp_path / "other"
     other.mkdir()
     assert await made(other, town, bundles, first) is None, "without its reports it proves nothing"
+
+
+def test_subjects_that_came_to_nothing_drive_no_evidence_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.app.bundles.MAX_DECISIONS", 4)
+    stage = Stage(compiled=with_reports(solo_plan(), "halt"))
+    stage.release()
+    stage.run(stage.block())
+    bundles = Bundles(stage.node, list, list)
+
+    def tell(reporter: Reporter, about: str) -> Subject:
+        subject = subject_of(stage.plan, stage.committee.network, stage.blocks[-1], about=about)
+        event = stage.said("bob", reporter.signs(subject))
+        stage.run(event)
+        bundles.heard(event)
+        return subject
+
+    seen = tell(OSCAR, "theft")
+    tell(PEGGY, "theft")
+    decision = decision_of(Reported(seen, ()), stage.blocks[-1], 1)
+    stage.run(*(stage.attests(name, decision) for name in ("bob", "carol")))
+    for number in range(60):
+        stage.run(stage.block())
+        tell(OSCAR, f"nothing {number}")
+
+    kept = bundles._reports
+    assert set(kept[subject_digest(seen)]) == {OSCAR.public, PEGGY.public}
+    assert len(kept) <= 4
