@@ -17,7 +17,7 @@ from relay.core.evaluate import Evaluation, PlanEvaluator
 from relay.core.events import BlockObserved
 from relay.core.observations import ChainQueries
 from relay.core.ports import AgreedChain, ChainSettings, EndpointAddress
-from relay.core.types import Caip2, Header
+from relay.core.types import BlockRef, Caip2, Header
 from relay.core.view import ChainView
 from relay.plans.judging import Stretch
 
@@ -32,9 +32,13 @@ _AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What came of the rules at `evaluation.block`, and which blocks of each chain were read for it."""
+    """What came of the rules at `block`, and which blocks of each chain were read for it.
 
-    evaluation: Evaluation
+    `evaluation` is None where the plan does not count that block: it comes before the first one, `since`.
+    """
+
+    block: BlockRef
+    evaluation: Evaluation | None
     read: Mapping[Caip2, Stretch]
 
 
@@ -101,9 +105,8 @@ async def _read(compiled: CompiledPlan, chains: Mapping[Caip2, ChainSettings], b
             stretch = await _read_foreign(feed, until, blocks)
             if stretch is not None:
                 read[chain] = stretch
-    evaluation = evaluator.evaluate_at(headers[-1].block)
-    assert evaluation is not None, "the block was just read"
-    return Reading(evaluation, read)
+    newest = headers[-1].block
+    return Reading(newest, evaluator.evaluate_at(newest), read)
 
 
 @dataclass(frozen=True, slots=True)

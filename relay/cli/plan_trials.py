@@ -84,7 +84,12 @@ def true_now(settings: Settings, compiled: CompiledPlan, trial: Trial) -> list[F
     """Evaluate every rule at the newest block: one that is true there would act at once."""
     chains = rpc_by_chain(settings, tuple(compiled.plan.chains), trial.rpc)
     reading = read_now(compiled, chains, trial.blocks)
-    block = reading.evaluation.block
+    block = reading.block
+    if reading.evaluation is None:
+        since = compiled.plan.chains[block.chain].since
+        problem = f"could not tell at block {block.number} of {block.chain}: blocks count from {since} on"
+        remedy = "set `since` to a block that the chain has"
+        return [Finding(f"rules.{name}", None, problem, remedy) for name in compiled.rules]
     unjudged = unjudged_rules(compiled, unknown_metrics(compiled.plan, reading.read))
     return [
         _rule_now(name, outcome, unjudged.get(name), f"at block {block.number} of {block.chain}")

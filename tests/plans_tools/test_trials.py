@@ -139,6 +139,18 @@ async def test_what_could_not_be_told_is_named_and_with_strict_no_yes(anvil: Anv
     assert "question cannot be read" in strict.out
 
 
+@pytest.mark.asyncio
+async def test_a_plan_that_counts_from_a_block_to_come_cannot_be_told(anvil: Anvil, tmp_path: Path) -> None:
+    file = tmp_path / "trial.plan.toml"
+    file.write_text(PLAN.replace("CHAIN", anvil.chain).replace("since = 0", "since = 1_000_000"))
+
+    answer = await said("plan", "check", file, "--rpc", anvil.url, "--json", "--strict")
+
+    assert answer.code == 3, answer.out + answer.err
+    assert set(verdicts(answer).values()) == {None}
+    assert "blocks count from 1000000 on" in answer.out
+
+
 TWO_CHAINS = """
 [chains."AWAY"]
 lag_s = 60
