@@ -66,8 +66,8 @@ class Callers:
             found = self.assess(room, decision, reported)
             if found is Assessment.LATER:
                 continue
-            self.reports.proposed(reported.subject)
             wrong = found is Assessment.WRONG
+            self.reports.proposed(reported.subject, is_wrong=wrong)
             yield self._told(room, decision, "report not followed") if wrong else (room, decision)
 
     def _told(self, room: Room, decision: Decision, name: str) -> Notice:

@@ -16,7 +16,7 @@ from relay.core.types import DecisionId, Digest, Identity, NetworkId, PlanHash
 __all__ = ["MAX_OPEN", "MAX_UNSEEN", "ReportDrop", "Reports", "decision_of"]
 
 MAX_OPEN: Final = 8
-"""Subjects of this slot and the one before that one reporter of a plan began."""
+"""Subjects of this slot and the one before that one reporter of a plan began, but those found wrong."""
 MAX_UNSEEN: Final = 16
 """Subjects of blocks that we have not seen, for the member that told of them first."""
 
@@ -47,6 +47,8 @@ class _Told:
     teller: Identity
     came_s: int
     is_proposed: bool = False
+    is_wrong: bool = False
+    """Its block did not bear it out: it takes no place, and the occasion may be told of anew."""
 
 
 @dataclass(slots=True)
@@ -130,7 +132,7 @@ class Reports:
         room = self.rooms[plan_hash]
         for told in self._told.values():
             subject = told.reported.subject
-            if subject.plan_hash == plan_hash:
+            if subject.plan_hash == plan_hash and not told.is_wrong:
                 block = room.block_of(subject.block)
                 if block is not None and room.is_recent(block):
                     yield told.reported
@@ -167,9 +169,10 @@ class Reports:
             if not told.is_proposed and len(reported.reporters) >= needed and block is not None:
                 yield room, reported, block
 
-    def proposed(self, subject: Subject) -> None:
+    def proposed(self, subject: Subject, *, is_wrong: bool) -> None:
         """Take note that what a subject calls for was proposed, or found wrong."""
-        self._told[subject_digest(subject)].is_proposed = True
+        told = self._told[subject_digest(subject)]
+        told.is_proposed, told.is_wrong = True, is_wrong
 
     def forget(self) -> None:
         """Drop what is over: no decision may be anchored there, and those that are have no time left."""

@@ -228,11 +228,13 @@ class Room:
         gateway = self.compiled.gateways[block.chain]
         if self.compiled.plan.hash not in self._reference.plan_in_force(gateway, block):
             return Assessment.WRONG
+        if len(reported.reporters) < reports.need:
+            return Assessment.LATER
         outcome = self.evaluator.reported(reports.name, block)
         if outcome is None or outcome.outcome is Outcome.ABSTAIN:
             return Assessment.LATER
         is_ripe = self._reference.confirmations(block) >= self.compiled.plan.clock.fast_after
-        if outcome.effective and (not is_ripe or len(reported.reporters) < reports.need):
+        if outcome.effective and not is_ripe:
             return Assessment.LATER
         return Assessment.RIGHT if outcome.effective else Assessment.WRONG
 

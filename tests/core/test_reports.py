@@ -295,6 +295,31 @@ def test_of_subjects_that_as_many_have_signed_all_nodes_choose_the_same_whatever
         assert book.reports.subject_for(plan, "attack", seen, reporter.public) == about(stage, 2)
 
 
+def test_what_was_found_wrong_takes_no_reporters_place_and_the_occasion_may_be_told_again() -> None:
+    stage = reporting(when="lost > 100")
+    book, plan = stage.node.book, stage.plan.plan.hash
+    for number in range(MAX_OPEN):
+        decoy = about(stage, 1, f"decoy {number}")
+        assert dropped(stage, tells(stage, "bob", OSCAR, decoy)) == ""
+        assert dropped(stage, tells(stage, "bob", PEGGY, decoy)) == ""
+    again = decoy.report_id
+    assert book.reports.subject_for(plan, "attack", again, OSCAR.public) == about(stage, 3, f"decoy {number}")
+    stage.run(stage.block(500))
+
+    assert dropped(stage, tells(stage, "bob", OSCAR, about(stage, 4))) == ""
+    assert "attest report:attack/0 fast at 4" in words(stage, tells(stage, "bob", PEGGY, about(stage, 4)))
+
+
+def test_before_enough_have_signed_nothing_is_evaluated_for_a_decision() -> None:
+    stage = reporting(when="lost > 100")
+    stage.run(tells(stage, "bob", OSCAR, about(stage)))
+
+    decision = decision_of(Reported(about(stage), ()), stage.blocks[0], 1)
+
+    assert words(stage, stage.attests("bob", decision)) == ["log attestation"]
+    assert "dissent report:attack/0 fast at 1" in words(stage, tells(stage, "carol", PEGGY, about(stage)))
+
+
 # ---- what is dropped
 
 
