@@ -244,3 +244,47 @@ def test_more_groups_than_are_kept_are_a_fault_for_as_long_as_they_are_in_the_wi
 
     last = {None: 5, Window(seconds=30): 3, Window(blocks=2): 2}[window]
     assert faults == [None, *[Fault.GROUPS] * (last - 1), *[None] * (5 - last)]
+
+
+def test_groups_of_blocks_that_left_the_chain_take_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series_events, "MAX_GROUPS", 3)
+    view, chain = ChainView(QUERIES, keep_s=600), SyntheticChain(CHAIN)
+    grouped = EventMetric("by-id", CHAIN, "0xaa", FOUND.event, "amount", by=("id",), reduce=Reduce.MAX)
+    series = view.series(grouped, (FOUND,), 0)
+    view.observe(chain.block(0, [out("a")]))
+    view.observe(chain.block(12, [out("b"), out("c")]))
+
+    view.rollback(chain.back_to(1, "other"))
+    view.observe(chain.block(12, [out("d"), out("e")]))
+
+    place = view.place(chain.blocks[-1])
+    assert place is not None
+    assert series.at(place) == Reading(5)
+
+
+def test_a_largest_value_is_told_again_once_the_block_of_another_type_left_the_chain() -> None:
+    view, chain = ChainView(QUERIES, keep_s=600), SyntheticChain(CHAIN)
+    largest = replace(DISTINCT, value="amount", measure=Measure.MAX, window=Window(seconds=60))
+    series = view.series(largest, (FOUND,), 0)
+    view.observe(chain.block(0, [out("a", 5)]))
+    view.observe(chain.block(12, [out("a", "many")]))
+    view.rollback(chain.back_to(1, "other"))
+    view.observe(chain.block(12, [out("a", 7)]))
+
+    place = view.place(chain.blocks[-1])
+    assert place is not None
+    assert series.at(place) == Reading(7)
+
+
+def test_blocks_of_one_second_are_matched_in_the_order_of_the_chain_whichever_is_read_first() -> None:
+    world = Matching()
+    world.see(out("a", 5))
+    first = world.place()
+    for rows in ([into("b")], [out("b", 7)]):
+        world.view.observe(world.chain.block(12, rows))
+    second = world.view.place(world.chain.blocks[1])
+    assert second is not None
+
+    assert world.series.at(world.place(), world.place()) == Reading(5)
+    assert world.series.at(second, second) == Reading(5)
+    assert world.series.at(first, first) == Reading(5)
