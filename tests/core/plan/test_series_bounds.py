@@ -288,3 +288,23 @@ def test_blocks_of_one_second_are_matched_in_the_order_of_the_chain_whichever_is
     assert world.series.at(world.place(), world.place()) == Reading(5)
     assert world.series.at(second, second) == Reading(5)
     assert world.series.at(first, first) == Reading(5)
+
+
+def test_what_the_other_chain_shows_at_one_second_comes_before_all_blocks_of_that_second() -> None:
+    other = Caip2("test:2")
+    answer = replace(AGAINST, chain=other)
+    metric = replace(METRIC, against=replace(METRIC.against, chain=other))
+    here = ChainView(ChainQueries(CHAIN, (FOUND,)), keep_s=600)
+    there = ChainView(ChainQueries(other, (answer,)), keep_s=600)
+    series = MatchSeries(metric, Seen(0, 0, is_reference=True), Seen(10, 0, is_reference=False))
+    here.attach(series.sides[0], (FOUND,))
+    there.attach(series.sides[1], (answer,))
+    ours, theirs = SyntheticChain(CHAIN), SyntheticChain(other)
+    for amount in (5, 7):
+        here.observe(ours.block(10, [out("a", amount)]))
+    there.observe(theirs.block(0, [(0, {"id": "a"})]))
+    first, second, pin = here.place(ours.blocks[0]), here.place(ours.blocks[1]), there.place(theirs.blocks[0])
+    assert first and second and pin
+
+    assert series.at(second, pin) == Reading(7)
+    assert series.at(first, pin) == Reading(0)
