@@ -16,7 +16,7 @@ from relay.cli.replay_sources import Case, case_of
 from relay.cli.settings import Answer, Settings
 from relay.core.replay import NOT_REDERIVED, Replayed
 
-__all__ = ["replay"]
+__all__ = ["answer_of", "replay"]
 
 _EPILOG = """\b
 Examples:
@@ -30,7 +30,8 @@ again from what its author logged; the trace must come out to the same bytes, an
 that plan and decision give, with the plan's calls. Nothing is asked of any server.
 
 Exit code 0 when all of it follows, 1 when something does not and the failed check is named, 2 usage,
-3 when something could not be derived from what is there.
+3 when some attestation could not be derived from what is there, or none says anything. What no log holds is
+named and changes no exit code.
 """
 _FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 _SOURCE = click.Path(exists=True, readable=True, path_type=Path)
@@ -57,14 +58,16 @@ def replay(settings: Settings, source: Path, plan_files: tuple[Path, ...]) -> An
     return _give(settings, case, list(case.replayer.run()))
 
 
-def _answer(found: Sequence[Replayed]) -> Answer:
+def answer_of(found: Sequence[Replayed]) -> Answer:
+    """Give the answer to all of it; where every author could not tell, neither can we."""
     if any(each.refusal is not None for each in found):
         return Answer.NO
-    return Answer.YES if found and all(each.is_rebuilt for each in found) else Answer.UNKNOWN
+    has_told = any(each.stated.attestation.trace["result"] is not None for each in found)
+    return Answer.YES if has_told and all(each.is_rebuilt for each in found) else Answer.UNKNOWN
 
 
 def _give(settings: Settings, case: Case, found: Sequence[Replayed]) -> Answer:
-    answer = _answer(found)
+    answer = answer_of(found)
     limits = tuple(dict.fromkeys(limit for each in found for limit in each.untold)) + NOT_REDERIVED
     document = {
         "replayed": {Answer.YES: True, Answer.NO: False}.get(answer),
@@ -116,7 +119,7 @@ _TITLES = {
 def _show(console: Console, case: Case, found: Sequence[Replayed], limits: Sequence[str]) -> None:
     count = sum(each.is_rebuilt and each.refusal is None for each in found)
     console.print(
-        Text.assemble(_TITLES[_answer(found)], f"  {count} of {len(found)} attestations, byte by byte")
+        Text.assemble(_TITLES[answer_of(found)], f"  {count} of {len(found)} attestations, byte by byte")
     )
     rows = [(_held(each), _row(each, case)) for each in found]
     shown.marked_table(console, ("", "decision", "op", "tier", "block", "member", "says", "result"), rows)

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proofs.bundle import encode_bundle
+from relay.cli.replay import answer_of
+from relay.cli.settings import Answer
+from relay.core.messages import Attestation, Verdict
+from relay.core.replay import Replayer, Stated
 from tests.cli.calls import tocsin
+from tests.core.stage import Stage
+from tests.sim.keys import EMPTY_TRACE
 
 if TYPE_CHECKING:
     from tests.proofs.conftest import Town
@@ -56,3 +62,13 @@ def test_without_cel_it_says_what_to_install(bundle: Path) -> None:
 
     assert done.returncode == 2, done.stdout + done.stderr
     assert "try: pip install 'tocsin[relay]'" in done.stderr
+
+
+def test_members_that_could_not_tell_anything_make_no_yes() -> None:
+    stage = Stage()
+    decision = stage.decision(stage.drained())
+    abstained = Stated(stage.me, Attestation(decision, Verdict.ABSTAIN, EMPTY_TRACE))
+    replayer = Replayer(stage.committee.network, {stage.plan.plan.hash: stage.plan}, (abstained,))
+
+    assert answer_of(list(replayer.run())) is Answer.UNKNOWN
+    assert answer_of([]) is Answer.UNKNOWN
