@@ -22,8 +22,10 @@ from relay.core.quota import MAX_REPORTS
 from relay.core.reports import MAX_OPEN, MAX_UNSEEN, ReportDrop, decision_of
 from relay.core.room import Reported
 from relay.core.wire import open_message
-from tests.core.stage import Stage, solo_plan
+from tests.core.stage import SOLO, Stage, solo_plan
+from tests.core.test_stages import far
 from tests.sim.invariants import fingerprint
+from tests.sim.plans import compile_text
 from tests.sim.reporters import OSCAR, PEGGY, QUINN, STRANGER, Reporter, subject_of, with_reports
 
 SLOT_BLOCKS = 10
@@ -121,6 +123,47 @@ def test_the_condition_of_reports_must_be_true_at_the_block() -> None:
     assert "attest report:attack/0 fast at 4" in drained
     decision = decision_of(Reported(about(stage), ()), stage.blocks[0], 1)
     assert "dissent report:attack/0 fast at 1" in words(stage, stage.attests("bob", decision))
+
+
+REMOTE = """
+[chains."sim:away"]
+lag_s = 60
+since = 1
+[metrics.remote]
+read = "event_sum"
+chain = "sim:away"
+from = "vault"
+event = "Lost(int256 amount)"
+value = "amount"
+"""
+
+
+def test_a_condition_that_cannot_be_told_yet_is_waited_for() -> None:
+    stage = Stage(
+        compiled=with_reports(compile_text(SOLO.replace("HOLD", "1") + REMOTE), "halt", when="remote == 0")
+    )
+    stage.release()
+    stage.run(*(stage.block() for _ in range(10)), *(far(number) for number in range(1, 6)))
+    subject = about(stage, 10)
+
+    waiting = words(stage, tells(stage, "bob", OSCAR, subject), tells(stage, "bob", PEGGY, subject))
+    heard = words(stage, stage.attests("bob", decision_of(Reported(subject, ()), stage.blocks[9], 1)))
+
+    assert not [word for word in (*waiting, *heard) if word.startswith(("attest", "dissent"))]
+    assert "attest report:attack/0 fast at 10" in words(stage, far(6), stage.block())
+
+
+def test_a_block_must_be_as_old_as_fast_decisions_wait_for() -> None:
+    patient = with_reports(solo_plan(), "halt")
+    patient = replace(patient, plan=replace(patient.plan, clock=replace(patient.plan.clock, fast_after=3)))
+    stage = Stage(compiled=patient)
+    stage.release()
+    stage.run(stage.block())
+
+    early = words(stage, *(tells(stage, "bob", each, about(stage)) for each in (OSCAR, PEGGY)), stage.block())
+
+    assert not [word for word in early if word.startswith(("attest", "dissent"))]
+    assert "attest report:attack/0 fast at 1" in words(stage, stage.block())
 
 
 def test_a_fault_counts_as_its_metric_says() -> None:
