@@ -22,6 +22,8 @@ MAX_VALUE_CHARS = 256
 _PLACE = re.compile(r"#\s*\$([a-z_][a-z0-9_]*)(?:\s*=\s*(\S+))?\s\s+(\S.*?)(?:\s+\[(.*)\])?")
 _SPOT = re.compile(r"(?<!\$)\$\{?([a-zA-Z_][a-zA-Z0-9_]*)\}?")
 
+_NUMBER = re.compile(r"-?[0-9][0-9_]*")
+
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
@@ -64,11 +66,14 @@ class ReadyPlan:
             ConfigError: a value is missing, unknown, or would not stay within its place.
         """
         known = {each.name: each for each in self.placeholders}
+        numbers = _outside_quotes(self.body)
         for name, value in values.items():
             if name not in known:
                 what = "; ".join(f"{each.name}: {each.words}" for each in self.placeholders)
                 raise ConfigError(f"--set {name}", f"expected one of {', '.join(known)}", remedy=what)
             check_value(f"--set {name}", value)
+            if name in numbers and not _NUMBER.fullmatch(value):
+                raise ConfigError(f"--set {name}", f"expected a whole number, got {value!r}")
         missing = self.missing(values)
         if missing:
             what = "; ".join(f"--set {each.name}=…: {each.words}" for each in missing)
@@ -122,6 +127,14 @@ def read_template(name: str, text: str) -> ReadyPlan:
             f"template {name}", f"expected its table to name what it uses, got a difference: {odd}"
         )
     return ReadyPlan(name, _prose(kept[:first]), _prose(kept[first:]), places, body)
+
+
+def _outside_quotes(body: str) -> frozenset[str]:
+    """Give the places that stand outside quotes somewhere: a number, and nothing else, stays in them."""
+    lines = (line for line in body.splitlines() if not line.startswith("#"))
+    return frozenset(
+        spot[1] for line in lines for spot in _SPOT.finditer(line) if not line.count('"', 0, spot.start()) % 2
+    )
 
 
 def _prose(lines: Sequence[str]) -> str:

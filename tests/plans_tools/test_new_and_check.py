@@ -48,6 +48,16 @@ def test_a_value_cannot_leave_its_place(value: str) -> None:
         ready.fill({"target": value})
 
 
+@pytest.mark.parametrize("value", ["18 # x", "18, price = 99", "18 }", "eighteen", "18.0"])
+def test_a_place_outside_quotes_takes_a_whole_number(value: str) -> None:
+    bridge = ready_plan("bridge")
+    given = {place.name: place.example or "1" for place in bridge.placeholders if place.default is None}
+
+    assert "scale = 1_2 }" in bridge.fill({**given, "scale": "1_2"})
+    with pytest.raises(ConfigError, match="--set scale: expected a whole number"):
+        bridge.fill({**given, "scale": value})
+
+
 def test_a_template_tells_what_it_is_for_and_what_stands_where_nothing_is_given() -> None:
     ready = read_template("t", TEMPLATE)
 
