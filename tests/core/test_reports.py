@@ -18,6 +18,7 @@ from relay.core.effects import LogEntry, Notice, SignAttestation, SignStatement
 from relay.core.errors import WireError
 from relay.core.events import Received, ReportTold, Signed
 from relay.core.history import event_from_bytes, event_to_bytes
+from relay.core.observations import PlanRegistered
 from relay.core.quota import MAX_REPORTS
 from relay.core.reports import MAX_OPEN, MAX_UNSEEN, ReportDrop, decision_of
 from relay.core.room import Reported
@@ -25,7 +26,7 @@ from relay.core.wire import open_message
 from tests.core.stage import SOLO, Stage, solo_plan
 from tests.core.test_stages import far
 from tests.sim.invariants import fingerprint
-from tests.sim.plans import compile_text
+from tests.sim.plans import HOME, compile_text
 from tests.sim.reporters import OSCAR, PEGGY, QUINN, STRANGER, Reporter, subject_of, with_reports
 
 SLOT_BLOCKS = 10
@@ -361,6 +362,29 @@ def test_before_enough_have_signed_nothing_is_evaluated_for_a_decision() -> None
 
     assert words(stage, stage.attests("bob", decision)) == ["log attestation"]
     assert "dissent report:attack/0 fast at 1" in words(stage, tells(stage, "carol", PEGGY, about(stage)))
+
+
+def test_reports_call_for_fast_decisions_alone() -> None:
+    stage = reporting()
+    full = replace(decision_of(Reported(about(stage), ()), stage.blocks[0], 1), tier=Tier.FULL)
+
+    with pytest.raises(WireError, match="another tier than full"):
+        prepare(stage.committee.network, stage.plan, full)
+
+
+def test_reports_of_a_block_before_the_plan_was_in_force_call_for_nothing() -> None:
+    stage = Stage(registered=False, compiled=with_reports(solo_plan(), "halt"))
+    stage.release()
+    stage.run(stage.block())
+    second = stage.block()
+    registered = PlanRegistered(stage.plan.gateways[HOME], 0, stage.plan.plan.hash, PlanHash(bytes(32)), 0)
+    stage.run(replace(second, reads=replace(second.reads, plans=(registered,))), stage.block())
+
+    before = words(stage, *(tells(stage, "bob", each, about(stage, 1)) for each in (OSCAR, PEGGY)))
+    after = words(stage, *(tells(stage, "bob", each, about(stage, 2)) for each in (OSCAR, PEGGY)))
+
+    assert not [word for word in before if word.startswith("attest")]
+    assert "attest report:attack/0 fast at 2" in after
 
 
 # ---- what is dropped

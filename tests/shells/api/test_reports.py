@@ -127,6 +127,7 @@ async def test_a_signed_report_with_the_token_reaches_the_node(tmp_path: Path) -
     [
         ({"block": "02" * 31}, "block: expected 64 hex digits"),
         ({"signature": "zz"}, "signature: expected 128 hex digits"),
+        ({"block": "02 " * 32}, "block: expected 64 hex digits, got 96 characters"),
         ({"reporter": 7}, "reporter: expected 64 hex digits, got int"),
         ({"report": ""}, "report: expected text of 1 to 128 bytes"),
         ({"note": "x"}, "unknown 'note'"),
