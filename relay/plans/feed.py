@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from relay.core.compiled import CompiledPlan
@@ -38,17 +38,25 @@ def missing_data(compiled: CompiledPlan, data: Observations) -> Mapping[str, str
 
     Metrics of one reading share a series: it comes under any of their names.
     """
-    seen = {(row.chain, row.event.lower()) for row in data.events}
+    seen = {(row.chain, row.event.lower(), row.contract.lower()) for row in data.events}
     names = {row.metric for row in data.series} & compiled.sources.keys()
     given = {query for name in names for query in compiled.sources[name]}
     missing: dict[str, str] = {}
     for name, metric in compiled.plan.metrics.items():
         for query in compiled.sources[name]:
-            if isinstance(query, EventQuery) and (query.chain, event_name(query.event)) not in seen:
-                missing.setdefault(name, f"events {event_name(query.event)} on {query.chain}")
+            if isinstance(query, EventQuery) and seen.isdisjoint(_rows_of(query)):
+                missing.setdefault(
+                    name, f"events {event_name(query.event)} of {query.address} on {query.chain}"
+                )
         if isinstance(metric, StateMetric) and not given.issuperset(compiled.sources[name]):
             missing[name] = f"a series {name}"
     return missing
+
+
+def _rows_of(query: EventQuery) -> Iterator[tuple[Caip2, str, str]]:
+    """Give the chain, event and contract by which rows may be of a query; the contract may be left out."""
+    for contract in ("", query.address.lower()):
+        yield query.chain, event_name(query.event), contract
 
 
 @dataclass(slots=True)

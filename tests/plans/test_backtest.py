@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -326,7 +327,7 @@ def test_events_of_one_name_are_told_apart_by_their_contract() -> None:
     ):
         backtest(compiled, Observations.of(events=[row]))
     told = EventSeen(0, row.chain, "out", row.fields, contract="0x" + "44" * 20)
-    result = backtest(compiled, Observations.of(events=[told]))
+    result = backtest(compiled, Observations.of(events=[told]), GridSettings(allows_missing=True))
     assert {name: len(each.triggers) for name, each in result.rules.items()} == {"drain": 0, "second": 1}
 
 
@@ -334,7 +335,7 @@ def test_a_metric_without_data_is_refused_by_name_unless_that_is_allowed() -> No
     text = plan_text(BOTH + LEVEL, rule("gone > came || level > 3"))
 
     with pytest.raises(
-        DataError, match=r"got none of came \(events in on eip155:10\); level \(a series level\)"
+        DataError, match=r"got none of came \(events in of 0x3{40} on eip155:10\); level \(a series level\)"
     ):
         run(text, event(0, "out"))
     result = run(text, event(0, "out", 5), settings=GridSettings(allows_missing=True))
@@ -373,6 +374,15 @@ def test_progress_goes_from_beginning_to_end() -> None:
 
     assert told == sorted(told)
     assert (len(told), told[-1]) == (3, 1.0)
+
+
+def test_events_of_another_contract_are_no_data() -> None:
+    elsewhere = replace(event(0, "out", 5), contract="0x4444444444444444444444444444444444444444")
+    here = replace(elsewhere, contract="0x3333333333333333333333333333333333333333")
+
+    with pytest.raises(DataError, match="got none of gone"):
+        run(plan_text(OUT, rule("gone > 100")), elsewhere)
+    assert run(plan_text(OUT, rule("gone > 100")), elsewhere, here).missing == ()
 
 
 def test_no_chain_is_silent_and_a_rule_that_asks_for_it_is_judged() -> None:
