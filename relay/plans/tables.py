@@ -261,7 +261,7 @@ def _texts(table: _Table, frame: pl.DataFrame, name: str, places: Sequence[int])
 
 def _labels(table: _Table, frame: pl.DataFrame) -> tuple[list[str], list[Decimal]]:
     """Give the labels, and the worth of the rows of the attack."""
-    labels = [each or "" for each in frame["label"]] if "label" in frame else [""] * frame.height
+    labels = [(each or "").lower() for each in frame["label"]] if "label" in frame else [""] * frame.height
     values = [NOTHING] * frame.height
     if "value_usd" in frame:
         column = frame["value_usd"]

@@ -77,6 +77,10 @@ def test_events_keep_what_metrics_read_and_amounts_of_any_size(load: Callable[..
     ]
 
 
+def test_a_label_is_one_whatever_its_case(load: Callable[..., Observations]) -> None:
+    assert load(EVENTS + "1,eip155:1,out,a,1,1,Attack,5\n").attack() is not None
+
+
 def test_rows_of_one_time_are_in_the_order_of_their_blocks(load: Callable[..., Observations]) -> None:
     data = load(
         "timestamp,chain,event,id,block\n5,eip155:10,in,b,8\n5,eip155:10,in,a,7\n4,eip155:10,in,c,9\n"
