@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from adapters.evm.abi import EventSignature, Parameter, head_words, is_dynamic
 from adapters.evm.results import NOT_DECODABLE
+from proofs.hashes import keccak256
 from relay.core.observations import Field
 
 FAILED = "call failed"
@@ -18,6 +19,7 @@ FAILED = "call failed"
 EMPTY = "empty answer"
 """No contract there, or one that returns nothing."""
 MAX_FIELD_BYTES = 4_096
+"""Of bytes or text that a field carries; behind those of a longer one stand `#` and the Keccak-256 of all."""
 
 
 def decode_log(event: EventSignature, topics: Sequence[bytes], data: bytes) -> dict[str, Field] | None:
@@ -69,8 +71,11 @@ def _data_field(type_: str, data: bytes, position: int) -> Field | None:
     size = int.from_bytes(data[start : start + 32], "big")
     if size > len(data) - start - 32:
         return None
-    content = data[start + 32 : start + 32 + min(size, MAX_FIELD_BYTES)]
-    return content.decode("utf-8", "backslashreplace") if type_ == "string" else "0x" + content.hex()
+    content = data[start + 32 : start + 32 + size]
+    shown = content[:MAX_FIELD_BYTES]
+    text = shown.decode("utf-8", "backslashreplace") if type_ == "string" else "0x" + shown.hex()
+    # SECURITY: an id that begins as another does must not pass for it.
+    return text if size <= MAX_FIELD_BYTES else f"{text}#{keccak256(content).hex()}"
 
 
 def word_field(type_: str, word: bytes) -> Field:

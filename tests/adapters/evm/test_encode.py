@@ -10,7 +10,7 @@ from adapters.evm.abi import parse_address, parse_call, parse_event, parse_type
 from adapters.evm.encode import ACT_TYPES, gateway_calldata, sent_certificate
 from adapters.evm.functions import parse_function
 from adapters.evm.results import type_of_word
-from adapters.evm.words import decode_word, word_field
+from adapters.evm.words import MAX_FIELD_BYTES, decode_log, decode_word, word_field
 from proofs.hashes import keccak256
 from proofs.mandate import Mandate, Op, Tier
 from relay.core.errors import PlanError
@@ -318,3 +318,20 @@ def test_calldata_without_a_certificate_gives_none():
 
     for calldata in (b"", expire, whole[:-64], whole[:5]):
         assert sent_certificate(calldata) is None
+
+
+@pytest.mark.parametrize("type_", ["bytes", "string"])
+def test_long_fields_are_told_apart_by_what_is_behind_their_beginning(type_: str) -> None:
+    event = parse_event(f"Sent({type_} message)")
+
+    def field(content: bytes) -> str:
+        value = content if type_ == "bytes" else content.decode()
+        fields = decode_log(event, [event.topic], encode([type_], [value]))
+        assert fields is not None
+        return str(fields["message"])
+
+    most = b"m" * MAX_FIELD_BYTES
+    whole = most.decode() if type_ == "string" else "0x" + most.hex()
+    assert field(most) == whole
+    assert field(most + b"1") == f"{whole}#{keccak256(most + b'1').hex()}"
+    assert len({field(most), field(most + b"1"), field(most + b"2"), field(most + b"1" * 9_000)}) == 4
