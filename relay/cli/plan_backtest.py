@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -175,7 +176,7 @@ def _block_times(plan: Plan, texts: Sequence[str]) -> Mapping[Caip2, int]:
     times: dict[Caip2, int] = {}
     for text in texts:
         chain, _, seconds = text.rpartition("=")
-        if not chain or not seconds.isdecimal() or int(seconds) < 1:
+        if not chain or not re.fullmatch("[0-9]{1,9}", seconds) or int(seconds) < 1:
             raise ConfigError("--chain-block-time", f"expected CHAIN=SECONDS, as eip155:10=2, got {text}")
         if chain not in plan.chains:
             known = ", ".join(plan.chains)

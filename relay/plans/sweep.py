@@ -19,7 +19,7 @@ from relay.plans.rows import Observations
 __all__ = ["MAX_STEPS", "Span", "parse_span", "sweep"]
 
 MAX_STEPS: Final = 200
-_SPAN: Final = re.compile(r"([a-z][a-z0-9_]*)=(-?\d+):(-?\d+):(\d+)", re.ASCII)
+_SPAN: Final = re.compile(r"([a-z][a-z0-9_]*)=(-?\d{1,20}):(-?\d{1,20}):(\d{1,20})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,6 +189,8 @@ def test_a_drawn_sweep_is_the_same_file_each_time(plan: Path, data: Path, tmp_pa
         (["--sweep", "unused=1:2:3"], "expected a limit that some rule names, got unused"),
         (["--sweep", "max_out=1:2:1"], "expected 2 to 200 steps, got 1"),
         (["--sweep", "max_out=1:99999999999999999999:3"], "expected limits of 64 bits, got larger ones"),
+        (["--sweep", f"max_out=1:{'9' * 5_000}:3"], "expected LIMIT=FROM:TO:STEPS"),
+        (["--chain-block-time", f"eip155:1={'9' * 5_000}"], "expected CHAIN=SECONDS, as eip155:10=2, got"),
         (["--map", "x"], "--map: expected COLUMN=NAME, got x"),
         (["--chain-block-time", "eip155:1=0"], "expected CHAIN=SECONDS, as eip155:10=2, got eip155:1=0"),
         (
