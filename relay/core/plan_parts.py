@@ -136,7 +136,9 @@ def read_act(chains: Mapping[str, PlanChain], name: str, table: Table) -> Act:
         gas=table.integer("gas", 1, 30_000_000, default=200_000),
     )
     _check_targets(table, chains, text)
-    lasts_s = table.seconds("lasts", 1, _lasts_cap_s(table, tier), default=_LASTS_S[tier])
+    cap_s = _lasts_cap_s(table, tier)
+    longer = 'a few members may not freeze for longer: tier = "full" may' if tier is Tier.FAST else ""
+    lasts_s = table.seconds("lasts", 1, cap_s, default=_LASTS_S[tier], remedy=longer)
     return Act(text=text, verb=Verb(table.choice("verb", tuple(Verb))), tier=tier, lasts_s=lasts_s)
 
 

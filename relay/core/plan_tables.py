@@ -166,7 +166,9 @@ class Table:
 
         return self._read(key, None, read, f'true, false, "0x…" or an integer from 0 to {most}', 0)
 
-    def seconds(self, key: str, least: int, most: int, *, default: int | None = None) -> int:
+    def seconds(
+        self, key: str, least: int, most: int, *, default: int | None = None, remedy: str = ""
+    ) -> int:
         """Give a duration, written like `10m` in a file and as whole seconds in the canonical form."""
         is_text = self.source.is_text and self.has(key)
         value = self._read(
@@ -177,7 +179,7 @@ class Table:
             least,
         )
         if not least <= value <= most:
-            self.note(key, f"expected {least} to {most} seconds, got {value}")
+            self.note(key, f"expected {least} to {most} seconds, got {value}", remedy=remedy)
         return value
 
     def optional_seconds(self, key: str, least: int, most: int) -> int | None:
