@@ -37,7 +37,7 @@ class Step:
     evaluation: Evaluation
     streaks: dict[str, int]
     unknown: dict[str, int]
-    """Evaluations since the rule last abstained; large when it never did."""
+    """Evaluations since the rule, or `release`, last abstained; large when it never did."""
     release_streak: int
 
     @property

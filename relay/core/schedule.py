@@ -15,7 +15,7 @@ from enum import StrEnum
 from proofs.decision import BlockRef, Decision
 from proofs.mandate import Op, Tier
 from relay.core.compiled import CompiledPlan
-from relay.core.evaluate import Evaluation, Outcome
+from relay.core.evaluate import RELEASE, Evaluation, Outcome, RuleOutcome
 from relay.core.gateways import ActRecord
 from relay.core.ladder import Ladder, Place, Step, settled_pin
 from relay.core.plan import Rule
@@ -267,9 +267,17 @@ class Schedule:
                 return Assessment.WRONG  # nothing could ever end it
             short = (record.until - step.block.timestamp) * 2 < act.lasts_s
             return Assessment.RIGHT if short and not released else Assessment.WRONG
-        if not released or self._threatens(name, step):
+        return self._assess_release(name, step)
+
+    def _assess_release(self, name: str, step: Step) -> Assessment:
+        """Tell whether an act in force may be released; what could not be evaluated yet is waited for."""
+        threats = self._threats(name, step)
+        if threats - {Outcome.FALSE, Outcome.ABSTAIN}:
             return Assessment.WRONG
-        return self._assess_stages(name, step)
+        if not self._release_holds(step):
+            return Assessment.LATER if self._may_hold(step) else Assessment.WRONG
+        stages = self._assess_stages(name, step)
+        return Assessment.LATER if stages is Assessment.RIGHT and Outcome.ABSTAIN in threats else stages
 
     def _assess_stages(self, name: str, step: Step) -> Assessment:
         """Tell whether all acts of the stages before that of `name` have ended (plans SPEC 1.4)."""
@@ -299,13 +307,18 @@ class Schedule:
         release = self.compiled.plan.release
         return release is not None and step.release_streak >= release.hold
 
-    def _threatens(self, act: str, step: Step) -> bool:
-        """Tell whether a rule whose ladder names `act` is true, faulted or unknown at `step`."""
-        return any(
-            step.evaluation.rules[rule.name].outcome is not Outcome.FALSE
+    def _may_hold(self, step: Step) -> bool:
+        """Tell whether the release predicate was true in all evaluations since one that is not told yet."""
+        release = self.compiled.plan.release
+        return release is not None and step.release_streak == step.unknown[RELEASE] < release.hold
+
+    def _threats(self, act: str, step: Step) -> set[Outcome]:
+        """Give what became of the rules whose ladder names `act` at `step`."""
+        return {
+            step.evaluation.rules[rule.name].outcome
             for rule in self.compiled.plan.rules.values()
             if any(act in rung.acts for rung in rule.ladder)
-        )
+        }
 
     # ---- slots and edges
 
@@ -368,11 +381,20 @@ class Schedule:
 def _step(previous: Step | None, evaluation: Evaluation) -> Step:
     streaks: dict[str, int] = {}
     unknown: dict[str, int] = {}
+    release = evaluation.release
     for name, outcome in evaluation.rules.items():
         before = previous.streaks[name] if previous is not None else 0
-        blind = previous.unknown[name] + 1 if previous is not None else 1 << 30
         streaks[name] = before + 1 if outcome.effective else 0
-        unknown[name] = 0 if outcome.outcome is Outcome.ABSTAIN else blind
-    released = evaluation.release is not None and evaluation.release.outcome is Outcome.TRUE
+        unknown[name] = _told_since(previous, name, outcome)
+    if release is not None:
+        unknown[RELEASE] = _told_since(previous, RELEASE, release)
+    released = release is not None and release.outcome is Outcome.TRUE
     before = previous.release_streak if previous is not None else 0
     return Step(evaluation, streaks, unknown, before + 1 if released else 0)
+
+
+def _told_since(previous: Step | None, name: str, outcome: RuleOutcome) -> int:
+    """Give how many evaluations came since the one that abstained."""
+    if outcome.outcome is Outcome.ABSTAIN:
+        return 0
+    return previous.unknown[name] + 1 if previous is not None else 1 << 30

@@ -193,6 +193,38 @@ def test_an_earlier_stage_on_another_chain_counts_as_of_its_final_pin_and_is_wai
     assert "attest release halt full at 21" in words, "proposed once it can be told"
 
 
+REMOTE = """
+[chains."sim:away"]
+lag_s = 60
+since = 1
+[metrics.remote]
+read = "event_sum"
+chain = "sim:away"
+from = "vault"
+event = "Lost(int256 amount)"
+value = "amount"
+"""
+
+
+@pytest.mark.parametrize(
+    ("rule", "release"),
+    [("lost > 100 || remote > 100", "lost <= 100"), ("lost > 100", "lost <= 100 && remote <= 100")],
+)
+def test_a_release_is_waited_for_where_a_chain_stands_still_and_not_dissented_from(
+    rule: str, release: str
+) -> None:
+    text = SOLO.replace("HOLD", "1").replace('when = "lost <= 100"', f'when = "{release}"')
+    stage = stage_of(compile_text(text.replace('when = "lost > 100"', f'when = "{rule}"') + REMOTE))
+    stage.run(starts(stage, "halt"), *(far(number) for number in range(1, 8)))
+    pass_to(stage, 33)
+    stage.run(stage.final(33))
+    assert verdict(stage, "halt", 31) is Assessment.LATER
+
+    stage.run(*(far(number) for number in range(8, 34)), ChainFinalized(far(33).reads.header.block))
+
+    assert verdict(stage, "halt", 31) is Assessment.RIGHT
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_stages_end_in_order_and_a_slot_apart_whatever_lands_when(seed: int) -> None:
     print(f"seed {seed}")
