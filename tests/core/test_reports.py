@@ -387,6 +387,13 @@ def test_reports_of_a_block_before_the_plan_was_in_force_call_for_nothing() -> N
     assert "attest report:attack/0 fast at 2" in after
 
 
+def test_blocks_are_kept_for_two_slots_however_long_these_are() -> None:
+    plan = solo_plan().plan
+    long = replace(plan, clock=replace(plan.clock, rearm_s=86_400))
+
+    assert replace(solo_plan(), plan=long).retention_s >= 2 * 86_400
+
+
 # ---- what is dropped
 
 

@@ -304,7 +304,9 @@ def test_what_the_other_chain_shows_at_one_second_comes_before_all_blocks_of_tha
         here.observe(ours.block(10, [out("a", amount)]))
     there.observe(theirs.block(0, [(0, {"id": "a"})]))
     first, second, pin = here.place(ours.blocks[0]), here.place(ours.blocks[1]), there.place(theirs.blocks[0])
-    assert first and second and pin
+    assert first is not None
+    assert second is not None
+    assert pin is not None
 
     assert series.at(second, pin) == Reading(7)
     assert series.at(first, pin) == Reading(0)

@@ -252,6 +252,20 @@ def test_pins_and_confirmations_go_by_what_was_observed(chain_of: Callable) -> N
 # --- facts that leave a metric without a value
 
 
+def test_an_endpoint_that_is_behind_takes_no_known_head_away(chain_of: Callable) -> None:
+    chain = chain_of(CHAIN)
+    view = ChainView(QUERIES, keep_s=600)
+    first, second = chain.block(0), chain.block(12)
+    ahead = replace(second.reads.header.block, number=9, timestamp=100)
+
+    view.observe(replace(first, head=ahead))
+    view.observe(second)
+
+    assert view.head == ahead
+    view.rollback(first.reads.header.block)
+    assert view.head == first.reads.header.block, "what followed is another chain's"
+
+
 def reading_of(
     chain_of: Callable, metric: EventMetric | StateMetric, *rows: Mapping[str, Field], **more: object
 ) -> Reading:
