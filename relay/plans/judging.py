@@ -29,13 +29,17 @@ class Stretch:
     first: BlockRef
     last: BlockRef
 
-    def covers(self, window: Window | None, since: int) -> bool:
-        """Tell whether all that a window at `last` can hold, or all since block `since`, was read."""
+    def covers(self, window: Window | None, since: int, *, of_state: bool = False) -> bool:
+        """Tell whether all that a window at `last` can hold, or all since block `since`, was read.
+
+        A window of state begins with what stood before its first block.
+        """
         if window is None:
             return self.first.number <= since
         if window.seconds is not None:
             return self.first.timestamp <= self.last.timestamp - window.seconds or self.first.number <= since
-        return self.first.number <= max(self.last.number - (window.blocks or 0) + 1, since)
+        begin = self.last.number - (window.blocks or 0) + (0 if of_state else 1)
+        return self.first.number <= max(begin, since)
 
 
 def unknown_metrics(plan: Plan, read: Mapping[Caip2, Stretch]) -> frozenset[str]:
@@ -62,7 +66,8 @@ def _is_known(metric: Metric, plan: Plan, read: Mapping[Caip2, Stretch]) -> bool
         case MatchMetric():
             return all(read[chain].covers(None, since[chain]) for chain in metric.chains)
         case StateMetric():
-            return metric.over is None or read[metric.chain].covers(metric.over.window, since[metric.chain])
+            stretch, begin = read[metric.chain], since[metric.chain]
+            return metric.over is None or stretch.covers(metric.over.window, begin, of_state=True)
         case PlanMetric():
             # A record may have begun at any time.
             return read[metric.chain].covers(None, since[metric.chain])

@@ -229,6 +229,14 @@ def test_a_window_is_known_once_all_of_it_was_read(since: int, first: int, unjud
     assert "rich" not in unjudged_rules(compiled, unknown)
 
 
+@pytest.mark.parametrize(("first", "unjudged"), [(996, False), (997, True)])
+def test_a_window_of_blocks_over_state_begins_with_what_stood_before_them(first: int, unjudged: bool) -> None:
+    text = PLAN.replace("CHAIN", "eip155:31").replace('window = "1h"', "window_blocks = 4")
+    plan = parse_plan(text, where="plan")
+
+    assert ("before" in unknown_metrics(plan, stretch(first, 1_000))) is unjudged
+
+
 def test_a_metric_of_a_chain_that_was_not_read_is_unknown() -> None:
     plan = parse_plan(PLAN.replace("CHAIN", "eip155:31"), where="plan")
 
