@@ -134,6 +134,7 @@ class _Run:
         self._rules = tuple(plan.rules.values())
         self._every = plan.clock.every
         self._data = data
+        self._allows_missing = settings.allows_missing
         self._attack: Attack | None = data.attack()
         # Chains that no rule reads are left alone: nobody waits for them. A silence needs no pin, but blocks.
         read = {chain for metric in plan.metrics.values() for chain in (metric.chain, *metric.chains)}
@@ -252,7 +253,7 @@ class _Run:
             evaluations=self._evaluations,
             attack=attack,
             attack_block=None if attack is None else grid.number(attack.start_s),
-            missing=tuple(sorted(missing_data(self._compiled, self._data))),
+            missing=tuple(sorted(missing_data(self._compiled, self._data))) if self._allows_missing else (),
             rules={
                 name: RuleSeen(tuple(each.edges), each.detected, each.is_always_true and not self._was_false)
                 for name, each in self._known.items()

@@ -38,7 +38,8 @@ def missing_data(compiled: CompiledPlan, data: Observations) -> Mapping[str, str
 
     Metrics of one reading share a series: it comes under any of their names.
     """
-    seen = {(row.chain, row.event.lower(), row.contract.lower()) for row in data.events}
+    kinds = {(row.chain, row.event, row.contract) for row in data.events}
+    seen = {(chain, name.lower(), contract.lower()) for chain, name, contract in kinds}
     names = {row.metric for row in data.series} & compiled.sources.keys()
     given = {query for name in names for query in compiled.sources[name]}
     missing: dict[str, str] = {}

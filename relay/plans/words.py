@@ -60,7 +60,7 @@ _ENTRY = re.compile(r"\b([A-Za-z_]\w*)\[\s*([^\[\]]+?)\s*\]")
 
 
 def span(seconds: int) -> str:
-    """A span as `2 d 12 h`; its two largest units, exactly where two are enough."""
+    """A span as `2 d 12 h`, exactly."""
     if seconds < 0:
         return f"-{span(-seconds)}"
     parts: list[str] = []
