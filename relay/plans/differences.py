@@ -115,7 +115,10 @@ def _judge(path: tuple[str, ...], before: Leaf, after: Leaf, plans: tuple[Plan, 
     if path[-1] == "when" and isinstance(before, str) and isinstance(after, str):
         return _of_condition(path, before, after)
     judge = _found(path)
-    return (0, "") if judge is None else judge(before, after)
+    if judge is not None:
+        return judge(before, after)
+    is_reading = path[0] == "metrics" and path[-1] not in ("unit", "name")
+    return 0, "rules read something else: which way it works is not told" if is_reading else ""
 
 
 def _found(path: tuple[str, ...]) -> Judge | None:

@@ -76,6 +76,13 @@ def test_a_rule_that_goes_is_less_protection_and_one_that_comes_is_more_power() 
     assert [(change.key, change.group) for change in come] == [("rules.repeated-withdrawals", Group.STRICTER)]
 
 
+def test_a_metric_that_reads_something_else_is_neutral_because_the_text_does_not_tell() -> None:
+    (change,) = differences(plan_of(TEXT), plan_of(TEXT.replace("scale = 12 }", "scale = 11 }", 1)))
+
+    assert change.group is Group.NEUTRAL
+    assert change.words.endswith("(rules read something else: which way it works is not told)")
+
+
 def test_an_act_that_moves_to_an_earlier_rung_is_more_power() -> None:
     act = TEXT[TEXT.index("[acts.halt-replica]") : TEXT.index("[release]")]
     text = TEXT.replace(act, act + act.replace("halt-replica", "slow-replica"))
