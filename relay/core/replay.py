@@ -6,6 +6,7 @@ follows from it under the plan is derived anew, and must give the very bytes tha
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Final
@@ -102,11 +103,13 @@ class Replayer:
     network: NetworkId
     plans: Mapping[PlanHash, CompiledPlan]
     stated: Sequence[Stated]
-    _decisions: dict[DecisionId, Decision] = field(init=False)
+    _decisions: dict[DecisionId, list[Decision]] = field(init=False)
+    """All that were stated, by id; it leaves out the number and time of the anchor: a liar may say others."""
 
     def __post_init__(self) -> None:
-        decisions = [each.attestation.decision for each in self.stated]
-        self._decisions = {decision_id(self.network, decision): decision for decision in decisions}
+        self._decisions = {}
+        for decision in dict.fromkeys(each.attestation.decision for each in self.stated):
+            self._decisions.setdefault(decision_id(self.network, decision), []).append(decision)
 
     def run(self) -> Iterator[Replayed]:
         """Replay every attestation, in the order given."""
@@ -167,7 +170,10 @@ class Replayer:
         way: list[tuple[CompiledPlan, Decision]] = []
         found: DecisionId | None = parent_id
         while found is not None:
-            decision = self._decisions.get(found)
+            # Of several the latest: one that was stated allows for what follows it.
+            decision = max(
+                self._decisions.get(found, ()), key=lambda each: each.anchor.timestamp, default=None
+            )
             compiled = None if decision is None else self.plans.get(decision.plan_hash)
             if decision is None or compiled is None:
                 return None
@@ -187,7 +193,7 @@ class Replayer:
         at_s = decision.anchor.timestamp
         begun = [
             first.anchor.timestamp
-            for first in self._decisions.values()
+            for first in itertools.chain.from_iterable(self._decisions.values())
             if (first.plan_hash, first.subject, first.rung) == (decision.plan_hash, rule.name, 0)
             and first.op is Op.PROTECT
             and first.anchor.timestamp <= at_s < first.anchor.timestamp + rule.rearm_s

@@ -20,6 +20,7 @@ from relay.core.plan import OnFault
 from relay.core.replay import Refusal, Replayed, Replayer, Stated
 from relay.core.types import Digest, Gateway
 from relay.core.wire import read_message
+from tests.sim.keys import EMPTY_TRACE
 from tests.sim.plans import sim_plans
 from tests.sim.reporters import OSCAR, PEGGY
 from tests.sim.test_reports import town_of
@@ -274,6 +275,30 @@ def test_a_link_anchored_closer_to_its_parent_than_the_lag_is_refused(town: Town
     changed = replace(market, plan=replace(market.plan, clock=clock))
 
     assert check_under(town, a_protect(town, "link:bridge"), changed) == "link-anchor"
+
+
+def restated(town: Town, said: Stated, later_s: int) -> Stated:
+    """Give a liar's word: the same decision, which has the same id, with another time of its block."""
+    decision = said.attestation.decision
+    moved = replace(decision, anchor=replace(decision.anchor, timestamp=decision.anchor.timestamp + later_s))
+    network = town.committee.network
+    assert decision_id(network, moved) == decision_id(network, decision)
+    return Stated(said.author, Attestation(moved, Verdict.ABSTAIN, EMPTY_TRACE))
+
+
+@pytest.mark.parametrize("later_s", [-100_000, 100_000])
+def test_who_restates_a_decision_with_another_time_makes_no_honest_word_wrong(
+    town: Town, later_s: int
+) -> None:
+    honest = stated(town)
+    lies = [restated(town, each, later_s) for each in honest if each.attestation.decision.op is Op.PROTECT]
+
+    found = replayed(town, [*honest, *lies])
+
+    assert [each.refusal for each in found[: len(honest)]] == [None] * len(honest)
+    assert all(
+        each.untold == () for each in found if each.stated.attestation.decision.subject == "link:bridge"
+    )
 
 
 def test_an_anchor_that_is_no_turn_of_the_plans_clock_is_refused(town: Town) -> None:
