@@ -44,7 +44,7 @@ def html_page(facts: PageFacts) -> str:
         _section("How it ends", [_end(facts)]),
         _section("Who else hears of it", _links(facts)),
         _section("Reports by people", [_report(report) for report in facts.reports], "None are taken."),
-        _section("Its price in false alarms", [_paragraphs(price_words(facts.price))]),
+        _section("Its price in false alarms", [_paragraphs(price_words(facts))]),
         _section("Who stands behind it", [_behind(facts)]),
     )
     return (

@@ -43,7 +43,7 @@ def markdown_page(facts: PageFacts) -> str:
         *_section("How it ends", _end(facts)),
         *_section("Who else hears of it", _links(facts), "It listens to no other plan."),
         *_section("Reports by people", [_report(report) for report in facts.reports], "None are taken."),
-        *_section("Its price in false alarms", [_t(text) for text in price_words(facts.price)]),
+        *_section("Its price in false alarms", [_t(text) for text in price_words(facts)]),
         *_section("Who stands behind it", [_behind(facts)]),
     ]
     return "\n\n".join(parts) + "\n"

@@ -128,8 +128,9 @@ def price_figure(price: Price | None) -> tuple[str, str]:
     return f"{price.frozen_hours:,.1f} h", f"expected a year, frozen for nothing ({interval})"
 
 
-def price_words(price: Price | None) -> list[str]:
+def price_words(facts: PageFacts) -> list[str]:
     """The price in sentences."""
+    price = facts.price
     if price is None:
         return ["Not measured: no back-test was given. Ask for one before you rely on this plan."]
     bound = f"at most {price.rate_at_most:,.2f} per 1,000 h, at 95 %"
@@ -142,6 +143,10 @@ def price_words(price: Price | None) -> list[str]:
         f"That is {price.frozen_hours:,.1f} h a year frozen for nothing, with 95 % between"
         f" {price.frozen_low:,.1f} and {price.frozen_high:,.1f} h.",
     ]
+    if any(len(rule.rungs) > 1 for rule in facts.rules):
+        found.append("Counted are the first rungs: a false alarm that lasts until a later one freezes more.")
+    if facts.listens or facts.reports:
+        found.append("That is of the plan's own rules: what links and reports call for is not in it.")
     if price.unmeasured:
         found.append(
             f"The data told nothing of {joined(price.unmeasured)}: rules that read it were not measured."

@@ -254,6 +254,23 @@ def test_no_false_trigger_is_told_as_a_bound() -> None:
     assert "≤ 60.2 h" in html_page(page_facts(plan_of(BRIDGE), Audience(price=never)))
 
 
+def test_a_price_says_that_later_rungs_are_not_in_it() -> None:
+    plan = plan_of(BRIDGE)
+    rule = plan.rules["unbacked"]
+    longer = replace(plan, rules={"unbacked": replace(rule, ladder=rule.ladder * 2)})
+    words = "a false alarm that lasts until a later one freezes more"
+
+    assert words in markdown_page(page_facts(longer, Audience(price=PRICE)))
+    assert words not in markdown_page(page_facts(plan, Audience(price=PRICE)))
+
+
+@pytest.mark.parametrize(("file", "is_said"), [(MARKET, True), (BRIDGE, False)])
+def test_a_price_says_that_links_and_reports_are_not_in_it(file: Path, is_said: bool) -> None:
+    page = markdown_page(page_facts(plan_of(file), Audience(price=PRICE)))
+
+    assert ("what links and reports call for is not in it" in page) is is_said
+
+
 def test_what_is_not_measured_is_said(bridge: Path) -> None:
     for form in ("--html", "--markdown"):
         assert "Not measured" in tocsin("plan", "page", bridge, form).out
