@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from relay.core.errors import ConfigError
-from relay.core.plan import Plan
+from relay.core.plan import EventMetric, Plan
 from relay.core.plan_file import parse_plan
 from relay.plans.page_facts import Audience, page_facts
 from relay.plans.page_html import html_page
@@ -58,7 +58,9 @@ def hostile() -> Plan:
     act = plan.acts["halt-replica"]
     text = replace(act.text, call=EVIL, state=EVIL, undo=EVIL, target=EVIL)
     rule = replace(plan.rules["unbacked"], when=f"released.exists(t, t == '{EVIL}')")
-    metric = replace(plan.metrics["released"], unit=EVIL, address=EVIL)
+    released = plan.metrics["released"]
+    assert isinstance(released, EventMetric)
+    metric = replace(released, unit=EVIL, address=EVIL)
     return replace(
         plan,
         reason=EVIL,
