@@ -193,6 +193,19 @@ def test_an_earlier_stage_on_another_chain_counts_as_of_its_final_pin_and_is_wai
     assert "attest release halt full at 21" in words, "proposed once it can be told"
 
 
+@pytest.mark.parametrize(("lost", "is_extended"), [(0, False), (500, True)])
+def test_an_act_that_may_be_released_is_not_extended(lost: int, is_extended: bool) -> None:
+    stage = stage_of(staged())
+    stage.run(starts(stage, "halt", for_s=240), stage.block(lost))
+    pass_to(stage, 12)
+    stage.run(stage.final(12))
+    extend = stage.decision(stage.blocks[10], op=Op.EXTEND, subject="halt", tier=Tier.FULL)
+
+    found = stage.node.rooms[stage.plan.plan.hash].schedule.assess(extend)
+
+    assert found is (Assessment.RIGHT if is_extended else Assessment.WRONG)
+
+
 REMOTE = """
 [chains."sim:away"]
 lag_s = 60

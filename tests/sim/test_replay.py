@@ -269,6 +269,23 @@ def test_a_link_farther_down_than_its_plan_allows_is_refused(town: Town) -> None
     assert check_under(town, a_protect(town, "link:bridge"), listening(max_hops=0)) == "link-hops"
 
 
+def test_a_link_that_comes_back_to_a_plan_on_its_way_is_refused(town: Town) -> None:
+    said, market = a_protect(town, "link:bridge"), sim_plans()[1]
+    reference = market.plan.clock.reference
+    itself = listening(chain=reference)
+    link = replace(itself.links["bridge"], gateway=market.gateways[reference])
+    first = said.attestation.decision
+    anchor = replace(first.anchor, timestamp=first.anchor.timestamp - market.plan.clock.lag_s)
+    again = replace(first, parent=decision_id(town.committee.network, first), anchor=anchor)
+    pins: Value = {reference: block_value(anchor)}
+    trace = {**said.attestation.trace, "pins": pins, "result": False}
+    altered = replace(said.attestation, decision=again, trace=trace)
+
+    forged = attesting(town, Stated(said.author, altered))
+
+    assert check_under(town, forged, replace(itself, links={"bridge": link})) == "link-hops"
+
+
 def test_a_link_anchored_closer_to_its_parent_than_the_lag_is_refused(town: Town) -> None:
     market = sim_plans()[1]
     clock = replace(market.plan.clock, lag_s=market.plan.clock.lag_s + 3_600)
