@@ -17,13 +17,15 @@ from relay.api import Api, ApiOptions, SignalRefused
 from relay.app.report_desk import MonitorKeys, ReportDesk, check_monitors, open_monitors
 from relay.config import MonitorSettings
 from relay.core.errors import ConfigError
-from relay.core.events import Event
+from relay.core.events import Event, ReportTold
+from relay.core.node import Node, NodeSettings
 from relay.core.types import Digest, Millis
 from relay.keys import ReporterKey, Secret, create_reporter_key
+from tests.core.stage import SOLO, Stage, solo_plan
 from tests.shells.api.quiet import quiet_ports
 from tests.sim.host import Host
 from tests.sim.invariants import Witness
-from tests.sim.plans import HOME, sim_plans
+from tests.sim.plans import HOME, compile_text, sim_plans
 from tests.sim.reporters import OSCAR, PEGGY, STRANGER, Reporter, with_reports
 from tests.sim.town import Town
 
@@ -98,6 +100,28 @@ async def test_a_monitor_that_sees_it_later_signs_the_subject_that_is_open() -> 
 
     assert await desk_of(town, bob, monitor("two", PEGGY)).found("two", sha256(TX.encode())) == first
     assert await desk_of(town, bob, monitor("two", PEGGY)).found("two", sha256(b"another")) != first
+
+
+@pytest.mark.asyncio
+async def test_of_two_versions_of_a_plan_a_monitor_signs_for_the_one_in_force() -> None:
+    current = with_reports(solo_plan(), "halt")
+    coming = with_reports(
+        compile_text(SOLO.replace("HOLD", "1").replace("version = 1", "version = 2")), "halt"
+    )
+    stage, told = Stage(compiled=current), list[Event]()
+    node = Node(NodeSettings(stage.me, stage.committee, (coming, current), {HOME: 12_000}))
+    node.advance(stage.started())
+    node.advance(stage.block())
+
+    async def put(event: Event) -> None:
+        told.append(event)
+
+    desk = ReportDesk(node, {"one": monitor("one", OSCAR, plan="vault")}, put, lambda: Millis(stage.now_ms))
+    await desk.found("one", sha256(b"finding"))
+
+    [event] = told
+    assert isinstance(event, ReportTold)
+    assert event.report.subject.plan_hash == current.plan.hash
 
 
 @pytest.mark.asyncio
