@@ -79,8 +79,10 @@ def is_meant(where: Mapping[str, str], row: EventRow) -> bool:
 
 
 def _group(metric: EventMetric, row: EventRow) -> Group | None:
-    if not is_meant(metric.where, row):
+    if metric.where and not is_meant(metric.where, row):
         return None
+    if not metric.by:
+        return ()
     group = tuple([text_of_field(row.fields[name]) for name in metric.by])
     return None if metric.keys and group[0] not in metric.keys else group
 

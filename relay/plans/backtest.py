@@ -16,6 +16,7 @@ from relay.core.schedule import Schedule, Step
 from relay.core.types import BlockRef, Caip2
 from relay.core.view import ChainView
 from relay.plans.changes import all_turns, turns_of
+from relay.plans.collector import no_cycles
 from relay.plans.feed import ChainFeed, ChainRows, missing_data, rows_by_chain
 from relay.plans.grid import Grid
 from relay.plans.needs import rules_only, series_names
@@ -74,9 +75,10 @@ def observe(
     """
     settings = GridSettings() if settings is None else settings
     _check(compiled, data, settings)
-    run = _Run(rules_only(compiled), data, settings)
-    run.go(told or _nobody)
-    return run.seen()
+    with no_cycles():
+        run = _Run(rules_only(compiled), data, settings)
+        run.go(told or _nobody)
+        return run.seen()
 
 
 def holds_throughout(

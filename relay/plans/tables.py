@@ -17,6 +17,7 @@ from relay.core.errors import ConfigError
 from relay.core.observations import Field
 from relay.core.plan import Plan
 from relay.core.types import Caip2
+from relay.plans.collector import no_cycles
 from relay.plans.needs import EventNeed, needs_of, series_names
 from relay.plans.rows import ATTACK, NOTHING, DataError, EventSeen, Observations, Sample
 
@@ -56,13 +57,14 @@ def load_tables(paths: Sequence[Path], plan: Plan, mapping: Mapping[str, str] | 
     events: list[EventSeen] = []
     series: list[Sample] = []
     unused = set(mapping)
-    for path in paths:
-        table = _open(path, mapping)
-        unused -= table.renamed
-        if "event" in table.columns:
-            events += _events(table, plan)
-        else:
-            series += _series(table, plan)
+    with no_cycles():
+        for path in paths:
+            table = _open(path, mapping)
+            unused -= table.renamed
+            if "event" in table.columns:
+                events += _events(table, plan)
+            else:
+                series += _series(table, plan)
     if unused:
         column = min(unused)
         files = ", ".join(str(path) for path in paths) or "no file"

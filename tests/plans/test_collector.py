@@ -1,0 +1,27 @@
+"""Work without the collector of cycles leaves it as it was."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from relay.plans.collector import no_cycles
+
+
+def test_the_collector_rests_within_and_is_on_again_after_a_failure() -> None:
+    with pytest.raises(ZeroDivisionError), no_cycles():
+        assert not gc.isenabled()
+        1 / 0  # noqa: B018
+
+    assert gc.isenabled()
+
+
+def test_who_had_it_off_keeps_it_off() -> None:
+    gc.disable()
+    try:
+        with no_cycles():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
