@@ -10,11 +10,17 @@ from relay.plans.collector import no_cycles
 
 
 def test_the_collector_rests_within_and_is_on_again_after_a_failure() -> None:
-    with pytest.raises(ZeroDivisionError), no_cycles():
-        assert not gc.isenabled()
-        1 / 0  # noqa: B018
+    seen: list[bool] = []
 
-    assert gc.isenabled()
+    def fail() -> None:
+        with no_cycles():
+            seen.append(gc.isenabled())
+            raise ValueError
+
+    with pytest.raises(ValueError, match=""):
+        fail()
+
+    assert (seen, gc.isenabled()) == ([False], True)
 
 
 def test_who_had_it_off_keeps_it_off() -> None:
