@@ -269,6 +269,12 @@ class ChainView:
             self._feed_gateways(place, reads.gateway_events)
 
     def _feed_events(self, place: Place, given: Sequence[EventRow]) -> None:
+        if len(given) == 1:  # as in most blocks that have any: no table is needed
+            (row,) = given
+            for feed in self._by_event.get(row.query, ()):
+                events = [given if query == row.query else () for query in feed.events]
+                feed.series.append(place, Given(events=events))
+            return
         rows: dict[int, list[EventRow]] = {}
         for row in given:
             rows.setdefault(row.query, []).append(row)
