@@ -107,7 +107,7 @@ class _Watched:
     chains: tuple[Caip2, ...]
     triggers: frozenset[str]
     """The metrics of the condition that declare `on_fault = "trigger"`."""
-    asked: tuple[Input | None, ...] | None = None
+    asked: Mapping[str, Input] | None = None
     given: RuleOutcome | None = None
     """The newest answer without faults, and what it was for: in most blocks nothing has happened."""
 
@@ -117,12 +117,10 @@ class _Watched:
 
     def sound(self, inputs: Mapping[str, Input]) -> RuleOutcome:
         """Evaluate the condition where nothing has faulted, once for the same inputs in a row."""
-        asked = tuple([inputs.get(name) for name in self.condition.reads])
+        # What it does not read need not be brought into CEL.
+        asked = {name: inputs[name] for name in self.condition.reads if name in inputs}
         if self.given is None or asked != self.asked:
-            # What it does not read need not be brought into CEL.
-            pairs = zip(self.condition.reads, asked, strict=True)
-            read = {name: value for name, value in pairs if value is not None}
-            self.asked, self.given = asked, self.outcome(self.condition.evaluate(read), ())
+            self.asked, self.given = asked, self.outcome(self.condition.evaluate(asked), ())
         return self.given
 
     def outcome(self, result: Result, faulted: tuple[str, ...]) -> RuleOutcome:

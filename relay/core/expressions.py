@@ -128,9 +128,10 @@ def _evaluator(expression: cel.Expression) -> Callable[[Mapping[str, Input]], Re
         except RuntimeError:
             # A limit of the runtime; what `_Reader` admits stays below the known one.
             return Result.FAULT
-        if result.type() != cel.Type.BOOL:
-            return Result.FAULT
-        return Result.TRUE if result.value() else Result.FALSE
+        value = result.value()  # of an error, its text
+        if value is True:
+            return Result.TRUE
+        return Result.FALSE if value is False else Result.FAULT
 
     return evaluate
 

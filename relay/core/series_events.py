@@ -96,7 +96,10 @@ class CumulativeSeries:
         if self.metric.measure is Measure.DISTINCT:
             amount = 0 if (item.group, item.mark) in self._first else 1
             self._first.setdefault((item.group, item.mark), position)
-        self._groups.setdefault(item.group, _Steps()).add(position, amount, combine)
+        steps = self._groups.get(item.group)
+        if steps is None:
+            steps = self._groups[item.group] = _Steps()
+        steps.add(position, amount, combine)
         if not self._changes or self._changes[-1] != position:
             self._changes.append(position)
         self._newest = None

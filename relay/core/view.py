@@ -301,12 +301,10 @@ class ChainView:
 
     def _prune(self) -> None:
         final = self._finalized.number if self._finalized else 0
-        old = min(
-            bisect_left(self._timestamps, self._timestamps[-1] - self._keep_s),
-            bisect_left(self._numbers, final),
-        )
-        if old < PRUNE_AT_ONCE:
+        old_s, last = self._timestamps[-1] - self._keep_s, PRUNE_AT_ONCE - 1
+        if len(self._blocks) <= last or self._timestamps[last] >= old_s or self._numbers[last] >= final:
             return
+        old = min(bisect_left(self._timestamps, old_s), bisect_left(self._numbers, final))
         for block in self._blocks[:old]:
             del self._by_hash[block.hash]
         for kept in (self._blocks, self._numbers, self._timestamps, self._places, self._agreement):
