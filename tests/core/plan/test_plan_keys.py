@@ -168,6 +168,7 @@ def test_a_kind_of_state_that_the_adapter_does_not_read_is_refused() -> None:
         ),
         ('key = ["id", "amount"]', 'key = ["id", "much"]', "metrics.unbacked.key", "got much"),
         ('key = ["number", "amount"]', 'key = ["number", "id"]', "metrics.unbacked.against.key", "got id"),
+        ('{ number = "7" }', '{ destination = "7" }', "metrics.unbacked.against.where", "got destination"),
         ('when = "held > 0"', 'when = "holds > 0"', "reports.auditors.when", "got holds"),
     ],
 )
