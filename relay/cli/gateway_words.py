@@ -12,7 +12,7 @@ from relay.core.gateway_report import (
     UndoKind,
     VerifierReport,
 )
-from relay.plans.words import span
+from relay.core.words import span
 
 _LAST_INSTANT = 253_402_300_799
 """The end of the year 9999: what is later is shown as a number."""

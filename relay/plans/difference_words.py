@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from proofs.canonical import Value
 from relay.core.plan import Verb
-from relay.plans.words import span
+from relay.core.words import span
 
 __all__ = ["JUDGES", "Judge", "Leaf", "key_words", "value_words"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from relay.core.words import count_words
 from relay.plans.exposure import Exposed, Graph, LinkEdge, PlanNode, shortened
 from relay.plans.exposure_layout import BOX_H, BOX_W, GAP_X, MARGIN, Point, Route, layout
-from relay.plans.words import count_words
 
 __all__ = ["svg_graph"]
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from proofs.committee import fast_quorum, full_quorum
 from relay.core.plan import Act, Metric, Plan, Rule, Rung
+from relay.core.words import WHILE_IT_STANDS, condition_words, number_words
 from relay.plans.bounds import longest_run, within
 from relay.plans.directions import tokens_of
 from relay.plans.page_words import act_undo, metric_words, summary
 from relay.plans.prices import Price
-from relay.plans.words import WHILE_IT_STANDS, condition_words, number_words
 
 __all__ = ["Audience", "PageFacts", "page_facts"]
 

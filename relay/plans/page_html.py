@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from relay.core.words import count_words, span
 from relay.plans.page_facts import ActFacts, LinkFacts, PageFacts, ReportFacts, RuleFacts
 from relay.plans.page_sentences import (
     HEARS,
@@ -21,7 +22,6 @@ from relay.plans.page_sentences import (
     units_words,
 )
 from relay.plans.page_style import STYLE, STYLE_DIGEST
-from relay.plans.words import count_words, span
 
 __all__ = ["html_page"]
 

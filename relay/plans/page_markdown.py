@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from relay.core.words import count_words, span
 from relay.plans.page_facts import ActFacts, LinkFacts, PageFacts, ReportFacts, RuleFacts
 from relay.plans.page_sentences import (
     HEARS,
@@ -19,7 +20,6 @@ from relay.plans.page_sentences import (
     stages_words,
     units_words,
 )
-from relay.plans.words import count_words, span
 
 __all__ = ["markdown_page"]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from relay.core.words import count_words, joined, span
 from relay.plans.page_facts import MetricFacts, PageFacts, ReleaseFacts, RuleFacts
 from relay.plans.prices import Price
-from relay.plans.words import count_words, joined, span
 
 __all__ = [
     "HEARS",

@@ -24,7 +24,7 @@ from relay.core.plan import (
     Weight,
     Window,
 )
-from relay.plans.words import count_words, joined, number_words, span
+from relay.core.words import count_words, joined, number_words, span
 
 __all__ = ["VERB_DOES", "act_undo", "metric_words", "summary"]
 

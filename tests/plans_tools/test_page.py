@@ -15,11 +15,11 @@ import pytest
 from relay.core.errors import ConfigError
 from relay.core.plan import EventMetric, Plan
 from relay.core.plan_file import parse_plan
+from relay.core.words import condition_words
 from relay.plans.page_facts import Audience, page_facts
 from relay.plans.page_html import html_page
 from relay.plans.page_markdown import markdown_page
 from relay.plans.prices import Price, read_price
-from relay.plans.words import condition_words
 from tests.cli.calls import tocsin
 from tests.plans_tools.conftest import BRIDGE, MARKET
 
