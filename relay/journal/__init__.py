@@ -1,6 +1,6 @@
 """What the node knows, on disk: events, envelopes, and the audit log made of them."""
 
-from relay.journal.auditlog import AuditLog, Published
+from relay.journal.auditlog import AuditLog, LogCheckpoint
 from relay.journal.boot import Boot, count_boot
 from relay.journal.disk import DiskLimits, DiskState
 from relay.journal.outbox import Outbox
@@ -12,9 +12,9 @@ __all__ = [
     "DiskLimits",
     "DiskState",
     "Journal",
+    "LogCheckpoint",
     "LogEntry",
     "Outbox",
-    "Published",
     "StoredEnvelope",
     "count_boot",
 ]

@@ -1,4 +1,8 @@
-"""The node's audit log: a C2SP transparency log over the envelopes in the journal (proofs/SPEC.md 4 to 7)."""
+"""The node's audit log: a C2SP transparency log over the envelopes in the journal (proofs/SPEC.md 4 to 7).
+
+A checkpoint comes in two steps: signed it is *pending*, and published once witnesses stand behind it
+(relay/witness/SPEC.md 2).
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ from proofs.kinds import Digest
 from proofs.note import (
     KeyKind,
     Note,
+    NoteSignature,
     format_note,
     format_verifier_key,
     note_signature,
@@ -26,36 +31,46 @@ from proofs.note import (
 )
 from proofs.tiles import TILE_WIDTH, tile_node_reader
 from proofs.tlogproof import TlogProof, format_tlog_proof
-from proofs.tree import CompactRange, inclusion_proof, range_from_bytes, range_to_bytes
+from proofs.tree import (
+    CompactRange,
+    NodeReader,
+    consistency_proof,
+    inclusion_proof,
+    range_from_bytes,
+    range_to_bytes,
+    root_at,
+)
 from relay.core.errors import ConfigError, JournalError
-from relay.core.types import EnvelopeDigest, Millis
+from relay.core.types import EnvelopeDigest
 from relay.disk import Durable, Probe, make_directory, no_probe, replace_file
 from relay.journal.store import Journal, write_meta
 from relay.journal.tilewriter import TileWriter, read_tile
 
-__all__ = ["AuditLog", "Published"]
+__all__ = ["AuditLog", "LogCheckpoint", "Signer"]
 
 T = TypeVar("T")
+Signer = Callable[[bytes], Awaitable[bytes]]
+"""Gives the Ed25519 signature (64 bytes) of the log key over a checkpoint body."""
 
 _SIGNED = "log/signed"
 _CHECKPOINT = "checkpoint"
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
-    """The newest checkpoint: `note` is the file as served, `at_ms` when our own clock says it was signed."""
+class LogCheckpoint:
+    """A checkpoint that this log signed, pending or published; `note` has its signature and cosignatures."""
 
     checkpoint: Checkpoint
     note: str
-    at_ms: Millis
 
 
 class AuditLog:
     """One log: entries enter with their event (`Journal.append`), and come out in order once releasable.
 
-    Published is the longest prefix whose entries are all releasable. Nothing is signed that is not on disk,
-    and never a smaller or another tree than before: the last one is in the journal before its signature
-    exists.
+    What is signed is the longest prefix whose entries are all releasable. Nothing is signed that is not on
+    disk, and never a smaller or another tree than before: the last one is in the journal before its signature
+    exists. What is published is a checkpoint of the same history, perhaps an older one, and never a smaller
+    one than before.
     """
 
     def __init__(self, journal: Journal, directory: Path, origin: str, log_key: bytes) -> None:
@@ -67,7 +82,7 @@ class AuditLog:
         self._probe: Probe = no_probe
         self._writer = TileWriter(directory)
         self._signed = CompactRange()
-        self._published: Published | None = None
+        self._published: LogCheckpoint | None = None
         self._turn = asyncio.Lock()
         self._is_broken = False
 
@@ -99,8 +114,13 @@ class AuditLog:
         return self._journal.log_size
 
     @property
-    def published(self) -> Published | None:
-        """The newest checkpoint, or None before the first `publish` of this run."""
+    def signed_size(self) -> int:
+        """Entries of the largest tree that was ever signed, or recorded to be."""
+        return self._signed.size
+
+    @property
+    def published(self) -> LogCheckpoint | None:
+        """The newest published checkpoint, also that of an earlier run; None before the first."""
         return self._published
 
     async def released_size(self) -> int:
@@ -119,46 +139,99 @@ class AuditLog:
 
         await self._durable.write(mark)
 
-    async def publish(self, sign: Callable[[bytes], Awaitable[bytes]], at_ms: Millis) -> Published:
-        """Write what became releasable as tiles, sign the checkpoint over it, and put that in place.
+    async def sign(self, sign: Signer) -> LogCheckpoint:
+        """Write what became releasable as tiles, record the tree, and sign the checkpoint over it.
 
-        `sign` gives the Ed25519 signature (64 bytes) of the log key over a checkpoint body. Without new
-        entries the checkpoint stands as it is.
+        It is pending: nobody is shown it here. Without new entries it is the checkpoint of before.
 
         Raises:
             ConfigError: `sign` signs with another key.
-            JournalError: the disk refuses; nothing further is published.
+            JournalError: the disk refuses; nothing further is signed or published.
         """
         async with self._turn:
-            if self._is_broken:
-                raise JournalError(
-                    f"{self.directory}: expected an intact log, got one whose last publication failed"
-                )
+            self._require_intact()
             size = await self._durable.read(_released_size)
-            if self._published is not None and self._published.checkpoint.size == size:
-                return self._published
             with self._unfinished():
                 await self._write_tiles(size)
                 await self._record(self._writer.range)
-            checkpoint = Checkpoint(self.origin, size, self._writer.range.root())
-            published = await self._sign(checkpoint, sign, at_ms)
+            return await self._sign(sign)
+
+    async def sign_recorded(self, sign: Signer) -> LogCheckpoint:
+        """Sign the tree that was recorded last, whatever became releasable since.
+
+        With it a process begins: where witnesses hold a larger one of ours, this disk is an older copy, and
+        nothing new may be signed (relay/witness/SPEC.md 2).
+
+        Raises:
+            ConfigError, JournalError: as `sign`.
+        """
+        async with self._turn:
+            self._require_intact()
+            return await self._sign(sign)
+
+    async def publish(
+        self, checkpoint: Checkpoint, cosignatures: Sequence[NoteSignature], sign: Signer
+    ) -> LogCheckpoint:
+        """Put a checkpoint of ours in place, with the cosignatures that stand behind it, as published.
+
+        Those of the same checkpoint that stand there already stay. Where a larger one is published by now,
+        nothing changes. That the cosignatures are right and enough is for the caller to know.
+
+        Raises:
+            AssertionError: it is no checkpoint of this log's history.
+            JournalError: the disk refuses; nothing further is signed or published.
+        """
+        async with self._turn:
+            self._require_intact()
+            size, newest = checkpoint.size, self._published
+            assert size <= self._signed.size, "nothing is published that was not signed"
+            assert checkpoint == Checkpoint(self.origin, size, await self.root(size)), "another history"
+            if newest is not None and newest.checkpoint.size > size:
+                return newest
+            lines = {(line.name, line.key_id): line for line in cosignatures}
+            if newest is not None and newest.checkpoint == checkpoint:
+                lines = {(line.name, line.key_id): line for line in self._cosignatures(newest)} | lines
+            published = await self._note(checkpoint, tuple(lines.values()), sign)
+            if newest is not None and published.note == newest.note:
+                return newest
             with self._unfinished():
                 path, content = self.directory / _CHECKPOINT, published.note.encode()
                 await self._on_disk(partial(replace_file, path, content, probe=self._probe))
             self._published = published
             return published
 
+    async def root(self, size: int) -> Digest:
+        """Give the root that the tree had at `size` entries.
+
+        Raises:
+            KeyError: it was never so large.
+        """
+        if not 0 <= size <= self._signed.size:
+            raise KeyError(size)
+        if size == self._signed.size:
+            return self._signed.root()
+        return await self._on_disk(partial(root_at, size, self._reader(self._signed.size)))
+
+    async def consistency_proof(self, first: int, second: int) -> tuple[Digest, ...]:
+        """Give the proof that our tree of `first` entries starts that of `second` (`proofs/SPEC.md` 4).
+
+        Raises:
+            KeyError: it was never so large, or `first` is larger than `second`.
+        """
+        if not 0 <= first <= second <= self._signed.size:
+            raise KeyError((first, second))
+        return await self._on_disk(partial(consistency_proof, first, second, self._reader(second)))
+
     async def inclusion_proof(self, digest: EnvelopeDigest, size: int) -> tuple[int, tuple[Digest, ...]]:
         """Give the index of an entry, and its path in the tree of `size` entries, leaf side first.
 
         Raises:
-            KeyError: `digest` is no entry, or not among the first `size` published ones.
+            KeyError: `digest` is no entry, or not among the first `size` signed ones.
         """
         index = await self._durable.read(partial(_index_of, digest=digest))
         if index is None or not index < size <= self._signed.size:
             raise KeyError(digest)
-        reader = tile_node_reader(size, partial(read_tile, self.directory))
-        return index, await self._on_disk(partial(inclusion_proof, index, size, reader))
+        return index, await self._on_disk(partial(inclusion_proof, index, size, self._reader(size)))
 
     async def covers(self, digests: Iterable[EnvelopeDigest], size: int) -> bool:
         """Tell whether all of these are among the first `size` entries."""
@@ -166,7 +239,7 @@ class AuditLog:
         return all(index is not None and index < size for index in indices)
 
     async def tlog_proof(self, digest: EnvelopeDigest) -> str:
-        """Give the `.tlog-proof` of an entry under the newest checkpoint.
+        """Give the `.tlog-proof` of an entry under the newest published checkpoint, cosignatures and all.
 
         Raises:
             KeyError: `digest` is no entry, or not yet published.
@@ -184,7 +257,7 @@ class AuditLog:
         except ProofError as error:
             raise JournalError(f"{self._durable.path}: expected the signed tree, got: {error}") from error
         await self._on_disk(partial(make_directory, self.directory))
-        await asyncio.to_thread(self._check_directory)
+        served = await asyncio.to_thread(self._read_directory)
         self._writer = TileWriter(self.directory, probe=self._probe)
         if not await self._on_disk(partial(self._writer.resume, self._signed)):
             await self._write_tiles(self._signed.size)
@@ -193,33 +266,57 @@ class AuditLog:
                     f"{self._durable.path}: expected entries under root {self._signed.root().hex()},"
                     f" got {self._writer.range.root().hex()}"
                 )
+        if served is not None:
+            await self._take_up(served)
 
-    def _check_directory(self) -> None:
-        """Refuse a directory that says more than the journal knows: then that is an older copy."""
+    async def _take_up(self, served: LogCheckpoint) -> None:
+        """Go on from what was published; refuse what is no part of the journal's history."""
+        size, path = served.checkpoint.size, self.directory / _CHECKPOINT
+        if size > self._signed.size:
+            raise ConfigError(
+                str(path),
+                f"expected at most the {self._signed.size} entries of the journal, got {size}",
+                remedy="the journal is an older copy than the log: repair it before this node speaks again",
+            )
+        root = await self.root(size)
+        if served.checkpoint.root != root:
+            raise ConfigError(
+                str(path),
+                f"expected root {root.hex()} at size {size}, got {served.checkpoint.root.hex()}",
+                remedy="the journal is not that of this log: repair it before this node speaks again",
+            )
+        self._published = served
+
+    def _read_directory(self) -> LogCheckpoint | None:
+        """Read what is published; refuse a directory of another log."""
         path = self.directory / _CHECKPOINT
         try:
             raw = path.read_text(encoding="utf-8")
         except FileNotFoundError:
-            return
+            return None
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(str(path), f"expected a checkpoint, got: {error}") from error
         try:
             note = parse_note(raw)
             verify_note(note, [self._key])
-            served = parse_checkpoint(note.text)
+            return LogCheckpoint(parse_checkpoint(note.text), raw)
         except ProofError as error:
             raise ConfigError(
                 str(path),
                 f"expected a checkpoint of {self.origin}, got: {error}",
                 remedy="give the log a new home",
             ) from error
-        expected = self._signed.root() if served.size == self._signed.size else served.root
-        if served.size > self._signed.size or served.root != expected:
-            raise ConfigError(
-                str(path),
-                f"expected at most the {self._signed.size} entries of the journal, got {served.size}",
-                remedy="the journal is an older copy than the log: repair it before this node speaks again",
-            )
+
+    def _require_intact(self) -> None:
+        if self._is_broken:
+            raise JournalError(f"{self.directory}: expected an intact log, got one whose last write failed")
+
+    def _reader(self, size: int) -> NodeReader:
+        return tile_node_reader(size, partial(read_tile, self.directory))
+
+    def _cosignatures(self, published: LogCheckpoint) -> list[NoteSignature]:
+        lines = parse_note(published.note).signatures
+        return [line for line in lines if (line.name, line.key_id) != (self._key.name, self._key.key_id)]
 
     async def _write_tiles(self, size: int) -> None:
         while self._writer.range.size < size:
@@ -237,11 +334,16 @@ class AuditLog:
             await self._durable.write(partial(write_meta, key=_SIGNED, value=range_to_bytes(signed)))
             self._signed = signed
 
-    async def _sign(
-        self, checkpoint: Checkpoint, sign: Callable[[bytes], Awaitable[bytes]], at_ms: Millis
-    ) -> Published:
+    async def _sign(self, sign: Signer) -> LogCheckpoint:
+        checkpoint = Checkpoint(self.origin, self._signed.size, self._signed.root())
+        return await self._note(checkpoint, (), sign)
+
+    async def _note(
+        self, checkpoint: Checkpoint, cosignatures: Sequence[NoteSignature], sign: Signer
+    ) -> LogCheckpoint:
         text = checkpoint_text(checkpoint)
-        note = Note(text, (note_signature(self._key, await sign(text.encode())),))
+        # Ed25519 is deterministic: the same checkpoint has the same signature whenever it is asked for.
+        note = Note(text, (note_signature(self._key, await sign(text.encode())), *cosignatures))
         try:
             verify_note(note, [self._key])
         except ProofError as error:
@@ -249,7 +351,7 @@ class AuditLog:
                 f"log key of {self.origin}",
                 f"expected a signature of {format_verifier_key(self._key)}, got another",
             ) from error
-        return Published(checkpoint, format_note(note), at_ms)
+        return LogCheckpoint(checkpoint, format_note(note))
 
     @contextmanager
     def _unfinished(self) -> Iterator[None]:

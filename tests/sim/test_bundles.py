@@ -130,7 +130,7 @@ async def bundle_of(folder: Path, town: Town, receipts: Receipts, keys: Sequence
     async with Journal.open(folder / "journal.sqlite", clock=lambda: NOW, limits=LIMITS) as journal:
         await journal.append([b"event"], entries)
         audit = await AuditLog.open(journal, folder / "log", origin=ORIGIN, log_key=PUBLIC)
-        await audit.publish(sign, NOW)
+        await audit.publish((await audit.sign(sign)).checkpoint, (), sign)
 
         data = await bundles_of(town, host, keys).make(audit, receipts, town.certified(host, "unbacked")[0])
 

@@ -42,7 +42,7 @@ async def made(folder: Path, town: Town, bundles: Bundles, decision: bytes) -> b
     async with Journal.open(folder / "journal.sqlite", clock=lambda: NOW, limits=LIMITS) as journal:
         await journal.append([b"event"], entries)
         audit = await AuditLog.open(journal, folder / "log", origin=ORIGIN, log_key=PUBLIC)
-        await audit.publish(sign, NOW)
+        await audit.publish((await audit.sign(sign)).checkpoint, (), sign)
         return await bundles.make(audit, silent_receipts(), decision)
 
 

@@ -52,10 +52,10 @@ async def test_a_checkpoint_is_anchored_once_it_holds_the_whole_incident(tmp_pat
         )
 
         unpublished = await anchor(wanted, log, carrier.carry)
-        await log.publish(sign, Millis(1))
+        await log.publish((await log.sign(sign)).checkpoint, (), sign)
         partly = await anchor(wanted, log, carrier.carry)
         await log.release(entries)
-        await log.publish(sign, Millis(2))
+        await log.publish((await log.sign(sign)).checkpoint, (), sign)
         ended = await anchor(wanted, log, carrier.carry)
 
     assert unpublished.submission is None
