@@ -1,7 +1,7 @@
 """What members remark beside verdicts and outcomes: headers, absences, accusations, signals (core SPEC 3)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from proofs.canonical import Value
@@ -86,7 +86,7 @@ class Shadow:
     """What a plan in shadow mode would have decided, by the author's reading."""
 
     decision: Decision
-    trace: Mapping[str, Value]
+    trace: Mapping[str, Value] = field(hash=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Final
 
+from proofs.disclosure import SEED_BYTES
 from proofs.statements import OutcomeStatement
 from relay.api import Api, ApiOptions, ApiPorts, SignalRefused, SignalRequest
 from relay.app.assembly import detector_settings
@@ -242,7 +243,8 @@ async def _watch_keys(shells: Shells, inputs: Pump) -> None:
 async def _keep_books(config: NodeConfig, shells: Shells, telemetry: Telemetry) -> None:
     """Publish the audit log as far as it is releasable, and keep the gauges."""
     while True:
-        await shells.audit.publish(shells.signer.sign_checkpoint, _wall_clock_ms())
+        sign = shells.signer.sign_checkpoint
+        await shells.audit.publish((await shells.audit.sign(sign)).checkpoint, (), sign)
         shells.node.log_size = shells.journal.log_size
         set_gauges(telemetry.metrics, shells.node, shells.journal)
         set_endpoint_gauges(telemetry.metrics, shells.submitters)
@@ -253,7 +255,8 @@ async def _tell(shells: Shells, inputs: Pump, request: SignalRequest) -> str:
     if PlanHash(request.plan_hash) not in shells.node.rooms:
         raise SignalRefused(f"expected a plan of this network, got {request.plan_hash.hex()}")
     at_ms = _wall_clock_ms()
-    await inputs.put(SignalTold(request.plan_hash, request.subject, request.reporter, request.note, at_ms))
+    told = (request.plan_hash, request.subject, request.reporter, request.note)
+    await inputs.put(SignalTold(*told, os.urandom(SEED_BYTES), at_ms))
     return f"{request.plan_hash.hex()[:16]}-{at_ms}"
 
 

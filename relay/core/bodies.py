@@ -11,21 +11,27 @@ from typing import Final
 from proofs.canonical import Value
 from proofs.decision import block_value, decision_value, parse_block, parse_decision
 from proofs.fields import FieldError, Fields, fields_of
+from proofs.remarks import REMARK_READERS, remark_body
 from proofs.reports import read_report, report_body
 from relay.core.messages import (
     EFFECTS,
     MAX_REASON_BYTES,
     MAX_TIME,
     UNLANDED_REASONS,
+    Absence,
+    Accusation,
     Attestation,
     Equivocation,
+    Header,
     Heartbeat,
     Message,
     Outcome,
+    ReadinessChange,
     Recall,
     Recalled,
     Report,
     RotationSigned,
+    Shadow,
     Signal,
     Unlanded,
     Verdict,
@@ -42,7 +48,6 @@ from relay.core.types import (
     Identity,
     MandateDigest,
     Millis,
-    PlanHash,
 )
 from relay.threshold.bodies import CEREMONY_READERS, ceremony_body
 from relay.threshold.messages import (
@@ -62,7 +67,6 @@ MAX_NUMBER: Final = 1 << 53
 MAX_CHAINS: Final = 64
 MAX_NEWEST: Final = 64
 _TEXT: Final = 128
-_NOTE: Final = 4_096
 
 
 # ---- writing
@@ -87,13 +91,8 @@ def body_of(message: Message) -> dict[str, Value]:  # noqa: C901  one case per k
             return _outcome_value(message)
         case Equivocation():
             return {"first": message.first, "second": message.second}
-        case Signal():
-            return {
-                "note": message.note,
-                "plan_hash": message.plan_hash,
-                "reporter": message.reporter,
-                "subject": message.subject,
-            }
+        case Header() | Absence() | Accusation() | Signal() | Shadow() | ReadinessChange():
+            return remark_body(message)
         case Report():
             return report_body(message)
         case Void():
@@ -237,28 +236,6 @@ def _equivocation(body: Value) -> Equivocation:
     )
 
 
-def _signal(body: Value) -> Signal:
-    fields = fields_of(body, "signal", ("note", "plan_hash", "reporter", "subject"))
-    return Signal(
-        plan_hash=PlanHash(fields.binary("plan_hash", length=32)),
-        subject=fields.text("subject", max_bytes=_TEXT),
-        reporter=fields.text("reporter", max_bytes=_TEXT),
-        note=_note(fields),
-    )
-
-
-def _note(fields: Fields) -> str:
-    """Give what a person has typed: may be empty, and have lines."""
-    note = fields.raw("note")
-    if not isinstance(note, str):
-        raise FieldError(fields.path("note"), "text", type(note).__name__)
-    if len(note.encode()) > _NOTE:
-        raise FieldError(fields.path("note"), f"text of at most {_NOTE} bytes", f"{len(note.encode())}")
-    if not note.replace("\n", "").isprintable() and note.strip("\n"):
-        raise FieldError(fields.path("note"), "printable text and line ends", repr(note[:32]))
-    return note
-
-
 def _void(body: Value) -> Void:
     fields = fields_of(body, "void", ("anchor", "decision_id", "landed"))
     return Void(
@@ -340,7 +317,6 @@ _READERS: Final[Mapping[str, Callable[[Value], Message]]] = {
     "attestation": _attestation,
     "outcome": _outcome,
     "equivocation": _equivocation,
-    "signal": _signal,
     "report": read_report,
     "void": _void,
     "unlanded": _unlanded,
@@ -348,6 +324,7 @@ _READERS: Final[Mapping[str, Callable[[Value], Message]]] = {
     "heartbeat": _heartbeat,
     "recall": _recall,
     "recalled": _recalled,
+    **REMARK_READERS,
     **SESSION_READERS,
     **CEREMONY_READERS,
 }

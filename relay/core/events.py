@@ -175,12 +175,32 @@ class AnchorEnded:
 
 @dataclass(frozen=True, slots=True)
 class SignalTold:
-    """A person or a monitor told this node something through its API, with a valid token."""
+    """A person or a monitor told this node something through its API, with a valid token.
+
+    `seed` (32 random bytes) is what `note` and `reporter` are sealed with (proofs SPEC 13).
+    """
 
     plan_hash: bytes
     subject: str
     reporter: str
     note: str
+    seed: bytes
+    at_ms: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class ReadinessChanged:
+    """A fact of this node's readiness (SPEC 8.1) stands otherwise than before, or was looked at first.
+
+    `standing` is one of `proofs.remarks.STANDINGS`; `seed` (32 random bytes) is what `reason` and `remedy`
+    are sealed with.
+    """
+
+    fact: str
+    standing: str
+    reason: str
+    remedy: str
+    seed: bytes
     at_ms: Millis
 
 
@@ -227,6 +247,7 @@ Event = (
     | RotationEnded
     | RotationRefused
     | SignalTold
+    | ReadinessChanged
     | ReportTold
     | PeersSeen
     | Ticked
@@ -259,6 +280,7 @@ __all__ = [
     "KeysInForce",
     "OwnStatementFound",
     "PeersSeen",
+    "ReadinessChanged",
     "Received",
     "ReportTold",
     "RotationEnded",

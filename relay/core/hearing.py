@@ -10,17 +10,34 @@ from relay.core.book import Book
 from relay.core.complaints import Complaints
 from relay.core.effects import Changed, Effect, LogEntry, Notice, Releasable, SignStatement
 from relay.core.errors import WireError
-from relay.core.events import ReportTold, SignalTold
+from relay.core.events import ReadinessChanged, ReportTold, SignalTold
 from relay.core.landing import Landing
-from relay.core.messages import Attestation, Equivocation, Outcome, Report, Signal, Unlanded, Verdict, Void
+from relay.core.messages import (
+    Absence,
+    Accusation,
+    Attestation,
+    Equivocation,
+    Header,
+    Outcome,
+    ReadinessChange,
+    Remark,
+    Report,
+    Shadow,
+    Signal,
+    Unlanded,
+    Verdict,
+    Void,
+)
 from relay.core.presence import Presence
 from relay.core.quota import Quota
-from relay.core.types import DecisionId, Identity, Millis, PlanHash
+from relay.core.remarks import Remarks
+from relay.core.sealing import readiness_of, signal_of
+from relay.core.types import DecisionId, Identity, Millis
 from relay.core.wire import open_equivocation
 
 __all__ = ["Hearing", "Statement"]
 
-Statement = Attestation | Equivocation | Outcome | Void | Unlanded | Signal | Report
+Statement = Attestation | Equivocation | Outcome | Void | Unlanded | Remark | Report
 
 
 @dataclass(slots=True)
@@ -32,7 +49,11 @@ class Hearing:
     landing: Landing
     presence: Presence
     complaints: Complaints = field(default_factory=Complaints)
+    remarks: Remarks = field(init=False)
     _quota: Quota = field(default_factory=Quota)
+
+    def __post_init__(self) -> None:
+        self.remarks = Remarks(self.book, self._quota)
 
     def hear(self, envelope: Envelope, message: Statement, now_ms: Millis) -> list[Effect]:
         """Take a statement that enters the audit log, a member's or our own."""
@@ -47,17 +68,17 @@ class Hearing:
                 return [*_logged(envelope), Changed(message.decision_id)]
             case Unlanded():
                 return self._complained(envelope, message)
-            case Signal():
-                is_taken = self._quota.takes_signal(envelope.author, now_ms)
-                return _logged(envelope) if is_taken else [_dropped(envelope, "too many")]
+            case Header() | Absence() | Accusation() | Signal() | Shadow() | ReadinessChange():
+                return self._remarked(envelope, message, now_ms)
             case Report():
                 return self._reported(envelope, message, now_ms)
             case _:
                 assert_never(message)
 
     def keep(self) -> None:
-        """Forget the complaints about decisions that the book has forgotten."""
+        """Forget what was said about decisions that the book has forgotten."""
         self.complaints.keep(self.book.entries.stated)
+        self.remarks.keep()
 
     def _attested(self, envelope: Envelope, message: Attestation) -> list[Effect]:
         effects = self.book.hear(envelope, message)
@@ -80,11 +101,21 @@ class Hearing:
             return [_dropped(envelope, "not wanted")]
         return [*_logged(envelope), Changed(message.decision_id)]
 
-    def told(self, event: SignalTold | ReportTold) -> list[Effect]:
+    def _remarked(self, envelope: Envelope, remark: Remark, now_ms: Millis) -> list[Effect]:
+        refusal = self.remarks.take(envelope, remark, now_ms)
+        if refusal is not None:
+            return [_dropped(envelope, refusal)]
+        if isinstance(remark, Header | Absence | Accusation):
+            return [*_logged(envelope), Changed(remark.decision_id)]
+        return _logged(envelope)
+
+    def told(self, event: SignalTold | ReadinessChanged | ReportTold) -> list[Effect]:
         """Say what was told to this node; of reports only what every member will take."""
         match event:
-            case SignalTold(plan_hash, subject, reporter, note, _):
-                return [SignStatement(Signal(PlanHash(plan_hash), subject, reporter, note))]
+            case SignalTold():
+                return [SignStatement(signal_of(event))]
+            case ReadinessChanged():
+                return [SignStatement(readiness_of(event))]
             case ReportTold(report, _):
                 refusal = self.book.reports.refusal(report, self.me)
                 if refusal is not None:

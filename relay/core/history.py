@@ -8,13 +8,14 @@ from typing import Final
 from proofs.canonical import Value, decode, encode
 from proofs.committee import parse_committee
 from proofs.decision import BlockRef, block_value, parse_block
+from proofs.disclosure import SEED_BYTES
 from proofs.envelope import Envelope, PayloadFields, UnverifiedEnvelope, parse_envelope
 from proofs.errors import ProofError
 from proofs.groupkeys import parse_keys
 from proofs.hashes import sha256
 from proofs.reports import read_report, report_body
 from relay.core.ceremony_effects import CeremonyJoined, CeremonyLeft, CeremonyProposed
-from relay.core.errors import JournalError
+from relay.core.errors import JournalError, WireError
 from relay.core.events import (
     AnchorEnded,
     BlockObserved,
@@ -24,6 +25,7 @@ from relay.core.events import (
     Event,
     KeysInForce,
     OwnStatementFound,
+    ReadinessChanged,
     Received,
     ReportTold,
     SignalTold,
@@ -79,7 +81,7 @@ def event_from_bytes(data: bytes) -> Event:
     try:
         value = decode(data, limit_bytes=MAX_EVENT_BYTES)
         return _unpacked(value)
-    except (ProofError, ValueError, TypeError, KeyError) as error:
+    except (ProofError, WireError, ValueError, TypeError, KeyError) as error:
         raise JournalError(f"expected an event, got {data[:16].hex()}…: {error}") from error
 
 
@@ -113,8 +115,10 @@ def _packed(event: Event) -> Value:  # noqa: C901  one case per kind, closed
             return ["anchor", incident_id, chain, decisions, _pack_submission(submission)]
         case VerifierSeen(gateway, state, at_ms):
             return ["verifier", gateway, state_value(state), at_ms]
-        case SignalTold(plan_hash, subject, reporter, note, at_ms):
-            return ["signal", plan_hash, subject, reporter, note, at_ms]
+        case SignalTold(plan_hash, subject, reporter, note, seed, at_ms):
+            return ["signal", plan_hash, subject, reporter, note, seed, at_ms]
+        case ReadinessChanged(fact, standing, reason, remedy, seed, at_ms):
+            return ["readiness", fact, standing, reason, remedy, seed, at_ms]
         case ReportTold(report, at_ms):
             return ["report", report_body(report), at_ms]
         case CeremonyProposed(proposal, at_ms):
@@ -160,8 +164,10 @@ def _unpacked(value: Value) -> Event:  # noqa: C901  one case per kind, closed
             return AnchorEnded(DecisionId(incident_id), Caip2(chain), decisions, ended)
         case ("verifier", bytes(gateway), state, int(at_ms)):
             return VerifierSeen(Gateway(gateway), state_of(state), Millis(at_ms))
-        case ("signal", bytes(plan_hash), str(subject), str(reporter), str(note), int(at_ms)):
-            return SignalTold(plan_hash, subject, reporter, note, Millis(at_ms))
+        case ("signal", bytes(plan_hash), str(subject), str(reporter), str(note), bytes(seed), int(at_ms)):
+            return SignalTold(plan_hash, subject, reporter, note, _seed(seed), Millis(at_ms))
+        case ("readiness", str(fact), str(word), str(reason), str(remedy), bytes(seed), int(at_ms)):
+            return ReadinessChanged(fact, word, reason, remedy, _seed(seed), Millis(at_ms))
         case ("report", body, int(at_ms)):
             return ReportTold(read_report(body), Millis(at_ms))
         case ("ceremony-proposed", body, int(at_ms)):
@@ -172,6 +178,12 @@ def _unpacked(value: Value) -> Event:  # noqa: C901  one case per kind, closed
             return CeremonyLeft(Digest(ceremony), Millis(at_ms))
         case _:
             raise ValueError("unknown form")
+
+
+def _seed(seed: bytes) -> bytes:
+    if len(seed) != SEED_BYTES:
+        raise ValueError(f"expected a seed of {SEED_BYTES} bytes, got {len(seed)}")
+    return seed
 
 
 def _proposal(body: Value) -> Proposal:

@@ -10,12 +10,12 @@ from proofs.committee import CommitteeDocument
 from proofs.decision import Decision
 from relay.core.committees import Committees
 from relay.core.effects import Effect, Facts, Notice, Page, PageKind, SignStatement
-from relay.core.messages import Outcome, Unlanded, Void
+from relay.core.messages import Absence, Accusation, Header, Outcome, Unlanded, Void
 from relay.core.types import DecisionId, Identity, Millis
 
 __all__ = ["Membership"]
 
-_ABOUT: Final = (Outcome, Void, Unlanded)
+_ABOUT: Final = (Outcome, Void, Unlanded, Header, Absence, Accusation)
 """What we say of one decision beside our verdict."""
 _REMEDY: Final = "this node attests nothing until a committee document names its identity"
 

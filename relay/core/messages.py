@@ -9,6 +9,7 @@ from typing import Final
 
 from proofs.canonical import Value
 from proofs.decision import BlockRef, Decision
+from proofs.remarks import Absence, Accusation, Header, ReadinessChange, Remark, Shadow, Signal
 from proofs.reports import Report
 from relay.core.ports import SubmissionStatus
 from relay.core.types import (
@@ -20,7 +21,6 @@ from relay.core.types import (
     Identity,
     MandateDigest,
     Millis,
-    PlanHash,
 )
 from relay.threshold.bodies import CEREMONY_KIND
 from relay.threshold.messages import (
@@ -81,16 +81,6 @@ class Equivocation:
 
     first: bytes
     second: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """Something that a person or a monitor told the author; decides nothing by itself."""
-
-    plan_hash: PlanHash
-    subject: str
-    reporter: str
-    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +155,7 @@ Message = (
     Attestation
     | Outcome
     | Equivocation
-    | Signal
+    | Remark
     | Report
     | Void
     | Unlanded
@@ -182,6 +172,11 @@ KIND: Final[Mapping[type[Message], str]] = {
     Outcome: "outcome",
     Equivocation: "equivocation",
     Signal: "signal",
+    Header: "header",
+    Absence: "absence",
+    Accusation: "accusation",
+    Shadow: "shadow",
+    ReadinessChange: "readiness",
     Report: "report",
     Void: "void",
     Unlanded: "unlanded",
@@ -194,9 +189,11 @@ KIND: Final[Mapping[type[Message], str]] = {
     SignatureShare: "signature_share",
     **{kind: name for kind, name in CEREMONY_KIND.items()},  # noqa: C416 - under the wider type of key
 }
-LOGGED: Final = (Attestation, Outcome, Equivocation, Signal, Report, Void, Unlanded, RotationSigned)
+REMARKS: Final = (Header, Absence, Accusation, Signal, Shadow, ReadinessChange)
+"""What members say beside verdicts and outcomes (`proofs.remarks`)."""
+LOGGED: Final = (Attestation, Outcome, Equivocation, *REMARKS, Report, Void, Unlanded, RotationSigned)
 """What enters the audit log (SPEC 3)."""
-ON_DECISIONS: Final = (Attestation, Outcome, Equivocation, Void, Unlanded)
+ON_DECISIONS: Final = (Attestation, Outcome, Equivocation, Void, Unlanded, Header, Absence, Accusation)
 """What is said of one decision, under the committee document of that decision's time (SPEC 2.4)."""
 CEREMONY: Final = (Proposal, Join, Deal, Complaint, Transcript)
 """What is journalled and offered by anti-entropy, and not logged (threshold SPEC 3)."""
@@ -216,16 +213,22 @@ UNLANDED_REASONS: Final = frozenset(
 
 
 __all__ = [
+    "Absence",
+    "Accusation",
     "Attestation",
     "Decision",
     "Equivocation",
+    "Header",
     "Heartbeat",
     "Message",
     "Outcome",
+    "ReadinessChange",
     "Recall",
     "Recalled",
+    "Remark",
     "Report",
     "RotationSigned",
+    "Shadow",
     "Signal",
     "Unlanded",
     "Verdict",

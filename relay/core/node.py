@@ -48,6 +48,7 @@ from relay.core.events import (
     KeysInForce,
     OwnStatementFound,
     PeersSeen,
+    ReadinessChanged,
     Received,
     ReportTold,
     RotationEnded,
@@ -68,14 +69,20 @@ from relay.core.keyring import Keyring, KeyringSettings
 from relay.core.landing import Landing, LandingSettings
 from relay.core.membership import Membership
 from relay.core.messages import (
+    REMARKS,
+    Absence,
+    Accusation,
     Attestation,
     Equivocation,
+    Header,
     Heartbeat,
     Message,
     Outcome,
+    ReadinessChange,
     Recall,
     Recalled,
     Report,
+    Shadow,
     Signal,
     Unlanded,
     Void,
@@ -107,7 +114,7 @@ class NodeSettings:
     """Gives the bytes of a rotation as its chain's verifiers sign it; pure (threshold SPEC 5)."""
 
 
-_KEPT: Final = (Outcome, Equivocation, Signal, Report, Void, Proposal)
+_KEPT: Final = (Outcome, Equivocation, *REMARKS, Report, Void, Proposal)
 """What we say beside attestations and that must not be lost; an `unlanded` is said again by its call."""
 
 
@@ -138,7 +145,7 @@ class Node:
         self._anchoring = Anchoring(settings.me)
         self.now_ms = Millis(0)
         self.log_size = 0
-        self._unsaid: dict[Outcome | Equivocation | Signal | Report | Void | Proposal, None] = {}
+        self._unsaid: dict[Message, None] = {}
         """Statements that our signer was asked for and that are not signed: a restart asks again."""
 
     @property
@@ -230,7 +237,7 @@ class Node:
                 return (
                     [] if event.submission is None else [Notice("anchor ended", _facts_of(event.submission))]
                 )
-            case SignalTold() | ReportTold():
+            case SignalTold() | ReadinessChanged() | ReportTold():
                 self._at(event.at_ms)
                 return self._hearing.told(event)
             case KeysInForce() | VerifierSeen() | RotationEnded():
@@ -333,7 +340,9 @@ class Node:
     def _heard(self, envelope: Envelope, message: Message) -> list[Effect]:
         """Take what a member says, or what we have said ourselves."""
         match message:
-            case Attestation() | Equivocation() | Outcome() | Void() | Unlanded() | Signal() | Report():
+            case Attestation() | Equivocation() | Outcome() | Void() | Unlanded() | Report():
+                return self._hearing.hear(envelope, message, self.now_ms)
+            case Header() | Absence() | Accusation() | Signal() | Shadow() | ReadinessChange():
                 return self._hearing.hear(envelope, message, self.now_ms)
             case Heartbeat() | Recall() | Recalled():
                 return []

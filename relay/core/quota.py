@@ -15,6 +15,7 @@ MAX_WORDS: Final = 64
 MAX_COUNTED: Final = 65_536
 MAX_SIGNALS: Final = 60
 MAX_REPORTS: Final = 120
+MAX_READINESS: Final = 60
 SPAN_MS: Final = 3_600_000
 
 
@@ -25,6 +26,7 @@ class Quota:
     _words: dict[tuple[Identity, DecisionId], int] = field(default_factory=dict)
     _signals: dict[Identity, deque[Millis]] = field(default_factory=dict)
     _reports: dict[Identity, deque[Millis]] = field(default_factory=dict)
+    _readiness: dict[Identity, deque[Millis]] = field(default_factory=dict)
 
     def takes_word(self, member: Identity, decision_id: DecisionId) -> bool:
         """Count an outcome or void; tell whether it is within the bound."""
@@ -41,6 +43,10 @@ class Quota:
     def takes_report(self, member: Identity, now_ms: Millis) -> bool:
         """Count a report that a member passes on; tell whether it is within the bound per hour."""
         return _takes(self._reports.setdefault(member, deque(maxlen=MAX_REPORTS)), now_ms)
+
+    def takes_readiness(self, member: Identity, now_ms: Millis) -> bool:
+        """Count a change of readiness; tell whether it is within the bound per hour."""
+        return _takes(self._readiness.setdefault(member, deque(maxlen=MAX_READINESS)), now_ms)
 
 
 def _takes(times: deque[Millis], now_ms: Millis) -> bool:

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from proofs.decision import Decision
+from proofs.mandate import Op
 from relay.core.effects import Effect, Facts, Notice
 from relay.core.plan import Plan
 from relay.core.schedule import Due
 from relay.core.types import PlanHash
 
-__all__ = ["Shadows"]
+__all__ = ["Shadows", "shadow_track"]
+
+
+def shadow_track(plan: Plan, decision: Decision) -> tuple[int, str, int, int, int]:
+    """Give the series of a decision that is not signed: op, subject, rung, tier, slot of its anchor."""
+    rule = plan.rules.get(decision.subject) if decision.op is Op.PROTECT else None
+    rearm_s = plan.clock.rearm_s if rule is None else rule.rearm_s
+    slot = decision.anchor.timestamp // rearm_s
+    return int(decision.op), decision.subject, decision.rung, int(decision.tier), slot
 
 
 @dataclass(slots=True)

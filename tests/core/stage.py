@@ -30,7 +30,7 @@ from relay.core.effects import (
     UnlockSigner,
 )
 from relay.core.events import BlockObserved, ChainFinalized, ChainReorged, Event, Received, Signed, Started
-from relay.core.messages import Attestation, Message, Recalled, Verdict
+from relay.core.messages import Attestation, Message, Recalled, Signal, Verdict
 from relay.core.node import Node, NodeSettings
 from relay.core.observations import BlockReads, CallValue, EventRow, GatewayEvent, PlanRegistered
 from relay.core.types import Header, PlanHash
@@ -225,6 +225,9 @@ class Stage:
 
     def judges(self, name: str, decision: Decision, verdict: Verdict) -> Received:
         return self.said(name, Attestation(decision, verdict, EMPTY_TRACE))
+
+    def signal(self) -> Signal:
+        return Signal(self.plan.plan.hash, "a subject", Digest(bytes(32)))
 
     def said(self, name: str, message: Message, *, at_ms: int = 0) -> Received:
         envelope, read = self.keys[name].say(message, self.committee, at_ms or self.now_ms)

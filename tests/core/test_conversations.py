@@ -11,7 +11,7 @@ from proofs.kinds import Digest
 from proofs.mandate import Op, Tier
 from relay.core.effects import SignAttestation, SignStatement
 from relay.core.entries import MAX_OPEN, MAX_OPEN_ALONE
-from relay.core.messages import Equivocation, Outcome, Signal, Verdict, Void
+from relay.core.messages import Equivocation, Outcome, Verdict, Void
 from relay.core.node import Node
 from relay.core.types import ActId, BlockRef, DecisionId, Gateway
 from tests.core.stage import BEGIN_S, Play, Stage
@@ -313,7 +313,7 @@ def test_what_is_said_of_a_known_decision_is_logged_and_published_at_once() -> N
     play = Play(stage) >> stage.said("bob", outcome)
     play << ["log outcome", "publish 1"]
     play >> stage.said("bob", Void(about.id, anchor, landed=False)) << ["log void", "publish 1"]
-    play >> stage.said("bob", Signal(stage.plan.plan.hash, "s", "r", "n")) << ["log signal", "publish 1"]
+    play >> stage.said("bob", stage.signal()) << ["log signal", "publish 1"]
 
 
 def test_what_a_member_says_of_nothing_or_too_often_does_not_reach_the_log() -> None:
@@ -323,7 +323,7 @@ def test_what_a_member_says_of_nothing_or_too_often_does_not_reach_the_log() -> 
     unknown = DecisionId(Digest(sha256(b"a decision that nobody made")))
 
     Play(stage) >> stage.said("dave", Void(unknown, anchor, landed=False)) << []
-    for message in (Void(about.id, anchor, landed=False), Signal(stage.plan.plan.hash, "s", "r", "n")):
+    for message in (Void(about.id, anchor, landed=False), stage.signal()):
         said = [
             stage.words(stage.run(stage.said("dave", message, at_ms=stage.now_ms + number)))
             for number in range(200)
@@ -350,7 +350,7 @@ def test_advance_is_total_for_whatever_a_member_may_say_before_anything_was_read
             0,
         ),
         Void(DecisionId(Digest(bytes(32))), block, landed=True),
-        Signal(stage.plan.plan.hash, "s", "r", ""),
+        stage.signal(),
     ):
         node.advance(stage.said("bob", message))
     node.advance(stage.attests("bob", stage.decision(block)))

@@ -201,7 +201,7 @@ def test_a_refused_signature_wakes_somebody() -> None:
 def test_a_signal_is_said_and_said_again_after_a_crash() -> None:
     stage = Stage()
     stage.release()
-    signal = SignalTold(stage.plan.plan.hash, "a subject", "a monitor", "", Millis(stage.now_ms))
+    signal = SignalTold(stage.plan.plan.hash, "a subject", "a monitor", "", bytes(32), Millis(stage.now_ms))
 
     play = Play(stage) >> signal
     play << ["say signal"]

@@ -153,7 +153,7 @@ class Mallory(Liar):
         )
         self._say(outcome)
         self._say(Void(about, block, False))  # type: ignore[arg-type]  # likewise
-        self._say(Signal(PlanHash(about), "subject", "reporter", "note"))
+        self._say(Signal(PlanHash(about), "subject", about))
 
     def _garble(self) -> None:
         """Send bytes that are no message, and messages that are not its own."""

@@ -24,7 +24,7 @@ from proofs.tree import EMPTY_ROOT
 from relay.core.bodies import read_body
 from relay.core.errors import GuardRefusal, KeyFileError
 from relay.core.messages import Attestation, Message, Recall, Signal
-from relay.core.types import Identity, PlanHash
+from relay.core.types import Digest, Identity, PlanHash
 from relay.disk import CommitPoint
 from relay.keys import Guard, LocalSigner, PublicKeys, Secret
 from relay.keys.keyring import open_keyring
@@ -125,7 +125,7 @@ async def test_before_the_release_only_what_cannot_contradict_is_signed(
 async def test_an_envelope_opens_for_its_receivers(
     open_node_signer: OpenSigner, keys: PublicKeys, payload: MakePayload
 ) -> None:
-    signal_seen = Signal(PlanHash(bytes(32)), "unbacked", "monitor", "look at this")
+    signal_seen = Signal(PlanHash(bytes(32)), "unbacked", Digest(bytes(32)))
 
     async with open_node_signer() as signer:
         said = payload(signal_seen)
