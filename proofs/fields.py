@@ -111,7 +111,8 @@ def text_of(value: Value, where: str, *, max_bytes: int) -> str:
     """
     if not isinstance(value, str):
         raise FieldError(where, "text", _kind(value))
-    length = len(value.encode())
+    # A lone surrogate, which JSON can say, has no UTF-8; it is not printable either.
+    length = len(value.encode(errors="surrogatepass"))
     if not 1 <= length <= max_bytes:
         raise FieldError(where, f"text of 1 to {max_bytes} bytes", f"{length}")
     if not value.isprintable():

@@ -4,9 +4,14 @@ Python's parser builds what it reads by calling itself: a deep nesting can end t
 containers fill memory a hundred times over.
 """
 
+import json
 import re
+from collections.abc import Sequence
+from typing import NoReturn
 
-__all__ = ["bounded_json"]
+from proofs.canonical import Value
+
+__all__ = ["bounded_json", "json_value"]
 
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*+"|["\[\]{}]', re.DOTALL)
 
@@ -33,3 +38,31 @@ def bounded_json(data: bytes, *, max_depth: int, max_tokens: int) -> str:
         if depth > max_depth or number > max_tokens:
             raise ValueError(f"more than a nesting of {max_depth} or {max_tokens} strings and brackets")
     return text
+
+
+def json_value(data: bytes, *, max_bytes: int, max_depth: int, max_tokens: int) -> Value:
+    """Read small JSON of ours: integers only, each key once, within the bounds of `bounded_json`.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if len(data) > max_bytes:
+        raise ValueError(f"expected at most {max_bytes} bytes, got {len(data)}")
+    value: Value = json.loads(
+        bounded_json(data, max_depth=max_depth, max_tokens=max_tokens),
+        object_pairs_hook=_object,
+        parse_float=_refuse_number,
+        parse_constant=_refuse_number,
+    )
+    return value
+
+
+def _object(pairs: Sequence[tuple[str, Value]]) -> dict[str, Value]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("expected each key once, got one twice")
+    return values
+
+
+def _refuse_number(text: str) -> NoReturn:
+    raise ValueError(f"expected integers, got {text[:80]}")

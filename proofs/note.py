@@ -4,7 +4,8 @@ A note is read without trust (`parse_note`), then judged under known keys (`veri
 keys are passed over, a wrong signature of a known one rejects the note.
 """
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -18,6 +19,7 @@ from proofs.text import base64_text, from_base64
 
 __all__ = [
     "MAX_NOTE_BYTES",
+    "MAX_TIME_AHEAD_S",
     "KeyKind",
     "Note",
     "NoteError",
@@ -27,10 +29,13 @@ __all__ = [
     "cosignature",
     "cosigned_bytes",
     "format_note",
+    "format_signatures",
     "format_signing_key",
     "format_verifier_key",
+    "is_timely",
     "note_signature",
     "parse_note",
+    "parse_signatures",
     "parse_signing_key",
     "parse_verifier_key",
     "verifier_key",
@@ -39,12 +44,17 @@ __all__ = [
 
 MAX_NOTE_BYTES = 65_536
 MAX_SIGNATURES = 128
+MAX_TIME_AHEAD_S = 300
+"""How far a cosigner's clock may be ahead of the reader's."""
+_MAX_TIME_S = (1 << 63) - 1
 _KEY_ID_BYTES = 4
 _KEY_BYTES = 32
 _TIME_BYTES = 8
 _SIGNATURE_BYTES = 64
 _DASH = "— "
 _SKEY_PREFIX = "PRIVATE+KEY+"
+# A lone surrogate can come out of JSON; it has no UTF-8.
+_FORBIDDEN = re.compile("[\x00-\x09\x0b-\x1f\ud800-\udfff]")
 
 
 class NoteError(ProofError):
@@ -99,7 +109,7 @@ def verifier_key(name: str, kind: KeyKind, public_key: bytes) -> VerifierKey:
     Raises:
         NoteError: `note-key`, the name is empty or has a space or plus, or the key has not 32 bytes.
     """
-    if not name or "+" in name or not name.isprintable() or any(map(str.isspace, name)):
+    if not _is_name(name) or not name.isprintable():
         raise NoteError("note-key", f"expected a name without space and plus, got {name!r}")
     if len(public_key) != _KEY_BYTES:
         raise NoteError("note-key", f"expected a key of {_KEY_BYTES} bytes, got {len(public_key)}")
@@ -160,10 +170,19 @@ def cosignature(key: VerifierKey, at_s: int, signature: bytes) -> NoteSignature:
     return NoteSignature(key.name, key.key_id, at_s.to_bytes(_TIME_BYTES, "big") + signature)
 
 
+def is_timely(at_s: int, now_s: int | None) -> bool:
+    """Tell whether a cosignature's time counts: it names one, and is not far ahead of the reader's clock."""
+    return at_s > 0 and (now_s is None or at_s <= now_s + MAX_TIME_AHEAD_S)
+
+
+def format_signatures(signatures: Iterable[NoteSignature]) -> str:
+    """Give the signature lines, each with its newline."""
+    return "".join(f"{_DASH}{line.name} {base64_text(line.key_id + line.signature)}\n" for line in signatures)
+
+
 def format_note(note: Note) -> str:
     """Give the note as it is stored and sent."""
-    lines = [f"{_DASH}{line.name} {base64_text(line.key_id + line.signature)}\n" for line in note.signatures]
-    return f"{note.text}\n{''.join(lines)}"
+    return f"{note.text}\n{format_signatures(note.signatures)}"
 
 
 def parse_note(raw: str) -> Note:
@@ -172,15 +191,24 @@ def parse_note(raw: str) -> Note:
     Raises:
         NoteError: `note-form`.
     """
-    if len(raw) > MAX_NOTE_BYTES or any(character < " " and character != "\n" for character in raw):
+    if len(raw) > MAX_NOTE_BYTES or _FORBIDDEN.search(raw) is not None:
         raise NoteError("note-form", f"expected {MAX_NOTE_BYTES} characters at most and no control character")
     text, blank, under = raw.rpartition("\n\n")
-    if not blank or not under.endswith("\n"):
+    if not blank:
         raise NoteError("note-form", "expected text, an empty line and signature lines, got another form")
+    return Note(text + "\n", parse_signatures(under))
+
+
+def parse_signatures(under: str) -> tuple[NoteSignature, ...]:
+    """Read the signature lines under a note, or those that a witness answered; nothing is verified.
+
+    Raises:
+        NoteError: `note-form`, no line, too many, or one of another form.
+    """
     lines = under[:-1].split("\n")
-    if len(lines) > MAX_SIGNATURES:
-        raise NoteError("note-form", f"expected at most {MAX_SIGNATURES} signatures, got {len(lines)}")
-    return Note(text + "\n", tuple(_signature_line(line) for line in lines))
+    if not under.endswith("\n") or len(lines) > MAX_SIGNATURES:
+        raise NoteError("note-form", f"expected 1 to {MAX_SIGNATURES} signature lines, got {len(lines)}")
+    return tuple(_signature_line(line) for line in lines)
 
 
 def verify_note(note: Note, keys: Collection[VerifierKey]) -> tuple[VerifiedSignature, ...]:
@@ -204,9 +232,11 @@ def verify_note(note: Note, keys: Collection[VerifierKey]) -> tuple[VerifiedSign
 def _verified(text: str, key: VerifierKey, signature: bytes) -> VerifiedSignature:
     at_s: int | None = None
     message = text.encode()
-    if key.kind is KeyKind.COSIGNATURE and len(signature) == _TIME_BYTES + _SIGNATURE_BYTES:
-        at_s = int.from_bytes(signature[:_TIME_BYTES], "big")
-        message, signature = cosigned_bytes(text, at_s), signature[_TIME_BYTES:]
+    if key.kind is KeyKind.COSIGNATURE:
+        at_s, signature = int.from_bytes(signature[:_TIME_BYTES], "big"), signature[_TIME_BYTES:]
+        message = cosigned_bytes(text, at_s)
+    if len(signature) != _SIGNATURE_BYTES or (at_s or 0) > _MAX_TIME_S:
+        raise NoteError("note-signature", f"expected the signature of {key.name}, got another form")
     try:
         VerifyKey(key.public_key).verify(message, signature)
     except (BadSignatureError, NaclValueError) as error:
@@ -219,13 +249,17 @@ def _signature_line(line: str) -> NoteSignature:
     signature = from_base64(encoded)
     if (
         not line.startswith(_DASH)
-        or not name
+        or not _is_name(name)
         or not space
         or signature is None
         or len(signature) <= _KEY_ID_BYTES
     ):
         raise NoteError("note-form", f"expected a signature line, got {line[:80]!r}")
     return NoteSignature(name, signature[:_KEY_ID_BYTES], signature[_KEY_ID_BYTES:])
+
+
+def _is_name(name: str) -> bool:
+    return bool(name) and "+" not in name and not any(map(str.isspace, name))
 
 
 def _key_string(text: str) -> tuple[str, KeyKind, bytes]:

@@ -1,13 +1,23 @@
 """Whom a reader trusts about logs: C2SP tlog-policy files (`proofs/SPEC.md` 8)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from proofs.checkpoint import SignedCheckpoint, open_checkpoint
+from proofs.committee import CommitteeDocument, cosigner_key, full_quorum, log_key
 from proofs.errors import ProofError
 from proofs.hashes import sha256
 from proofs.kinds import Digest
-from proofs.note import KeyKind, NoteError, VerifierKey, format_verifier_key, parse_verifier_key
+from proofs.note import (
+    MAX_TIME_AHEAD_S,
+    KeyKind,
+    NoteError,
+    VerifiedSignature,
+    VerifierKey,
+    format_verifier_key,
+    is_timely,
+    parse_verifier_key,
+)
 from proofs.text import decimal
 
 __all__ = [
@@ -15,7 +25,9 @@ __all__ = [
     "Group",
     "Policy",
     "PolicyError",
+    "committee_policy",
     "format_policy",
+    "missing_witnesses",
     "open_checkpoint_under",
     "parse_policy",
     "policy_hash",
@@ -27,7 +39,7 @@ _NONE = "none"
 
 
 class PolicyError(ProofError):
-    """`policy-form` with the line's number, or `policy-quorum` (too few witnesses behind a checkpoint)."""
+    """`policy-form` with the line's number; `policy-quorum`, `cosignature-time`: too few cosignatures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,25 +104,72 @@ def parse_policy(raw: bytes) -> Policy:
     return draft.policy
 
 
-def open_checkpoint_under(raw: str, policy: Policy) -> SignedCheckpoint:
+def committee_policy(documents: Sequence[CommitteeDocument]) -> Policy:
+    """Give the policy that an auditor of a network would pin (`proofs/SPEC.md` 12.2).
+
+    `documents` ascend by epoch, one at least. The logs are those of all, the newest document's first, at most
+    64; the witnesses and their quorum are those of the newest alone.
+    """
+    newest = documents[-1]
+    logs = {
+        key.public_key: key
+        for document in documents
+        for key in (log_key(document, member) for member in document.members)
+    }
+    of_newest = [member.log for member in newest.members]
+    order = [*of_newest, *(key for key in reversed(logs) if key not in of_newest)][:MAX_LINES_OF_A_KIND]
+    cosigners = [cosigner_key(newest, member) for member in newest.members]
+    group = f"epoch-{newest.committee_epoch}"
+    policy = Policy(
+        logs=tuple(logs[key] for key in order),
+        witnesses={key.name: key for key in cosigners},
+        groups={group: Group(full_quorum(len(cosigners)), tuple(key.name for key in cosigners))},
+        quorum=group,
+    )
+    # Names in a policy are octets: read back, they are what every reader of the file has.
+    return parse_policy(format_policy(policy))
+
+
+def open_checkpoint_under(raw: str, policy: Policy, *, now_s: int | None = None) -> SignedCheckpoint:
     """Read a signed checkpoint and check that it stands under `policy`.
+
+    A cosignature of time 0, or more than 300 s ahead of the reader's clock `now_s` (if there is one), counts
+    for nothing and is not in what comes back.
 
     Raises:
         ProofError: as `open_checkpoint`.
-        PolicyError: `policy-quorum`.
+        PolicyError: `policy-quorum`; `cosignature-time`, those that do not count would have made it.
     """
     signed = open_checkpoint(raw, policy.logs, tuple(policy.witnesses.values()))
+    timely = tuple(each for each in signed.cosigned if each.at_s is not None and is_timely(each.at_s, now_s))
+    if _is_reached(policy, timely):
+        return replace(signed, cosigned=timely)
+    if _is_reached(policy, signed.cosigned):
+        others = [f"{each.at_s} of {each.key.name}" for each in signed.cosigned if each not in timely]
+        raise PolicyError(
+            "cosignature-time",
+            f"expected quorum {policy.quorum} by times up to {MAX_TIME_AHEAD_S} s ahead of ours, got "
+            f"{', '.join(others)}",
+        )
+    raise PolicyError(
+        "policy-quorum",
+        f"expected quorum {policy.quorum}, got {len(signed.cosigned)} cosignatures of witnesses",
+    )
+
+
+def missing_witnesses(policy: Policy, signed: SignedCheckpoint) -> tuple[VerifierKey, ...]:
+    """Give the witnesses of `policy` that have not cosigned, in its order."""
     cosigners = {signature.key for signature in signed.cosigned}
+    return tuple(key for key in policy.witnesses.values() if key not in cosigners)
+
+
+def _is_reached(policy: Policy, cosigned: Sequence[VerifiedSignature]) -> bool:
+    cosigners = {signature.key for signature in cosigned}
     reached = {name for name, key in policy.witnesses.items() if key in cosigners}
     for name, group in policy.groups.items():
         if sum(member in reached for member in group.members) >= group.threshold:
             reached.add(name)
-    if policy.quorum is not None and policy.quorum not in reached:
-        raise PolicyError(
-            "policy-quorum",
-            f"expected quorum {policy.quorum}, got {len(cosigners)} cosignatures of witnesses",
-        )
-    return signed
+    return policy.quorum is None or policy.quorum in reached
 
 
 class _LineError(Exception):
