@@ -22,6 +22,7 @@ from relay.core.messages import (
     Accusation,
     Attestation,
     Equivocation,
+    ForkShown,
     Header,
     Heartbeat,
     Message,
@@ -48,6 +49,17 @@ from relay.core.types import (
     Identity,
     MandateDigest,
     Millis,
+)
+from relay.core.witnessing import (
+    WITNESSING_READERS,
+    AddCheckpointAsked,
+    CheckpointAdded,
+    Consistency,
+    ProveConsistency,
+    Witnessed,
+    fork_body,
+    read_fork_shown,
+    witnessing_body,
 )
 from relay.threshold.bodies import CEREMONY_READERS, ceremony_body
 from relay.threshold.messages import (
@@ -79,6 +91,10 @@ def body_of(message: Message) -> dict[str, Value]:  # noqa: C901  one case per k
             return session_body_of(message)
         case Proposal() | Join() | Deal() | Complaint() | Transcript():
             return ceremony_body(message)
+        case AddCheckpointAsked() | CheckpointAdded() | Witnessed() | ProveConsistency() | Consistency():
+            return witnessing_body(message)
+        case ForkShown():
+            return fork_body(message)
         case Attestation():
             return {
                 "decision": decision_value(message.decision),
@@ -321,10 +337,12 @@ _READERS: Final[Mapping[str, Callable[[Value], Message]]] = {
     "void": _void,
     "unlanded": _unlanded,
     "rotation": _rotation,
+    "fork": read_fork_shown,
     "heartbeat": _heartbeat,
     "recall": _recall,
     "recalled": _recalled,
     **REMARK_READERS,
     **SESSION_READERS,
+    **WITNESSING_READERS,
     **CEREMONY_READERS,
 }

@@ -213,6 +213,15 @@ class ReportTold:
 
 
 @dataclass(frozen=True, slots=True)
+class ForkFound:
+    """This node's witness holds two checkpoints that contradict each other, both signed by one log's key."""
+
+    first: str
+    second: str
+    at_ms: Millis
+
+
+@dataclass(frozen=True, slots=True)
 class PeersSeen:
     """The members to which the lane is connected now."""
 
@@ -249,6 +258,7 @@ Event = (
     | SignalTold
     | ReadinessChanged
     | ReportTold
+    | ForkFound
     | PeersSeen
     | Ticked
     | CeremonyEvent
@@ -277,6 +287,7 @@ __all__ = [
     "CommitteeLearned",
     "EndpointDisagreed",
     "Event",
+    "ForkFound",
     "KeysInForce",
     "OwnStatementFound",
     "PeersSeen",

@@ -10,13 +10,15 @@ from relay.core.book import Book
 from relay.core.complaints import Complaints
 from relay.core.effects import Changed, Effect, LogEntry, Notice, Releasable, SignStatement
 from relay.core.errors import WireError
-from relay.core.events import ReadinessChanged, ReportTold, SignalTold
+from relay.core.events import ForkFound, ReadinessChanged, ReportTold, SignalTold
+from relay.core.forks import Forks
 from relay.core.landing import Landing
 from relay.core.messages import (
     Absence,
     Accusation,
     Attestation,
     Equivocation,
+    ForkShown,
     Header,
     Outcome,
     ReadinessChange,
@@ -37,7 +39,7 @@ from relay.core.wire import open_equivocation
 
 __all__ = ["Hearing", "Statement"]
 
-Statement = Attestation | Equivocation | Outcome | Void | Unlanded | Remark | Report
+Statement = Attestation | Equivocation | Outcome | Void | Unlanded | Remark | Report | ForkShown
 
 
 @dataclass(slots=True)
@@ -49,13 +51,16 @@ class Hearing:
     landing: Landing
     presence: Presence
     complaints: Complaints = field(default_factory=Complaints)
+    forks: Forks = field(default_factory=Forks)
     remarks: Remarks = field(init=False)
     _quota: Quota = field(default_factory=Quota)
 
     def __post_init__(self) -> None:
         self.remarks = Remarks(self.book, self._quota)
 
-    def hear(self, envelope: Envelope, message: Statement, now_ms: Millis) -> list[Effect]:
+    def hear(  # noqa: C901  one case per kind, closed
+        self, envelope: Envelope, message: Statement, now_ms: Millis
+    ) -> list[Effect]:
         """Take a statement that enters the audit log, a member's or our own."""
         match message:
             case Attestation():
@@ -72,6 +77,8 @@ class Hearing:
                 return self._remarked(envelope, message, now_ms)
             case Report():
                 return self._reported(envelope, message, now_ms)
+            case ForkShown():
+                return self.forks.heard(envelope, message, self.book.committees)
             case _:
                 assert_never(message)
 
@@ -109,7 +116,7 @@ class Hearing:
             return [*_logged(envelope), Changed(remark.decision_id)]
         return _logged(envelope)
 
-    def told(self, event: SignalTold | ReadinessChanged | ReportTold) -> list[Effect]:
+    def told(self, event: SignalTold | ReadinessChanged | ReportTold | ForkFound) -> list[Effect]:
         """Say what was told to this node; of reports only what every member will take."""
         match event:
             case SignalTold():
@@ -121,6 +128,8 @@ class Hearing:
                 if refusal is not None:
                     return [Notice("report refused", {"reason": refusal.value})]
                 return [SignStatement(report)]
+            case ForkFound():
+                return self.forks.found(event, self.book.committees)
 
     def _reported(self, envelope: Envelope, report: Report, now_ms: Millis) -> list[Effect]:
         refusal = self.book.reports.refusal(report, envelope.author)

@@ -23,6 +23,7 @@ from relay.core.events import (
     ChainReorged,
     CommitteeLearned,
     Event,
+    ForkFound,
     KeysInForce,
     OwnStatementFound,
     ReadinessChanged,
@@ -119,6 +120,8 @@ def _packed(event: Event) -> Value:  # noqa: C901  one case per kind, closed
             return ["signal", plan_hash, subject, reporter, note, seed, at_ms]
         case ReadinessChanged(fact, standing, reason, remedy, seed, at_ms):
             return ["readiness", fact, standing, reason, remedy, seed, at_ms]
+        case ForkFound(first, second, at_ms):
+            return ["fork", first, second, at_ms]
         case ReportTold(report, at_ms):
             return ["report", report_body(report), at_ms]
         case CeremonyProposed(proposal, at_ms):
@@ -168,6 +171,8 @@ def _unpacked(value: Value) -> Event:  # noqa: C901  one case per kind, closed
             return SignalTold(plan_hash, subject, reporter, note, _seed(seed), Millis(at_ms))
         case ("readiness", str(fact), str(word), str(reason), str(remedy), bytes(seed), int(at_ms)):
             return ReadinessChanged(fact, word, reason, remedy, _seed(seed), Millis(at_ms))
+        case ("fork", str(first), str(second), int(at_ms)):
+            return ForkFound(first, second, Millis(at_ms))
         case ("report", body, int(at_ms)):
             return ReportTold(read_report(body), Millis(at_ms))
         case ("ceremony-proposed", body, int(at_ms)):

@@ -22,6 +22,7 @@ from relay.core.types import (
     MandateDigest,
     Millis,
 )
+from relay.core.witnessing import WITNESSING, WITNESSING_KIND, ForkShown, WitnessingMessage
 from relay.threshold.bodies import CEREMONY_KIND
 from relay.threshold.messages import (
     CeremonyMessage,
@@ -160,9 +161,11 @@ Message = (
     | Void
     | Unlanded
     | RotationSigned
+    | ForkShown
     | Heartbeat
     | Recall
     | Recalled
+    | WitnessingMessage
     | SessionMessage
     | CeremonyMessage
 )
@@ -181,17 +184,29 @@ KIND: Final[Mapping[type[Message], str]] = {
     Void: "void",
     Unlanded: "unlanded",
     RotationSigned: "rotation",
+    ForkShown: "fork",
     Heartbeat: "heartbeat",
     Recall: "recall",
     Recalled: "recalled",
     Commitments: "commitments",
     SigningRequest: "signing_request",
     SignatureShare: "signature_share",
-    **{kind: name for kind, name in CEREMONY_KIND.items()},  # noqa: C416 - under the wider type of key
+    **{kind: name for kind, name in WITNESSING_KIND.items()},  # noqa: C416 - under the wider type of key
+    **{kind: name for kind, name in CEREMONY_KIND.items()},  # noqa: C416 - likewise
 }
 REMARKS: Final = (Header, Absence, Accusation, Signal, Shadow, ReadinessChange)
 """What members say beside verdicts and outcomes (`proofs.remarks`)."""
-LOGGED: Final = (Attestation, Outcome, Equivocation, *REMARKS, Report, Void, Unlanded, RotationSigned)
+LOGGED: Final = (
+    Attestation,
+    Outcome,
+    Equivocation,
+    *REMARKS,
+    Report,
+    Void,
+    Unlanded,
+    RotationSigned,
+    ForkShown,
+)
 """What enters the audit log (SPEC 3)."""
 ON_DECISIONS: Final = (Attestation, Outcome, Equivocation, Void, Unlanded, Header, Absence, Accusation)
 """What is said of one decision, under the committee document of that decision's time (SPEC 2.4)."""
@@ -199,7 +214,7 @@ CEREMONY: Final = (Proposal, Join, Deal, Complaint, Transcript)
 """What is journalled and offered by anti-entropy, and not logged (threshold SPEC 3)."""
 SESSION: Final = (Commitments, SigningRequest, SignatureShare)
 """What signing sessions are made of; whoever says it hears it too (threshold SPEC 4)."""
-PASSING: Final = (Heartbeat, Recall, Recalled, *SESSION)
+PASSING: Final = (Heartbeat, Recall, Recalled, *SESSION, *WITNESSING)
 """What concerns the running process only: neither logged nor journalled (SPEC 7.1)."""
 EFFECTS: Final = frozenset(
     {"started", "extended", "noop", "release", "expire", "adopt", "dismiss", "close", "forced"}
@@ -218,6 +233,7 @@ __all__ = [
     "Attestation",
     "Decision",
     "Equivocation",
+    "ForkShown",
     "Header",
     "Heartbeat",
     "Message",

@@ -19,6 +19,8 @@ from typing import Final, assert_never
 from proofs.committee import CommitteeDocument
 from proofs.decision import Decision
 from proofs.envelope import Envelope
+from proofs.forks import Fork
+from proofs.note import VerifierKey
 from relay.core.anchoring import Anchoring
 from relay.core.book import Book
 from relay.core.ceremony_effects import CeremonyJoined, CeremonyLeft, CeremonyProposed, CeremonyStuck
@@ -45,6 +47,7 @@ from relay.core.events import (
     CommitteeLearned,
     EndpointDisagreed,
     Event,
+    ForkFound,
     KeysInForce,
     OwnStatementFound,
     PeersSeen,
@@ -74,6 +77,7 @@ from relay.core.messages import (
     Accusation,
     Attestation,
     Equivocation,
+    ForkShown,
     Header,
     Heartbeat,
     Message,
@@ -94,6 +98,13 @@ from relay.core.room import Room
 from relay.core.rotations import Rotation
 from relay.core.types import Caip2, DecisionId, Identity, Millis, PlanHash
 from relay.core.view import ChainView, newest_times
+from relay.core.witnessing import (
+    AddCheckpointAsked,
+    CheckpointAdded,
+    Consistency,
+    ProveConsistency,
+    Witnessed,
+)
 from relay.threshold.messages import Proposal
 
 __all__ = ["Node", "NodeSettings", "is_journalled"]
@@ -114,7 +125,7 @@ class NodeSettings:
     """Gives the bytes of a rotation as its chain's verifiers sign it; pure (threshold SPEC 5)."""
 
 
-_KEPT: Final = (Outcome, Equivocation, *REMARKS, Report, Void, Proposal)
+_KEPT: Final = (Outcome, Equivocation, *REMARKS, Report, Void, ForkShown, Proposal)
 """What we say beside attestations and that must not be lost; an `unlanded` is said again by its call."""
 
 
@@ -179,6 +190,11 @@ class Node:
         return self._hearing.complaints
 
     @property
+    def forks(self) -> Mapping[VerifierKey, Fork]:
+        """The logs that told two stories, by key, with what shows it."""
+        return self._hearing.forks.taken
+
+    @property
     def recall(self) -> RecallState | None:
         """What peers have told us of our own statements since the start."""
         return self.presence.recall
@@ -237,7 +253,7 @@ class Node:
                 return (
                     [] if event.submission is None else [Notice("anchor ended", _facts_of(event.submission))]
                 )
-            case SignalTold() | ReadinessChanged() | ReportTold():
+            case SignalTold() | ReadinessChanged() | ReportTold() | ForkFound():
                 self._at(event.at_ms)
                 return self._hearing.told(event)
             case KeysInForce() | VerifierSeen() | RotationEnded():
@@ -340,12 +356,14 @@ class Node:
     def _heard(self, envelope: Envelope, message: Message) -> list[Effect]:
         """Take what a member says, or what we have said ourselves."""
         match message:
-            case Attestation() | Equivocation() | Outcome() | Void() | Unlanded() | Report():
+            case Attestation() | Equivocation() | Outcome() | Void() | Unlanded() | Report() | ForkShown():
                 return self._hearing.hear(envelope, message, self.now_ms)
             case Header() | Absence() | Accusation() | Signal() | Shadow() | ReadinessChange():
                 return self._hearing.hear(envelope, message, self.now_ms)
             case Heartbeat() | Recall() | Recalled():
                 return []
+            case AddCheckpointAsked() | CheckpointAdded() | Witnessed() | ProveConsistency() | Consistency():
+                return []  # the witness desk takes them
             case _:
                 return self._keyring.hear(envelope, message, self.now_ms)
 
