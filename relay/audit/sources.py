@@ -143,21 +143,21 @@ def read_checkpoint(source: Source) -> str:
     return source.read(CHECKPOINT, MAX_NOTE_BYTES).decode(errors="replace")
 
 
-def read_tile(source: Source, tile: Tile) -> bytes:
-    """Give the file of a tile or an entry bundle, unverified; of a partial one that is gone the full one.
+def read_tile(source: Source, tile: Tile) -> tuple[Tile, bytes]:
+    """Give a tile or an entry bundle, unverified: which one came, and its file.
 
-    The full one is longer than what was asked for: whoever checks it cuts it (`proofs/SPEC.md` 14).
+    A partial one may be gone since it was filled up (C2SP tlog-tiles): then it is the full one.
 
     Raises:
         SourceError: the source gives neither.
     """
     try:
-        return source.read(tile_path(tile), tile_limit(tile))
+        return tile, source.read(tile_path(tile), tile_limit(tile))
     except SourceMissing:
         full = Tile(tile.level, tile.index)
         if tile == full:
             raise
-        return source.read(tile_path(full), tile_limit(full))
+        return full, source.read(tile_path(full), tile_limit(full))
 
 
 def tile_limit(tile: Tile) -> int:
