@@ -313,6 +313,9 @@ class Signer(TransactionSigner, Protocol):
     @property
     def log_key(self) -> bytes: ...
 
+    @property
+    def cosigner_key(self) -> bytes: ...
+
     async def sign_mandate(self, decision_id: DecisionId, key_epoch: int, mandate: Mandate) -> bytes:
         """65 bytes r ‖ s ‖ v, v 27 or 28, after the guard has the digest on disk. Raises `GuardRefusal`."""
         ...
@@ -341,6 +344,10 @@ class Signer(TransactionSigner, Protocol):
 
     async def sign_checkpoint(self, body: bytes) -> bytes:
         """Ed25519 by the log key over a checkpoint body."""
+        ...
+
+    async def cosign(self, body: bytes, at_s: int) -> bytes:
+        """Ed25519 by the cosigner key over a checkpoint body and the time of signing."""
         ...
 
 

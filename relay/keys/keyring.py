@@ -67,6 +67,7 @@ class Keyring:
     identity: SigningKey
     attester: coincurve.PrivateKey
     log: SigningKey
+    cosigner: SigningKey
     submitter: coincurve.PrivateKey
 
     def __repr__(self) -> str:
@@ -130,7 +131,7 @@ def _public_keys(directory: Path, derivation: KeyDerivation) -> PublicKeys:
 
 
 def open_keyring(directory: Path, passphrase: Secret, submitter: str = DEFAULT_SUBMITTER) -> Keyring:
-    """Open the keys that a running node signs with; the cosigner key stays sealed.
+    """Open the keys that a running node signs with.
 
     Raises:
         KeyFileError: one does not open.
@@ -148,6 +149,7 @@ def open_keyring_with(directory: Path, derivation: KeyDerivation, submitter: str
         identity=SigningKey(opened(KeyKind.IDENTITY)),
         attester=coincurve.PrivateKey(opened(KeyKind.ATTESTER)),
         log=SigningKey(opened(KeyKind.LOG)),
+        cosigner=SigningKey(opened(KeyKind.COSIGNER)),
         submitter=_open_submitter(directory, submitter, derivation),
     )
 

@@ -15,6 +15,7 @@ from proofs.envelope import PayloadFields, assemble_envelope, parse_envelope, si
 from proofs.errors import ProofError
 from proofs.groupkeys import KeysDocument
 from proofs.mandate import Mandate, mandate_digest
+from proofs.note import cosigned_bytes
 from relay.core.bodies import read_body
 from relay.core.errors import GuardRefusal
 from relay.core.messages import Attestation, Message, RotationSigned
@@ -84,6 +85,10 @@ class LocalSigner:
     @property
     def log_key(self) -> bytes:
         return bytes(self._keyring.log.verify_key)
+
+    @property
+    def cosigner_key(self) -> bytes:
+        return bytes(self._keyring.cosigner.verify_key)
 
     async def release_guard(self) -> None:
         """Unlock attestations: f+1 peers have said what they remember of us, not more than our disk."""
@@ -223,6 +228,17 @@ class LocalSigner:
         except (ProofError, UnicodeDecodeError) as error:
             raise GuardRefusal("malformed payload", str(error)) from error
         return bytes(self._keyring.log.sign(body).signature)
+
+    async def cosign(self, body: bytes, at_s: int) -> bytes:
+        """Ed25519 by the cosigner key over a checkpoint body and our time (C2SP tlog-cosignature).
+
+        Whether the checkpoint follows from what was cosigned before is for the witness to know.
+        """
+        try:
+            parse_checkpoint(body.decode())
+        except (ProofError, UnicodeDecodeError) as error:
+            raise GuardRefusal("malformed payload", str(error)) from error
+        return bytes(self._keyring.cosigner.sign(cosigned_bytes(body.decode(), at_s)).signature)
 
     async def sign_committee(self, document: bytes) -> bytes:
         """Ed25519 by the identity key over a committee document (SPEC 2.2)."""

@@ -265,10 +265,14 @@ async def test_the_log_key_signs_checkpoints_and_nothing_else(
 
     async with open_node_signer() as signer:
         VerifyKey(keys.log).verify(body, await signer.sign_checkpoint(body))
+        cosigned = await signer.cosign(body, 1_700_000_000)
+        VerifyKey(keys.cosigner).verify(b"cosignature/v1\ntime 1700000000\n" + body, cosigned)
         assert signer.log_key == keys.log
         for other in (b"", b"cosignature/v1\ntime 5\n" + body, body + b"more\n", b"\xff\n0\n\n"):
             with pytest.raises(GuardRefusal, match="malformed payload"):
                 await signer.sign_checkpoint(other)
+            with pytest.raises(GuardRefusal, match="malformed payload"):
+                await signer.cosign(other, 1_700_000_000)
 
 
 @pytest.mark.asyncio
