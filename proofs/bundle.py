@@ -5,9 +5,8 @@ A bundle has one spelling: reading a file and writing it gives the same bytes. R
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NoReturn
 
 from proofs.bundledecision import (
     MAX_RECEIPTS,
@@ -19,13 +18,14 @@ from proofs.bundledecision import (
 )
 from proofs.canonical import Value
 from proofs.committee import MAX_DOCUMENT_BYTES
+from proofs.disclosure import Disclosure, disclosure_value, read_disclosure
 from proofs.envelope import MAX_ENVELOPE_BYTES
 from proofs.errors import ProofError
 from proofs.fields import FieldError, Fields, fields_of
 from proofs.groupkeys import MAX_KEYS_BYTES
-from proofs.jsonfields import base64_field, each_item, hex_field, hex_item
+from proofs.jsonfields import base64_field, each_item, hex_field, hex_item, number_item
 from proofs.kinds import Identity, NetworkId, PlanHash
-from proofs.nesting import bounded_json
+from proofs.nesting import json_value
 from proofs.terms import MAX_PLAN_BYTES
 from proofs.text import base64_text
 from proofs.tlogproof import MAX_PROOF_CHARACTERS
@@ -36,6 +36,7 @@ __all__ = [
     "MAX_RECEIPTS",
     "Bundle",
     "BundleDecision",
+    "BundleDisclosure",
     "BundleDocument",
     "BundleError",
     "BundlePlan",
@@ -45,7 +46,7 @@ __all__ = [
     "encode_bundle",
 ]
 
-BUNDLE_SCHEMA = "tocsin/bundle/3"
+BUNDLE_SCHEMA = "tocsin/bundle/4"
 MAX_BUNDLE_BYTES = 16 << 20
 MAX_JSON_DEPTH = 8
 MAX_JSON_TOKENS = 1_000_000
@@ -53,6 +54,7 @@ MAX_COMMITTEES = 256
 MAX_KEYS = 256
 MAX_PLANS = 64
 MAX_DECISIONS = 1_024
+MAX_DISCLOSED = 1_024
 MAX_SIGNATURES = 64
 MAX_KEY_CHARACTERS = 512
 
@@ -86,10 +88,19 @@ class BundleRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class BundleDisclosure:
+    """A sealed field of the record of that number, opened."""
+
+    record: int
+    opened: Disclosure
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
     """All parts; `committees` from genesis on, `log` the vkey of the log that every record is in.
 
-    `keys` are of the key epochs of the certificates of kind 2, one document each.
+    `keys` are of the key epochs of the certificates of kind 2, one document each. The file has `disclosed` in
+    the order of records and fields.
     """
 
     network: NetworkId
@@ -99,6 +110,7 @@ class Bundle:
     decisions: tuple[BundleDecision, ...]
     records: tuple[BundleRecord, ...]
     log: str
+    disclosed: tuple[BundleDisclosure, ...] = ()
 
 
 def encode_bundle(bundle: Bundle) -> bytes:
@@ -120,6 +132,10 @@ def encode_bundle(bundle: Bundle) -> bytes:
         "records": [
             {"envelope": base64_text(record.envelope), "tlog_proof": record.tlog_proof}
             for record in bundle.records
+        ],
+        "disclosed": [
+            {"record": each.record, **disclosure_value(each.opened)}
+            for each in sorted(bundle.disclosed, key=lambda each: (each.record, each.opened.field))
         ],
         "log": {"vkey": bundle.log},
     }
@@ -150,13 +166,16 @@ def decode_bundle(data: bytes) -> Bundle:
         decisions=each_item(fields, "decisions", read_bundle_decision, max_items=MAX_DECISIONS),
         records=each_item(fields, "records", _record, max_items=MAX_RECORDS),
         log=_log(fields),
+        disclosed=each_item(fields, "disclosed", _disclosed, max_items=MAX_DISCLOSED),
     )
     if encode_bundle(bundle) != data:
         raise BundleError("bundle-form", "expected the one spelling of a bundle, got another")
     return bundle
 
 
-_KEYS = frozenset({"schema", "network", "committees", "keys", "plans", "decisions", "records", "log"})
+_KEYS = frozenset(
+    {"schema", "network", "committees", "keys", "plans", "decisions", "disclosed", "records", "log"}
+)
 _DOCUMENT_KEYS = frozenset({"document", "signatures"})
 _PLAN_KEYS = frozenset({"plan_hash", "canonical"})
 _RECORD_KEYS = frozenset({"envelope", "tlog_proof"})
@@ -164,24 +183,11 @@ _RECORD_KEYS = frozenset({"envelope", "tlog_proof"})
 
 def _parse_json(data: bytes) -> Value:
     try:
-        text = bounded_json(data, max_depth=MAX_JSON_DEPTH, max_tokens=MAX_JSON_TOKENS)
-        value: Value = json.loads(
-            text, object_pairs_hook=_object, parse_float=_refuse_number, parse_constant=_refuse_number
+        return json_value(
+            data, max_bytes=MAX_BUNDLE_BYTES, max_depth=MAX_JSON_DEPTH, max_tokens=MAX_JSON_TOKENS
         )
     except ValueError as error:
         raise BundleError("bundle-json", f"expected JSON, got {str(error)[:80]}") from error
-    return value
-
-
-def _object(pairs: Sequence[tuple[str, Value]]) -> dict[str, Value]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise BundleError("bundle-json", "expected each key once, got one twice")
-    return values
-
-
-def _refuse_number(text: str) -> NoReturn:
-    raise BundleError("bundle-json", f"expected integers, got {text[:80]}")
 
 
 def _document_value(signed: BundleDocument) -> dict[str, Value]:
@@ -231,6 +237,14 @@ def _record(value: Value, where: str) -> BundleRecord:
             fields.path("tlog_proof"), f"text of {MAX_PROOF_CHARACTERS} characters at most", "other"
         )
     return BundleRecord(base64_field(fields, "envelope", MAX_ENVELOPE_BYTES), proof)
+
+
+def _disclosed(value: Value, where: str) -> BundleDisclosure:
+    if not isinstance(value, Mapping) or "record" not in value:
+        raise FieldError(where, "a field of a record", "other")
+    number = number_item(value["record"], f"{where}.record", MAX_RECORDS)
+    opened = {key: item for key, item in value.items() if key != "record"}
+    return BundleDisclosure(number, read_disclosure(opened, where))
 
 
 def _log(fields: Fields) -> str:

@@ -17,6 +17,7 @@ from proofs.trie import MAX_TRIE_NODES
 __all__ = [
     "MAX_RECEIPTS",
     "MAX_RECORDS",
+    "MAX_STATEMENTS",
     "BundleDecision",
     "BundleReceipt",
     "bundle_decision_value",
@@ -29,6 +30,8 @@ MAX_RECEIPTS = 256
 """Of one decision."""
 MAX_REPORTS = 32
 """Of one decision: a plan's reports have no more reporters."""
+MAX_STATEMENTS = 1_024
+"""Of one decision."""
 MAX_CERTIFICATE_BYTES = 4_096
 _U32 = (1 << 32) - 1
 _U64 = (1 << 64) - 1
@@ -60,10 +63,21 @@ class BundleDecision:
     receipts: tuple[BundleReceipt, ...] = ()
     reports: tuple[int, ...] = ()
     """Numbers of the records by which reporters called for it; only decisions of reports have any."""
+    headers: tuple[int, ...] = ()
+    """Numbers of the records by which members say that a block of an outcome is final."""
+    statements: tuple[int, ...] = ()
+    """Numbers of the records that say something else of it."""
+
+    def numbers(self) -> tuple[int, ...]:
+        """Give the numbers of all records that belong to it."""
+        return (*self.reports, *self.attestations, *self.outcomes, *self.headers, *self.statements)
 
 
 _DECISION_KEYS = frozenset(
-    {"decision", "mandate", "leaves", "certificate", "attestations", "outcomes", "receipts"}
+    (
+        *("decision", "mandate", "leaves", "certificate"),
+        *("attestations", "outcomes", "receipts", "headers", "statements"),
+    )
 )
 _RECEIPT_KEYS = frozenset({"outcome", "tx_index", "header", "nodes"})
 _MANDATE_KEYS = frozenset(
@@ -104,6 +118,8 @@ def bundle_decision_value(entry: BundleDecision) -> dict[str, Value]:
         "certificate": base64_text(entry.certificate),
         "attestations": list(entry.attestations),
         "outcomes": list(entry.outcomes),
+        "headers": list(entry.headers),
+        "statements": list(entry.statements),
         "receipts": [
             _receipt_value(receipt) for receipt in sorted(entry.receipts, key=lambda each: each.outcome)
         ],
@@ -133,6 +149,8 @@ def read_bundle_decision(value: Value, where: str) -> BundleDecision:
         attestations=each_item(fields, "attestations", _number, max_items=MAX_RECORDS),
         outcomes=each_item(fields, "outcomes", _number, max_items=MAX_RECORDS),
         receipts=each_item(fields, "receipts", _receipt, max_items=MAX_RECEIPTS),
+        headers=each_item(fields, "headers", _number, max_items=MAX_RECORDS),
+        statements=each_item(fields, "statements", _number, max_items=MAX_STATEMENTS),
         reports=each_item(fields, "reports", _number, max_items=MAX_REPORTS) if has_reports else (),
     )
 

@@ -11,7 +11,19 @@ from proofs.fields import FieldError, Fields, fields_of
 from proofs.kinds import ActId, Caip2, DecisionId, Digest, Gateway
 from proofs.mandate import SIGNATURE_BYTES
 
-__all__ = ["AttestationStatement", "OutcomeStatement", "Stance", "read_attestation", "read_outcome"]
+__all__ = [
+    "AttestationStatement",
+    "EquivocationStatement",
+    "OutcomeStatement",
+    "Stance",
+    "UnlandedStatement",
+    "VoidStatement",
+    "read_attestation",
+    "read_equivocation",
+    "read_outcome",
+    "read_unlanded",
+    "read_void",
+]
 
 _U64 = (1 << 64) - 1
 _ATTESTATION_KEYS = frozenset({"decision", "digest", "signature", "trace", "verdict"})
@@ -30,6 +42,12 @@ _OUTCOME_KEYS = frozenset(
         "until",
     }
 )
+
+
+_UNLANDED_KEYS = frozenset({"act_id", "chain", "decision_id", "gateway", "mandate_digest", "reason", "tries"})
+_MAX_REASON_BYTES = 160
+_MAX_HALF_BYTES = (1 << 15) - 512
+"""Two attestations stand in one envelope."""
 
 
 class Stance(StrEnum):
@@ -65,6 +83,36 @@ class OutcomeStatement:
     effect: str
     gas_used: int
     until: int
+
+
+@dataclass(frozen=True, slots=True)
+class VoidStatement:
+    """A decision's anchor left its chain, as the author reads it; `landed` if an effect had been seen."""
+
+    decision_id: DecisionId
+    anchor: BlockRef
+    landed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnlandedStatement:
+    """The author's own submissions of a certified call had no effect; `tries` counts them."""
+
+    decision_id: DecisionId
+    mandate_digest: Digest
+    chain: Caip2
+    gateway: Gateway
+    act_id: ActId
+    reason: str
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class EquivocationStatement:
+    """Two envelopes that are said to contradict each other."""
+
+    first: bytes
+    second: bytes
 
 
 def read_attestation(envelope: Envelope) -> AttestationStatement:
@@ -113,6 +161,51 @@ def read_outcome(envelope: Envelope) -> OutcomeStatement:
     if outcome.block.chain != outcome.chain:
         raise FieldError(fields.path("block"), f"a block of {outcome.chain}", outcome.block.chain)
     return outcome
+
+
+def read_void(envelope: Envelope) -> VoidStatement:
+    """Read the body of a `void`.
+
+    Raises:
+        FieldError: another kind or form.
+    """
+    fields = _body(envelope, "void", frozenset({"anchor", "decision_id", "landed"}))
+    return VoidStatement(
+        decision_id=DecisionId(fields.binary("decision_id", length=32)),
+        anchor=parse_block(fields.raw("anchor"), fields.path("anchor")),
+        landed=fields.boolean("landed"),
+    )
+
+
+def read_unlanded(envelope: Envelope) -> UnlandedStatement:
+    """Read the body of an `unlanded`.
+
+    Raises:
+        FieldError: another kind or form.
+    """
+    fields = _body(envelope, "unlanded", _UNLANDED_KEYS)
+    return UnlandedStatement(
+        decision_id=DecisionId(fields.binary("decision_id", length=32)),
+        mandate_digest=Digest(fields.binary("mandate_digest", length=32)),
+        chain=Caip2(fields.text("chain", max_bytes=MAX_CHAIN_BYTES)),
+        gateway=Gateway(fields.binary("gateway", length=32)),
+        act_id=ActId(fields.binary("act_id", length=32)),
+        reason=fields.text("reason", max_bytes=_MAX_REASON_BYTES),
+        tries=fields.integer("tries", maximum=_U64),
+    )
+
+
+def read_equivocation(envelope: Envelope) -> EquivocationStatement:
+    """Read the body of an `equivocation`; what it holds is not opened.
+
+    Raises:
+        FieldError: another kind or form.
+    """
+    fields = _body(envelope, "equivocation", frozenset({"first", "second"}))
+    return EquivocationStatement(
+        first=fields.binary("first", max_bytes=_MAX_HALF_BYTES),
+        second=fields.binary("second", max_bytes=_MAX_HALF_BYTES),
+    )
 
 
 def _body(envelope: Envelope, kind: str, keys: frozenset[str]) -> Fields:

@@ -1,5 +1,6 @@
-"""What a verified bundle says, for eyes and for programs (`proofs/SPEC.md` 10)."""
+"""What a verified bundle says (`proofs/SPEC.md` 10)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from proofs.canonical import Value
@@ -7,25 +8,36 @@ from proofs.checkpoint import Checkpoint
 from proofs.committee import CommitteeDocument
 from proofs.decision import BlockRef, Decision
 from proofs.groupkeys import KeysDocument
-from proofs.kinds import ActHash, ActId, Caip2, DecisionId, Digest, Gateway, NetworkId, PlanHash, Seconds
+from proofs.kinds import (
+    ActHash,
+    ActId,
+    Caip2,
+    DecisionId,
+    Digest,
+    Gateway,
+    Millis,
+    NetworkId,
+    PlanHash,
+    Seconds,
+)
 
 __all__ = [
-    "VERDICT_SCHEMA",
     "ActVerdict",
     "DecisionVerdict",
+    "DisclosedField",
     "EpochAnchor",
+    "Finality",
     "KeysAnchor",
     "LogAnchor",
+    "MemberStatement",
     "SeenOutcome",
     "ShownReceipt",
     "SignedByGroup",
     "SignedByMembers",
     "Verdict",
+    "Witnessed",
     "keys_anchor",
-    "verdict_value",
 ]
-
-VERDICT_SCHEMA = "tocsin/verdict/1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +82,39 @@ class SignedByGroup:
 
 @dataclass(frozen=True, slots=True)
 class LogAnchor:
-    """The log that the records stand in; `witnesses` cosigned the newest checkpoint, by the policy's word."""
+    """The log that the records stand in; `witnesses` cosigned its newest checkpoint here, `missing` did not.
+
+    Both are of the policy; without one, the members' own cosigner keys. `quorum` is what the policy asks for.
+    """
 
     vkey: str
     member: str | None
     newest: Checkpoint
     witnesses: tuple[str, ...]
+    missing: tuple[str, ...]
+    quorum: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class ShownReceipt:
     """A proved receipt with the event in it: transaction `tx_index` of the block, its log number `log`.
 
-    `header_named_by` are the members whose signed outcomes name this very block.
+    `header_named_by` are the members whose signed outcomes or headers name this very block.
     """
 
     tx_index: int
     log: int
     names_mandate: bool
     header_named_by: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finality:
+    """Who signed that a block is final; `is_agreed` when an honest member must be among them."""
+
+    said_by: tuple[str, ...]
+    is_agreed: bool
     source: str
 
 
@@ -104,6 +130,7 @@ class SeenOutcome:
     seen_by: tuple[str, ...]
     source: str
     receipt: ShownReceipt | None
+    finality: Finality
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +147,48 @@ class ActVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class MemberStatement:
+    """What a member said beside verdicts and outcomes: its word alone, unless an `equivocation`.
+
+    `at_ms` by its own clock; `record` is the digest of its envelope; `facts` as JSON has them.
+    """
+
+    kind: str
+    said_by: str
+    at_ms: Millis
+    record: Digest
+    words: str
+    facts: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Witnessed:
+    """A log of `size` held something at `at_s` (seconds), by the clock of the witness `by`."""
+
+    at_s: int
+    by: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class DisclosedField:
+    """A sealed field of a record, shown later: its author sealed this very value when he signed."""
+
+    record: Digest
+    kind: str
+    said_by: str
+    field: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionVerdict:
     """A decision with a valid certificate, and who said what to it.
 
     `certified_by` are those who stand behind it: whose attestation to this very mandate is in the log, of a
     certificate of kind 1 the signers. `astray` attested to another mandate than the decision gives; `silent`
     said nothing in this bundle. `reporters` (Ed25519 keys) called for it, where it is one of reports.
+    `witnessed` tells since when all of its records were in the log, if witnesses' keys are known.
     """
 
     decision_id: DecisionId
@@ -142,6 +205,8 @@ class DecisionVerdict:
     silent: tuple[str, ...]
     acts: tuple[ActVerdict, ...]
     reporters: tuple[bytes, ...] = ()
+    statements: tuple[MemberStatement, ...] = ()
+    witnessed: Witnessed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +225,7 @@ class Verdict:
     log: LogAnchor
     records: int
     decisions: tuple[DecisionVerdict, ...]
+    disclosed: tuple[DisclosedField, ...]
     checks: tuple[str, ...]
     not_proved: tuple[str, ...]
 
@@ -175,137 +241,3 @@ def keys_anchor(document: KeysDocument, committee: CommitteeDocument) -> KeysAnc
         digest=document.digest,
         holders=tuple(member.name for member in members if member is not None),
     )
-
-
-def verdict_value(verdict: Verdict) -> dict[str, Value]:
-    """Give the verdict as a JSON object; bytes are hex."""
-    return {
-        "schema": VERDICT_SCHEMA,
-        "verified": True,
-        "network": verdict.network.hex(),
-        "network_name": verdict.network_name,
-        "network_pinned": verdict.network_pinned,
-        "policy_hash": None if verdict.policy_hash is None else verdict.policy_hash.hex(),
-        "policy_pinned": verdict.policy_pinned,
-        "epochs": [_epoch_value(epoch) for epoch in verdict.epochs],
-        "keys": [_keys_value(keys) for keys in verdict.keys],
-        "plans": [plan.hex() for plan in verdict.plans],
-        "plans_pinned": verdict.plans_pinned,
-        "log": {
-            "vkey": verdict.log.vkey,
-            "member": verdict.log.member,
-            "size": verdict.log.newest.size,
-            "root": verdict.log.newest.root.hex(),
-            "witnesses": list(verdict.log.witnesses),
-        },
-        "records": verdict.records,
-        "decisions": [_decision_value(decision) for decision in verdict.decisions],
-        "checks": list(verdict.checks),
-        "not_proved": list(verdict.not_proved),
-    }
-
-
-def _epoch_value(epoch: EpochAnchor) -> dict[str, Value]:
-    return {
-        "committee_epoch": epoch.committee_epoch,
-        "key_epoch": epoch.key_epoch,
-        "digest": epoch.digest.hex(),
-        "members": epoch.members,
-        "f": epoch.f,
-        "demo": epoch.demo,
-    }
-
-
-def _keys_value(keys: KeysAnchor) -> dict[str, Value]:
-    return {
-        "committee_epoch": keys.committee_epoch,
-        "key_epoch": keys.key_epoch,
-        "generation": keys.generation,
-        "ceremony": keys.ceremony.hex(),
-        "digest": keys.digest.hex(),
-        "holders": list(keys.holders),
-    }
-
-
-def _certificate_value(certificate: SignedByMembers | SignedByGroup) -> dict[str, Value]:
-    if isinstance(certificate, SignedByMembers):
-        return {"kind": "ecdsa", "signers": list(certificate.signers)}
-    return {
-        "kind": "frost",
-        "group": certificate.group,
-        "key": certificate.key.hex(),
-        "keys": certificate.keys.digest.hex(),
-        "ceremony": certificate.keys.ceremony.hex(),
-        "generation": certificate.keys.generation,
-    }
-
-
-def _decision_value(verdict: DecisionVerdict) -> dict[str, Value]:
-    decision = verdict.decision
-    return {
-        "decision_id": verdict.decision_id.hex(),
-        "op": decision.op.name.lower(),
-        "tier": decision.tier.name.lower(),
-        "subject": decision.subject,
-        "rung": decision.rung,
-        "plan_hash": decision.plan_hash.hex(),
-        "parent": None if decision.parent is None else decision.parent.hex(),
-        "key_epoch": decision.key_epoch,
-        "anchor": _block_value(decision.anchor),
-        "digest": verdict.digest.hex(),
-        "not_after": verdict.not_after,
-        "threshold": verdict.threshold,
-        "certificate": _certificate_value(verdict.certificate),
-        "certified_by": list(verdict.certified_by),
-        "attested": list(verdict.attested),
-        "dissented": list(verdict.dissented),
-        "abstained": list(verdict.abstained),
-        "astray": list(verdict.astray),
-        "silent": list(verdict.silent),
-        "reporters": [f"ed25519:{reporter.hex()}" for reporter in verdict.reporters],
-        "acts": [_act_value(act) for act in verdict.acts],
-    }
-
-
-def _act_value(act: ActVerdict) -> dict[str, Value]:
-    return {
-        "name": act.name,
-        "chain": act.chain,
-        "gateway": act.gateway.hex(),
-        "act_id": act.act_id.hex(),
-        "act_hash": act.act_hash.hex(),
-        "duration_s": act.duration_s,
-        "outcomes": [
-            {
-                "effect": outcome.effect,
-                "block": _block_value(outcome.block),
-                "tx": outcome.tx.hex(),
-                "until": outcome.until,
-                "gas_used": outcome.gas_used,
-                "seen_by": list(outcome.seen_by),
-                "source": outcome.source,
-                "receipt": None if outcome.receipt is None else _receipt_value(outcome.receipt),
-            }
-            for outcome in act.outcomes
-        ],
-    }
-
-
-def _receipt_value(receipt: ShownReceipt) -> dict[str, Value]:
-    return {
-        "tx_index": receipt.tx_index,
-        "log": receipt.log,
-        "names_mandate": receipt.names_mandate,
-        "header_named_by": list(receipt.header_named_by),
-        "source": receipt.source,
-    }
-
-
-def _block_value(block: BlockRef) -> dict[str, Value]:
-    return {
-        "chain": block.chain,
-        "hash": block.hash.hex(),
-        "number": block.number,
-        "timestamp": block.timestamp,
-        "timestamp_source": "block",
-    }

@@ -16,15 +16,14 @@ from proofs.decision import BlockRef
 from proofs.errors import ProofError
 from proofs.policy import MAX_POLICY_BYTES, PolicyError, parse_policy
 from proofs.verdict import (
-    VERDICT_SCHEMA,
     ActVerdict,
     DecisionVerdict,
     SeenOutcome,
     SignedByGroup,
     SignedByMembers,
     Verdict,
-    verdict_value,
 )
+from proofs.verdictvalue import VERDICT_SCHEMA, verdict_value
 from proofs.verify import verify_bundle
 from relay.cli.commands import Command
 from relay.cli.settings import Answer, Settings, settings_of

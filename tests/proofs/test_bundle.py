@@ -39,7 +39,7 @@ from proofs.note import (
 from proofs.policy import Group, Policy, format_policy
 from proofs.terms import hash_of_plan
 from proofs.tlogproof import format_tlog_proof, parse_tlog_proof
-from proofs.verdict import verdict_value
+from proofs.verdictvalue import verdict_value
 from proofs.verify import verify_bundle
 from tests.proofs.conftest import attestation_body
 

@@ -12,7 +12,8 @@ from proofs.errors import ProofError
 from proofs.groupkeys import MAX_KEYS_BYTES, parse_keys
 from proofs.kinds import Digest
 from proofs.mandate import Tier
-from proofs.verdict import SignedByGroup, SignedByMembers, verdict_value
+from proofs.verdict import SignedByGroup, SignedByMembers
+from proofs.verdictvalue import verdict_value
 from proofs.verify import verify_bundle
 from tests.proofs.conftest import NAMES, Town
 from tests.proofs.group_points import group_of

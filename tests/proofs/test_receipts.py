@@ -17,7 +17,7 @@ from proofs.errors import ProofError
 from proofs.kinds import Caip2, Digest, Gateway
 from proofs.mandate import Op, Tier
 from proofs.receipts import MAX_HEADER_BYTES, MAX_NODE_BYTES, parse_header, parse_receipt
-from proofs.verdict import verdict_value
+from proofs.verdictvalue import verdict_value
 from proofs.verify import verify_bundle
 from tests.proofs.blocks import GAS, Block, ended, extended, noop, receipt, started, word
 from tests.proofs.conftest import HOME

@@ -12,7 +12,7 @@ from proofs.bundle import Bundle, decode_bundle, encode_bundle
 from proofs.errors import ProofError
 from proofs.kinds import DecisionId, Digest, NetworkId, PlanHash
 from proofs.reports import Report, Subject, report_body, report_signing_bytes, subject_digest
-from proofs.verdict import verdict_value
+from proofs.verdictvalue import verdict_value
 from proofs.verify import verify_bundle
 from tests.proofs.conftest import REPORTERS, block
 
