@@ -40,6 +40,7 @@ from proofs.tree import (
     range_to_bytes,
     root_at,
 )
+from proofs.witness import add_cosignatures
 from relay.core.errors import ConfigError, JournalError
 from relay.core.types import EnvelopeDigest
 from relay.disk import Durable, Probe, make_directory, no_probe, replace_file
@@ -82,6 +83,7 @@ class AuditLog:
         self._probe: Probe = no_probe
         self._writer = TileWriter(directory)
         self._signed = CompactRange()
+        self._pending: LogCheckpoint | None = None
         self._published: LogCheckpoint | None = None
         self._turn = asyncio.Lock()
         self._is_broken = False
@@ -151,9 +153,10 @@ class AuditLog:
         async with self._turn:
             self._require_intact()
             size = await self._durable.read(_released_size)
-            with self._unfinished():
-                await self._write_tiles(size)
-                await self._record(self._writer.range)
+            if size != self._signed.size:
+                with self._unfinished():
+                    await self._write_tiles(size)
+                    await self._record(self._writer.range)
             return await self._sign(sign)
 
     async def sign_recorded(self, sign: Signer) -> LogCheckpoint:
@@ -188,11 +191,10 @@ class AuditLog:
             assert checkpoint == Checkpoint(self.origin, size, await self.root(size)), "another history"
             if newest is not None and newest.checkpoint.size > size:
                 return newest
-            lines = {(line.name, line.key_id): line for line in cosignatures}
-            if newest is not None and newest.checkpoint == checkpoint:
-                lines = {(line.name, line.key_id): line for line in self._cosignatures(newest)} | lines
-            published = await self._note(checkpoint, tuple(lines.values()), sign)
-            if newest is not None and published.note == newest.note:
+            is_new = newest is None or newest.checkpoint != checkpoint
+            base = await self._note(checkpoint, sign) if newest is None or is_new else newest
+            published = LogCheckpoint(checkpoint, add_cosignatures(base.note, cosignatures))
+            if published == newest:
                 return newest
             with self._unfinished():
                 path, content = self.directory / _CHECKPOINT, published.note.encode()
@@ -314,10 +316,6 @@ class AuditLog:
     def _reader(self, size: int) -> NodeReader:
         return tile_node_reader(size, partial(read_tile, self.directory))
 
-    def _cosignatures(self, published: LogCheckpoint) -> list[NoteSignature]:
-        lines = parse_note(published.note).signatures
-        return [line for line in lines if (line.name, line.key_id) != (self._key.name, self._key.key_id)]
-
     async def _write_tiles(self, size: int) -> None:
         while self._writer.range.size < size:
             first = self._writer.range.size // TILE_WIDTH * TILE_WIDTH
@@ -336,14 +334,14 @@ class AuditLog:
 
     async def _sign(self, sign: Signer) -> LogCheckpoint:
         checkpoint = Checkpoint(self.origin, self._signed.size, self._signed.root())
-        return await self._note(checkpoint, (), sign)
+        if self._pending is None or self._pending.checkpoint != checkpoint:
+            self._pending = await self._note(checkpoint, sign)
+        return self._pending
 
-    async def _note(
-        self, checkpoint: Checkpoint, cosignatures: Sequence[NoteSignature], sign: Signer
-    ) -> LogCheckpoint:
+    async def _note(self, checkpoint: Checkpoint, sign: Signer) -> LogCheckpoint:
         text = checkpoint_text(checkpoint)
         # Ed25519 is deterministic: the same checkpoint has the same signature whenever it is asked for.
-        note = Note(text, (note_signature(self._key, await sign(text.encode())), *cosignatures))
+        note = Note(text, (note_signature(self._key, await sign(text.encode())),))
         try:
             verify_note(note, [self._key])
         except ProofError as error:
