@@ -71,14 +71,17 @@ def open_source(address: str, patience: Patience = Patience()) -> Source:
 class WebSource:
     """A log at an address; connections are kept, and each serves one thread at a time."""
 
-    def __init__(self, address: str, patience: Patience = Patience()) -> None:
+    def __init__(self, address: str, patience: Patience = Patience(), token: str | None = None) -> None:
         """Take `address`, as https://log.example.org/acme; nothing is asked yet.
+
+        `token` is told to this address alone: redirects are not followed.
 
         Raises:
             ConfigError: another scheme, no host, or a user, query or fragment in it.
         """
         self._name = address.rstrip("/")
         self._patience = patience
+        self._headers = _HEADERS if token is None else {**_HEADERS, "Authorization": f"Bearer {token}"}
         self._place = _place(address)
         self._prefix = self._place.path.rstrip("/")
         self._closed = threading.Event()
@@ -117,7 +120,7 @@ class WebSource:
         is_reusable = False
         try:
             connection.deadline_s = monotonic() + self._patience.timeout_s
-            connection.request("GET", f"{self._prefix}/{path}", headers=_HEADERS)
+            connection.request("GET", f"{self._prefix}/{path}", headers=self._headers)
             content = _Answer(self._name, path, limit_bytes).of(connection.getresponse())
             is_reusable = connection.sock is not None
         except TimeoutError as error:
