@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from proofs.errors import ProofError
 from proofs.kinds import Digest
-from proofs.tree import HASH_BYTES, MAX_SIZE, NodeReader, node_digest
+from proofs.tree import HASH_BYTES, MAX_SIZE, NodeReader, fold_nodes
 
 __all__ = [
     "ENTRIES",
@@ -121,9 +121,7 @@ def tile_node_reader(size: int, read_tile: TileReader) -> NodeReader:
                 "tile-content", f"{tile_path(tile)}: expected {width} hashes, got {len(content)} bytes"
             )
         start = first % TILE_WIDTH * HASH_BYTES
-        return _fold(
-            [content[at : at + HASH_BYTES] for at in range(start, start + (HASH_BYTES << height), HASH_BYTES)]
-        )
+        return fold_nodes(content[start : start + (HASH_BYTES << height)])
 
     return read
 
@@ -154,9 +152,3 @@ def decode_entries(content: bytes, width: int) -> tuple[bytes, ...]:
     if position != len(content) or len(entries) != width:
         raise TileError("tile-content", f"expected {width} whole entries, got {len(entries)}")
     return tuple(entries)
-
-
-def _fold(hashes: Sequence[bytes]) -> Digest:
-    while len(hashes) > 1:
-        hashes = [node_digest(hashes[at], hashes[at + 1]) for at in range(0, len(hashes), 2)]
-    return Digest(hashes[0])

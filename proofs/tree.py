@@ -16,6 +16,7 @@ __all__ = [
     "NodeReader",
     "TreeError",
     "consistency_proof",
+    "fold_nodes",
     "inclusion_proof",
     "leaf_digest",
     "node_digest",
@@ -50,6 +51,15 @@ def leaf_digest(entry: bytes) -> Digest:
 def node_digest(left: bytes, right: bytes) -> Digest:
     """Give the hash of the node over two subtrees."""
     return sha256(b"\x01" + left + right)
+
+
+def fold_nodes(nodes: bytes) -> Digest:
+    """Give the hash over 2^n nodes of one level, which stand one after another in `nodes`."""
+    while len(nodes) > HASH_BYTES:
+        nodes = b"".join(
+            [sha256(b"\x01" + nodes[at : at + 2 * HASH_BYTES]) for at in range(0, len(nodes), 2 * HASH_BYTES)]
+        )
+    return Digest(nodes)
 
 
 @dataclass(frozen=True, slots=True)
