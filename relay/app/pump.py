@@ -106,17 +106,33 @@ class Pump:
     def _envelopes(self, kept: Sequence[Event], effects: Sequence[Effect]) -> list[StoredEnvelope]:
         """Give what the journal is to keep by digest: log entries, and what peers may ask for."""
         entries = {effect.digest: effect.raw for effect in effects if isinstance(effect, Logged)}
-        stored = [self._stored(raw, digest, LogEntry.HELD) for digest, raw in entries.items()]
-        for event in kept:
+        brought = {
+            event.envelope.digest: place
+            for place, event in enumerate(kept)
+            if isinstance(event, Received | Signed)
+        }
+        stored = [
+            self._stored(raw, digest, LogEntry.HELD, in_event=brought.get(digest))
+            for digest, raw in entries.items()
+        ]
+        for place, event in enumerate(kept):
             if isinstance(event, Received | Signed) and isinstance(event.message, LOGGED + CEREMONY):
-                envelope = event.envelope
+                raw, digest = event.envelope.raw, event.envelope.digest
                 keep_ms = KEEP_CEREMONY_MS if isinstance(event.message, CEREMONY) else KEEP_MS
-                if envelope.digest not in entries:
-                    stored.append(self._stored(envelope.raw, envelope.digest, LogEntry.NONE, keep_ms))
+                if digest not in entries:
+                    stored.append(self._stored(raw, digest, LogEntry.NONE, keep_ms, in_event=place))
         return stored
 
-    def _stored(self, raw: bytes, digest: Digest, entry: LogEntry, keep_ms: int = KEEP_MS) -> StoredEnvelope:
-        return StoredEnvelope(raw, digest, Millis(self._clock() + keep_ms), entry)
+    def _stored(
+        self,
+        raw: bytes,
+        digest: Digest,
+        entry: LogEntry,
+        keep_ms: int = KEEP_MS,
+        *,
+        in_event: int | None = None,
+    ) -> StoredEnvelope:
+        return StoredEnvelope(raw, digest, Millis(self._clock() + keep_ms), entry, in_event)
 
     async def restore(self, effects: Sequence[Effect]) -> None:
         """Make sure of the log entries that a replay has named again; those on disk stay as they are."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -16,14 +17,13 @@ from typing import Generic, Protocol, Self, TypeVar
 from relay.core.errors import ConfigError, JournalError, TocsinError
 from relay.disk.files import Probe, lock_file, no_probe, sync_directory
 
-__all__ = ["MAX_BATCH", "MAX_PENDING", "CommitPoint", "Durable", "Schema"]
+__all__ = ["MAX_PENDING", "CommitPoint", "Durable", "Schema"]
 
 T = TypeVar("T")
+I = TypeVar("I")  # noqa: E741 - an item
 
 MAX_PENDING = 4_096
-"""Callers waiting at once; more wait for a place, in order."""
-MAX_BATCH = 1_024
-"""Works in one commit."""
+"""Callers waiting at once, and so works in one commit; more wait for a place, in order."""
 _PRIVATE = 0o600
 _CACHE_KIBIBYTES = 16_384
 _CHECKPOINT_PAGES = 4_096
@@ -83,6 +83,33 @@ class _Write(Generic[T]):
             self._future.set_exception(self._outcome)
 
 
+class _Group(Generic[I, T]):
+    """Items that several callers brought for one work, in the order of the calls."""
+
+    def __init__(self, work: Callable[[sqlite3.Connection, Sequence[I]], Sequence[T]]) -> None:
+        self.work = work
+        self._items: list[I] = []
+        self._futures: list[asyncio.Future[T]] = []
+        self._outcomes: Sequence[T] = ()
+
+    def add(self, item: I, future: asyncio.Future[T]) -> None:
+        self._items.append(item)
+        self._futures.append(future)
+
+    def perform(self, connection: sqlite3.Connection) -> None:
+        self._outcomes = self.work(connection, self._items)
+
+    def settle(self, failure: JournalError | None) -> None:
+        if failure is not None:
+            for future in self._futures:
+                if not future.done():
+                    future.set_exception(failure)
+            return
+        for future, outcome in zip(self._futures, self._outcomes, strict=True):
+            if not future.done():
+                future.set_result(outcome)
+
+
 class Durable:
     """An open file. After a failed commit every further write is refused: what the disk holds is uncertain
     until the file has been opened and read again.
@@ -93,8 +120,10 @@ class Durable:
         self._probe = probe
         self._loop = asyncio.get_running_loop()
         self._places = asyncio.Semaphore(MAX_PENDING)
-        self._pending: list[_Request] = []
-        self._changed = threading.Condition()
+        self._gathered: list[_Request] = []
+        """Owned by the loop: what this turn of it has brought so far."""
+        self._handed: queue.SimpleQueue[list[_Request]] = queue.SimpleQueue()
+        """From the loop to the writer thread; an empty list is the last."""
         self._closing = False
         self._failure: JournalError | None = None
         self._writer = _open_writer(path, schema)
@@ -137,14 +166,24 @@ class Durable:
             JournalError: the commit failed; the work may or may not be stored, and no further one will be.
         """
         async with self._places:
+            self._check_open()
             future: asyncio.Future[T] = self._loop.create_future()
-            with self._changed:
-                if self._failure is not None:
-                    raise JournalError(str(self._failure)) from self._failure
-                if self._closing:
-                    raise JournalError(f"{self.path}: expected an open file, got one that is closing")
-                self._pending.append(_Write(work, future))
-                self._changed.notify()
+            self._gather(_Write(work, future))
+            return await future
+
+    async def write_each(self, work: Callable[[sqlite3.Connection, Sequence[I]], Sequence[T]], item: I) -> T:
+        """Like `write`, for a work that takes the items of many callers at once and gives each its outcome.
+
+        Callers that follow each other with the same `work` share a call of it. It must not refuse.
+        """
+        async with self._places:
+            self._check_open()
+            future: asyncio.Future[T] = self._loop.create_future()
+            group = self._gathered[-1] if self._gathered else None
+            if not isinstance(group, _Group) or group.work != work:
+                group = _Group(work)
+                self._gather(group)
+            group.add(item, future)
             return await future
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -158,16 +197,40 @@ class Durable:
 
         return await self._loop.run_in_executor(self._readers, perform)
 
+    def _check_open(self) -> None:
+        if self._failure is not None:
+            raise JournalError(str(self._failure)) from self._failure
+        if self._closing:
+            raise JournalError(f"{self.path}: expected an open file, got one that is closing")
+
+    def _gather(self, request: _Request) -> None:
+        if not self._gathered:
+            # All callers of one turn of the loop go over together: one hand-over, and one commit for all
+            # rather than one for the first and another for the rest.
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append(request)
+
+    def _hand_over(self) -> None:
+        if self._gathered:
+            self._handed.put(self._gathered)
+            self._gathered = []
+
     def _run(self) -> None:
         while batch := self._take():
             failure = self._commit(batch)
             self._loop.call_soon_threadsafe(_settle, batch, failure)
 
-    def _take(self) -> Sequence[_Request]:
-        with self._changed:
-            self._changed.wait_for(lambda: self._pending or self._closing)
-            batch, self._pending = self._pending[:MAX_BATCH], self._pending[MAX_BATCH:]
-            return batch
+    def _take(self) -> list[_Request]:
+        """Wait for what callers bring, and take all that came meanwhile; nothing when the file closes."""
+        batch = self._handed.get()
+        with suppress(queue.Empty):
+            while batch:
+                more = self._handed.get_nowait()
+                if not more:
+                    self._handed.put(more)
+                    break
+                batch += more
+        return batch
 
     def _commit(self, batch: Sequence[_Request]) -> JournalError | None:
         if self._failure is not None:  # these were on their way when the disk failed
@@ -183,17 +246,16 @@ class Durable:
         except Exception as error:  # noqa: BLE001 - nobody may wait for ever, nor write after it
             failure = JournalError(f"{self.path}: expected the disk to take a write, got: {error}")
             failure.__cause__ = error
-            with self._changed:
-                self._failure = failure
+            self._failure = failure
             with suppress(sqlite3.Error):
                 self._writer.execute("ROLLBACK")
             return failure
         return None
 
     def _close(self) -> None:
-        with self._changed:
-            self._closing = True
-            self._changed.notify()
+        self._closing = True
+        self._hand_over()
+        self._handed.put([])
         # What was accepted is still written. This waits without awaiting: a cancellation in between would
         # give the lock away while the thread still writes.
         self._thread.join()

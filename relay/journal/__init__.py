@@ -4,7 +4,8 @@ from relay.journal.auditlog import AuditLog, LogCheckpoint
 from relay.journal.boot import Boot, count_boot
 from relay.journal.disk import DiskLimits, DiskState
 from relay.journal.outbox import Outbox
-from relay.journal.store import Journal, LogEntry, StoredEnvelope
+from relay.journal.rows import LogEntry, StoredEnvelope
+from relay.journal.store import Journal
 
 __all__ = [
     "AuditLog",

@@ -6,32 +6,26 @@ import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Self
 
-from proofs.envelope import MAX_ENVELOPE_BYTES
 from relay.core.errors import JournalError
 from relay.core.types import EnvelopeDigest, Millis
 from relay.disk import Durable, Probe, Schema, no_probe
 from relay.journal.disk import DiskLimits, DiskState, check_disk, disk_state, keep_ballast
+from relay.journal.rows import TABLES, Append, Ends, Stored, StoredEnvelope, insert
 
-__all__ = ["Journal", "LogEntry", "StoredEnvelope"]
+__all__ = ["Journal", "write_meta"]
 
 _SCHEMA = Schema(
     application_id=0x74636A31,  # "tcj1"
-    version=1,
+    version=2,
     statements=(
-        "CREATE TABLE event (seq INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT",
-        # `log_index` counts from 0 and is null for what is no entry of the audit log.
-        "CREATE TABLE envelope (number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, bytes BLOB NOT NULL,"
-        " expires_at_ms INTEGER NOT NULL, log_index INTEGER) STRICT",
-        "CREATE TABLE log_entry (log_index INTEGER PRIMARY KEY, number INTEGER NOT NULL) STRICT",
-        # Entries that may not be published yet; what comes after the first of them waits with it.
-        "CREATE TABLE held_entry (log_index INTEGER PRIMARY KEY) STRICT",
+        # An event that brought a new envelope is stored without it: `number` is the envelope's, which goes
+        # back in at byte `at`. Both are null for an event that stands whole.
+        *TABLES,
         "CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID",
     ),
 )
@@ -39,28 +33,6 @@ _REPLAY_ROWS = 512
 _RECENT = 16_384
 """Envelopes that anti-entropy may offer; those before them are still found by their digest."""
 _LIMITS = DiskLimits()
-
-
-class LogEntry(StrEnum):
-    """What an envelope is to the audit log (SPEC 3, 7.3)."""
-
-    NONE = "no entry"
-    HELD = "entry, released later"
-    RELEASED = "entry, may be published at once"
-
-
-@dataclass(frozen=True, slots=True)
-class StoredEnvelope:
-    """An envelope to keep: its bytes as they came, its digest, and until when anti-entropy offers it."""
-
-    raw: bytes
-    digest: EnvelopeDigest
-    expires_at_ms: Millis
-    log_entry: LogEntry = LogEntry.NONE
-
-    def __post_init__(self) -> None:
-        assert len(self.raw) <= MAX_ENVELOPE_BYTES, "an envelope was measured when it was parsed"
-        assert len(self.digest) == 32, "a digest is SHA-256"
 
 
 class Journal:
@@ -75,8 +47,7 @@ class Journal:
         self._limits = limits
         self._clock = clock
         # Owned by the writer thread once the journal is open.
-        self._next_seq = 1
-        self._next_index = 0
+        self._ends = Ends(seq=1, number=1, index=0)
         self._log_size = 0
         self._recent: deque[tuple[EnvelopeDigest, Millis]] = deque(maxlen=_RECENT)
 
@@ -104,8 +75,8 @@ class Journal:
             raise JournalError(f"{path.parent}: expected a directory to write to, got: {error}") from error
         async with Durable.open(path, _SCHEMA, probe=probe) as durable:
             journal = cls(durable, limits, clock)
-            journal._next_seq, journal._next_index = await durable.read(_ends)
-            journal._log_size = journal._next_index
+            journal._ends = await durable.read(_ends)
+            journal._log_size = journal._ends.index
             journal._recent.extend(await durable.read(_recent))
             yield journal
 
@@ -129,18 +100,8 @@ class Journal:
             JournalError: the disk did not take it; nothing further will be taken.
         """
 
-        new: list[tuple[EnvelopeDigest, Millis]] = []
-
-        def store(connection: sqlite3.Connection) -> tuple[int, int]:
-            first = self._next_seq
-            connection.executemany("INSERT INTO event VALUES (?, ?)", enumerate(events, first))
-            self._next_seq += len(events)
-            for envelope in envelopes:
-                if self._store_envelope(connection, envelope):
-                    new.append((envelope.digest, envelope.expires_at_ms))
-            return first, self._next_index
-
-        first, log_size = await self.durable.write(store)
+        append: Append = (events, envelopes)
+        first, log_size, new = await self.durable.write_each(self._store, append)
         self._log_size = max(self._log_size, log_size)
         self._recent.extend(new)
         return first
@@ -153,8 +114,9 @@ class Journal:
         """
         while rows := await self.durable.read(partial(_events, after=after)):
             for seq, event in rows:
-                if seq != after + 1:
-                    raise JournalError(f"{self.durable.path}: expected event {after + 1}, got {seq}")
+                if seq != after + 1 or event is None:
+                    got = seq if event is not None else "it without its envelope"
+                    raise JournalError(f"{self.durable.path}: expected event {after + 1}, got {got}")
                 after = seq
                 yield seq, event
 
@@ -183,36 +145,9 @@ class Journal:
         """Store a small value under `key`; resolves when it is on disk."""
         await self.durable.write(lambda connection: write_meta(connection, key, value))
 
-    def _store_envelope(self, connection: sqlite3.Connection, envelope: StoredEnvelope) -> bool:
-        """Store one envelope and its place in the log; tells whether it is new."""
-        index = None if envelope.log_entry is LogEntry.NONE else self._next_index
-        cursor = connection.execute(
-            "INSERT INTO envelope (digest, bytes, expires_at_ms, log_index) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT DO NOTHING",
-            (envelope.digest, envelope.raw, envelope.expires_at_ms, index),
-        )
-        is_new = cursor.rowcount == 1
-        number = cursor.lastrowid if is_new else None
-        if index is not None:
-            self._enter_log(connection, envelope, number)
-        return is_new
-
-    def _enter_log(
-        self, connection: sqlite3.Connection, envelope: StoredEnvelope, number: int | None
-    ) -> None:
-        index = self._next_index
-        if number is None:  # it is there already, perhaps as no entry
-            row = connection.execute(
-                "UPDATE envelope SET log_index = ? WHERE digest = ? AND log_index IS NULL RETURNING number",
-                (index, envelope.digest),
-            ).fetchone()
-            if row is None:
-                return
-            (number,) = row
-        connection.execute("INSERT INTO log_entry VALUES (?, ?)", (index, number))
-        if envelope.log_entry is LogEntry.HELD:
-            connection.execute("INSERT INTO held_entry VALUES (?)", (index,))
-        self._next_index += 1
+    def _store(self, connection: sqlite3.Connection, appends: Sequence[Append]) -> list[Stored]:
+        stored, self._ends = insert(connection, self._ends, appends)
+        return stored
 
 
 def write_meta(connection: sqlite3.Connection, key: str, value: bytes) -> None:
@@ -222,10 +157,13 @@ def write_meta(connection: sqlite3.Connection, key: str, value: bytes) -> None:
     )
 
 
-def _ends(connection: sqlite3.Connection) -> tuple[int, int]:
-    (last_seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()
-    (last_index,) = connection.execute("SELECT coalesce(max(log_index), -1) FROM log_entry").fetchone()
-    return last_seq + 1, last_index + 1
+def _ends(connection: sqlite3.Connection) -> Ends:
+    query = (
+        "SELECT (SELECT coalesce(max(seq), 0) FROM event), (SELECT coalesce(max(number), 0) FROM envelope),"
+        " (SELECT coalesce(max(log_index), -1) FROM log_entry)"
+    )
+    seq, number, index = connection.execute(query).fetchone()
+    return Ends(seq + 1, number + 1, index + 1)
 
 
 def _recent(connection: sqlite3.Connection) -> list[tuple[EnvelopeDigest, Millis]]:
@@ -233,9 +171,18 @@ def _recent(connection: sqlite3.Connection) -> list[tuple[EnvelopeDigest, Millis
     return connection.execute(query, (_RECENT,)).fetchall()[::-1]
 
 
-def _events(connection: sqlite3.Connection, after: int) -> list[tuple[int, bytes]]:
-    query = "SELECT seq, bytes FROM event WHERE seq > ? ORDER BY seq LIMIT ?"
-    return connection.execute(query, (after, _REPLAY_ROWS)).fetchall()
+def _events(connection: sqlite3.Connection, after: int) -> list[tuple[int, bytes | None]]:
+    """Give the next events as they were appended; None for one whose envelope is gone."""
+    query = (
+        "SELECT seq, event.bytes, at, envelope.number IS event.number, envelope.bytes"
+        " FROM event LEFT JOIN envelope USING (number) WHERE seq > ? ORDER BY seq LIMIT ?"
+    )
+    rows = connection.execute(query, (after, _REPLAY_ROWS))
+    return [(seq, _whole(around, at, raw) if is_whole else None) for seq, around, at, is_whole, raw in rows]
+
+
+def _whole(around: bytes, at: int | None, raw: bytes | None) -> bytes:
+    return around if at is None or raw is None else around[:at] + raw + around[at:]
 
 
 def _one(connection: sqlite3.Connection, query: str, key: bytes | str) -> bytes | None:

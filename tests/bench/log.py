@@ -63,7 +63,7 @@ class _Envelopes:
     def take(self, entry: LogEntry = LogEntry.HELD) -> StoredEnvelope:
         self._count += 1
         raw = self._count.to_bytes(8, "big") * (ENVELOPE_BYTES // 8)
-        return StoredEnvelope(raw, sha256(raw), Millis(1), entry)
+        return StoredEnvelope(raw, sha256(raw), Millis(1), entry, in_event=0)
 
 
 async def _journal(home: Path) -> Figures:

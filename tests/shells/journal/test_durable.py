@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -73,8 +73,42 @@ async def test_callers_that_wait_together_share_commits(tmp_path: Path) -> None:
         all_wait.set()
 
     assert [task.result() for task in tasks] == list(range(200))
-    # The first may be alone in its commit; all others waited behind it.
-    assert len(commits) <= 2
+    assert len(commits) == 1
+
+
+@pytest.mark.asyncio
+async def test_items_for_one_work_come_together_and_each_caller_gets_its_own_outcome(tmp_path: Path) -> None:
+    calls: list[list[int]] = []
+
+    def insert_each(connection: sqlite3.Connection, items: Sequence[int]) -> list[int]:
+        calls.append(list(items))
+        connection.executemany("INSERT INTO item VALUES (?)", [(item,) for item in items])
+        return [-item for item in items]
+
+    path = tmp_path / "items.sqlite"
+    async with Durable.open(path, SCHEMA) as durable, asyncio.TaskGroup() as group:
+        first = [group.create_task(durable.write_each(insert_each, n)) for n in range(3)]
+        between = group.create_task(durable.write(insert(99)))
+        then = [group.create_task(durable.write_each(insert_each, n)) for n in range(3, 5)]
+        await asyncio.sleep(0)  # all have begun
+        then[0].cancel()
+
+    assert [task.result() for task in (*first, between, then[1])] == [0, -1, -2, 99, -4]
+    assert calls == [[0, 1, 2], [3, 4]]
+    assert await stored(path) == [0, 1, 2, 3, 4, 99]
+
+
+@pytest.mark.asyncio
+async def test_a_work_for_many_that_fails_fails_them_all(tmp_path: Path) -> None:
+    def bug(_: sqlite3.Connection, items: Sequence[int]) -> list[int]:
+        raise AssertionError(f"bug {items}")
+
+    async with asyncio.timeout(10), Durable.open(tmp_path / "items.sqlite", SCHEMA) as durable:
+        outcomes = await asyncio.gather(  # noqa: TID251 - to see every outcome
+            *(durable.write_each(bug, n) for n in range(2)), return_exceptions=True
+        )
+
+    assert [type(outcome) for outcome in outcomes] == [JournalError] * 2
 
 
 @pytest.mark.asyncio

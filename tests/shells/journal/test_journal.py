@@ -4,10 +4,12 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from proofs.hashes import sha256
 from relay.core.errors import ConfigError, JournalError
 from relay.core.types import Millis
 from relay.disk import CommitPoint
@@ -79,6 +81,78 @@ async def test_an_envelope_comes_back_byte_for_byte(
         assert await journal.has(envelope(1).digest)
         assert await journal.get(envelope(2).digest) is None
         assert not await journal.has(envelope(2).digest)
+
+
+@pytest.mark.asyncio
+async def test_bytes_that_event_and_envelope_share_are_stored_once_and_replay_whole(
+    open_journal: OpenJournal, tmp_path: Path
+) -> None:
+    raw = [bytes([n]) * 50_000 for n in range(4)]
+    new = [StoredEnvelope(r, sha256(r), Millis(1), LogEntry.HELD, in_event=0) for r in raw]
+    events = [b"head" + raw[0] + b"tail", raw[1], b"head" + raw[2], b"another", b"again" + raw[0], b"last"]
+    async with open_journal() as journal:
+        await journal.append(events[:1], new[:1])
+        await journal.append(events[1:2], new[1:2])
+        await journal.append([events[3], events[2]], [replace(new[2], in_event=1)])
+        await journal.append([events[4]], new[:1])  # known already: the event stands whole
+        await journal.append([events[5]], new[3:])  # does not hold it
+
+    assert (tmp_path / "state" / "journal.sqlite").stat().st_size < 6 * 50_000
+    async with open_journal() as journal:
+        assert [event for _, event in await events_of(journal)] == [
+            *events[:2],
+            events[3],
+            events[2],
+            *events[4:],
+        ]
+        assert [await journal.get(e.digest) for e in new] == raw
+
+
+@pytest.mark.asyncio
+async def test_an_event_whose_envelope_is_gone_is_noticed(
+    open_journal: OpenJournal, envelope: MakeEnvelope
+) -> None:
+    async with open_journal() as journal:
+        await journal.append([envelope(1).raw], [replace(envelope(1), in_event=0)])
+        await journal.durable.write(lambda connection: connection.execute("DELETE FROM envelope").rowcount)
+
+        with pytest.raises(JournalError, match="expected event 1, got it without its envelope"):
+            await events_of(journal)
+
+
+@pytest.mark.asyncio
+async def test_callers_that_bring_the_same_envelope_together_store_it_once(
+    open_journal: OpenJournal, envelope: MakeEnvelope
+) -> None:
+    """In one commit: as kept only, then as an entry; and beside one that was there before."""
+    async with open_journal() as journal:
+        await journal.append([b"0"], [envelope(9, LogEntry.NONE)])
+        brought = [
+            [envelope(1, LogEntry.NONE)],
+            [envelope(1), envelope(1, LogEntry.RELEASED)],
+            [envelope(9), envelope(2)],
+            [envelope(9, LogEntry.NONE)],
+        ]
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(journal.append([b"%d" % n], [replace(e, in_event=0) for e in envelopes]))
+                for n, envelopes in enumerate(brought, 1)
+            ]
+
+        assert [task.result() for task in tasks] == [2, 3, 4, 5]
+        assert await events_of(journal) == [(n + 1, b"%d" % n) for n in range(5)]
+        assert journal.log_size == 3
+        assert await journal.recent_digests(9) == tuple(envelope(n).digest for n in (2, 1, 9))
+
+    async with open_journal() as journal:
+        entries = await journal.durable.read(
+            lambda connection: connection.execute(
+                "SELECT digest, log_entry.log_index, held_entry.log_index FROM log_entry"
+                " JOIN envelope USING (number, log_index) LEFT JOIN held_entry USING (log_index)"
+                " ORDER BY log_entry.log_index"
+            ).fetchall()
+        )
+        assert entries == [(envelope(n).digest, place, place) for place, n in enumerate((1, 9, 2))]
 
 
 @pytest.mark.asyncio
