@@ -1,7 +1,7 @@
 """Reading a log that nobody needs to trust: files by path, believed under a checkpoint (`proofs/SPEC.md` 14).
 
-Whether the checkpoint is signed is the caller's to check. Before anything of them is given, hash tiles are held
-against the one above, the rightmost ones against the root, and bundles of entries against their hashes.
+Whether the checkpoint is signed is for the caller to check. Before anything of them is given, hash tiles are
+held against the one above, the rightmost ones against the root, and bundles of entries against their hashes.
 """
 
 from collections import OrderedDict
