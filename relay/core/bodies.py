@@ -70,6 +70,7 @@ from relay.threshold.messages import (
     Proposal,
     SignatureShare,
     SigningRequest,
+    ThresholdCertificate,
     Transcript,
 )
 
@@ -87,7 +88,7 @@ _TEXT: Final = 128
 def body_of(message: Message) -> dict[str, Value]:  # noqa: C901  one case per kind, closed
     """Give the body of `message` (SPEC 3)."""
     match message:
-        case Commitments() | SigningRequest() | SignatureShare():
+        case Commitments() | SigningRequest() | SignatureShare() | ThresholdCertificate():
             return session_body_of(message)
         case Proposal() | Join() | Deal() | Complaint() | Transcript():
             return ceremony_body(message)

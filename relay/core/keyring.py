@@ -45,13 +45,14 @@ from relay.threshold.messages import (
     SessionMessage,
     SignatureShare,
     SigningRequest,
+    ThresholdCertificate,
     Transcript,
 )
 
 __all__ = ["KeyEvent", "KeyMessage", "Keyring", "KeyringSettings"]
 
 KeyEvent = KeysInForce | VerifierSeen | RotationEnded | RotationRefused | CeremonyEvent
-KeyMessage = SessionMessage | CeremonyMessage | RotationSigned
+KeyMessage = SessionMessage | ThresholdCertificate | CeremonyMessage | RotationSigned
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,8 @@ class Keyring:
         match message:
             case Commitments() | SigningRequest() | SignatureShare():
                 return self.signing.heard(envelope.author, message, now_ms)
+            case ThresholdCertificate():
+                return self.signing.shown_by(envelope.author, message, now_ms)
             case RotationSigned():
                 return [*self.handovers.heard(envelope, message), *self._hand_over(now_ms)]
             case Proposal() | Join() | Deal() | Complaint() | Transcript():

@@ -34,6 +34,7 @@ from relay.threshold.messages import (
     SessionMessage,
     SignatureShare,
     SigningRequest,
+    ThresholdCertificate,
     Transcript,
 )
 
@@ -167,6 +168,7 @@ Message = (
     | Recalled
     | WitnessingMessage
     | SessionMessage
+    | ThresholdCertificate
     | CeremonyMessage
 )
 
@@ -191,6 +193,7 @@ KIND: Final[Mapping[type[Message], str]] = {
     Commitments: "commitments",
     SigningRequest: "signing_request",
     SignatureShare: "signature_share",
+    ThresholdCertificate: "threshold_certificate",
     **{kind: name for kind, name in WITNESSING_KIND.items()},  # noqa: C416 - under the wider type of key
     **{kind: name for kind, name in CEREMONY_KIND.items()},  # noqa: C416 - likewise
 }
@@ -214,7 +217,7 @@ CEREMONY: Final = (Proposal, Join, Deal, Complaint, Transcript)
 """What is journalled and offered by anti-entropy, and not logged (threshold SPEC 3)."""
 SESSION: Final = (Commitments, SigningRequest, SignatureShare)
 """What signing sessions are made of; whoever says it hears it too (threshold SPEC 4)."""
-PASSING: Final = (Heartbeat, Recall, Recalled, *SESSION, *WITNESSING)
+PASSING: Final = (Heartbeat, Recall, Recalled, ThresholdCertificate, *SESSION, *WITNESSING)
 """What concerns the running process only: neither logged nor journalled (SPEC 7.1)."""
 EFFECTS: Final = frozenset(
     {"started", "extended", "noop", "release", "expire", "adopt", "dismiss", "close", "forced"}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, assert_never
 
 from proofs.canonical import Value
+from proofs.certificates import FROST_CERTIFICATE_BYTES
 from proofs.committee import MAX_MEMBERS
 from proofs.fields import FieldError, Fields, fields_of
 from proofs.kinds import Digest, Identity
@@ -19,6 +20,7 @@ from relay.threshold.messages import (
     SignatureShare,
     SignerCommitment,
     SigningRequest,
+    ThresholdCertificate,
 )
 
 __all__ = ["SESSION_READERS", "session_body_of"]
@@ -27,7 +29,7 @@ MAX_NUMBER: Final = 1 << 53
 _POINT_BYTES: Final = (32, 33)
 
 
-def session_body_of(message: SessionMessage) -> dict[str, Value]:
+def session_body_of(message: SessionMessage | ThresholdCertificate) -> dict[str, Value]:
     """Give the body of `message` (threshold SPEC 4)."""
     match message:
         case Commitments():
@@ -54,6 +56,12 @@ def session_body_of(message: SessionMessage) -> dict[str, Value]:
                 "next": None if message.next is None else _opened(message.next),
                 "session": message.session,
                 "share": message.share,
+            }
+        case ThresholdCertificate():
+            return {
+                "certificate": message.certificate,
+                "digest": message.digest,
+                "key_id": message.key_id,
             }
         case _:
             assert_never(message)
@@ -116,6 +124,15 @@ def _signature_share(body: Value) -> SessionMessage:
     )
 
 
+def _threshold_certificate(body: Value) -> ThresholdCertificate:
+    fields = fields_of(body, "threshold_certificate", ("certificate", "digest", "key_id"))
+    return ThresholdCertificate(
+        digest=_digest(fields, "digest"),
+        key_id=_digest(fields, "key_id"),
+        certificate=fields.binary("certificate", length=FROST_CERTIFICATE_BYTES),
+    )
+
+
 def _open(where: str, value: Value) -> OpenCommitment:
     match value:
         case (int(seq), bytes(hiding), bytes(binding)) if _is_number(seq):
@@ -138,8 +155,9 @@ def _digest(fields: Fields, key: str) -> Digest:
     return Digest(fields.binary(key, length=32))
 
 
-SESSION_READERS: Final[Mapping[str, Callable[[Value], SessionMessage]]] = {
+SESSION_READERS: Final[Mapping[str, Callable[[Value], SessionMessage | ThresholdCertificate]]] = {
     "commitments": _commitments,
     "signing_request": _signing_request,
     "signature_share": _signature_share,
+    "threshold_certificate": _threshold_certificate,
 }

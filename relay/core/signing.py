@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, assert_never
+from typing import assert_never
 
 from proofs.committee import CommitteeDocument
 from proofs.groupkeys import KeysDocument, group_name
@@ -32,17 +32,13 @@ from relay.core.effects import (
     SignStatement,
 )
 from relay.core.events import ThresholdSigned
-from relay.threshold.messages import SessionMessage
+from relay.core.repeating import Finished, Repeating
+from relay.threshold.messages import Commitments, SessionMessage, ThresholdCertificate
 from relay.threshold.sessions import Sessions
 from relay.threshold.tasks import GroupKey, Task, mandate_keys
 from relay.threshold.wants import Aggregated, Answer, Ask, BadShare, Open, Refused, Want
 
-__all__ = ["MAX_REPEATED", "REPEAT_MS", "Signing"]
-
-REPEAT_MS: Final = 30_000
-"""How often we say again what we said to prove a key, until it is proved."""
-MAX_REPEATED: Final = 64
-"""Words of ours about one key that are said again; the newest, beside the commitments."""
+__all__ = ["Signing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +62,8 @@ class Signing:
     _sessions: Sessions = field(init=False)
     _about: dict[Digest, _About] = field(default_factory=dict)
     _group_keys: dict[Digest, GroupKey] = field(default_factory=dict)
-    _said: dict[Digest, list[SessionMessage]] = field(default_factory=dict)
-    """Our own words about possessions that are not complete, by digest; the commitments come first."""
-    _repeat_ms: Millis = Millis(0)
+    _repeating: Repeating = field(default_factory=Repeating)
+    _finished: Finished = field(default_factory=Finished)
 
     def __post_init__(self) -> None:
         self._sessions = Sessions(self.me)
@@ -84,7 +79,7 @@ class Signing:
         for key in mandate_keys(document):
             proof = _proof_of(document, key)
             self._about[proof] = _About(None, document.committee_epoch)
-            self._said.pop(proof, None)  # by the shares of an earlier generation
+        self._repeating.forget(lambda digest: self._is_signed_by(digest, document))  # by shares of before
         told = Notice("keys in force", {"key_epoch": document.key_epoch, "generation": document.generation})
         return [told, *self._done(self._sessions.put_in_force(document, now_ms))]
 
@@ -134,7 +129,7 @@ class Signing:
     def started(self) -> None:
         """Begin a run: there are no nonces, and no sessions."""
         self._sessions.started()
-        self._said.clear()
+        self._repeating.forget(lambda _digest: True)
 
     def resume(self, now_ms: Millis) -> list[Effect]:
         """Commit again to what we attested, once our signer may sign."""
@@ -142,7 +137,8 @@ class Signing:
 
     def tick(self, now_ms: Millis) -> list[Effect]:
         """Let time go on."""
-        return [*self._done(self._sessions.tick(now_ms)), *self._repeat(now_ms)]
+        again = self._repeating.due(now_ms, lambda digest: self._about[digest].prepared is None)
+        return [*self._done(self._sessions.tick(now_ms)), *map(self._say, again)]
 
     def next_due_ms(self) -> Millis | None:
         """Give when `tick` is wanted next."""
@@ -153,6 +149,8 @@ class Signing:
         kept = {*mandates, *(digest for digest, about in self._about.items() if about.prepared is None)}
         self._about = {digest: about for digest, about in self._about.items() if digest in kept}
         self._sessions.keep(kept)
+        self._finished.keep(kept)
+        self._repeating.forget(lambda digest: digest not in kept)
 
     # ---- sessions
 
@@ -168,49 +166,57 @@ class Signing:
 
     def heard(self, author: Identity, message: SessionMessage, now_ms: Millis) -> list[Effect]:
         """Take a member's message, ours included."""
+        lacks: ThresholdCertificate | None = None
         if author == self.me:
             self._note_own(message, now_ms)
-        return self._done(self._sessions.heard(author, message, now_ms))
+        elif isinstance(message, Commitments):
+            lacks = self._finished.lacked_by(author, message.digest, now_ms)
+        shown = [] if lacks is None else [self._say(lacks, author)]
+        return [*shown, *self._done(self._sessions.heard(author, message, now_ms))]
+
+    def shown_by(self, author: Identity, shown: ThresholdCertificate, now_ms: Millis) -> list[Effect]:
+        """Take a certificate from a member that has it; it comes back as `ThresholdSigned` if it is good."""
+        about, key = self._about.get(shown.digest), self._group_keys.get(shown.key_id)
+        if about is None or key is None or not self._finished.may_verify(author, shown.digest):
+            return []
+        if not _is_good(about, key, shown):
+            self._finished.was_wrong(author, shown.digest)
+            return self._done([Refused(author, "wrong certificate")])
+        self._finished.put(shown, now_ms)
+        return [KeepCertificate(shown.digest, shown.key_id, shown.certificate)]
 
     def signed(self, event: ThresholdSigned, now_ms: Millis) -> Prepared | None:
         """Take a certificate that was completed here; give the decision that it is for, if it is good."""
         about, key = self._about.get(event.digest), self._group_keys.get(event.key_id)
-        if about is None or key is None or not _is_for(about, key):
-            return None
-        try:
-            verify_frost_certificate(event.digest, event.certificate, key.key)
-        except CertificateError:
+        certificate = ThresholdCertificate(event.digest, event.key_id, event.certificate)
+        if about is None or key is None or not _is_good(about, key, certificate):
             return None
         self._sessions.signed(event.digest, now_ms)
+        self._finished.put(certificate, now_ms)
+        self._repeating.forget(lambda digest: digest == event.digest)
         if about.prepared is None:
             self.possessions[key.key] = event.certificate
-            self._said.pop(event.digest, None)
         return about.prepared
 
     # ---- within
 
     def _note_own(self, message: SessionMessage, now_ms: Millis) -> None:
-        """Keep what we say of a possession: nothing of a session is healed, and no list goes out instead."""
-        about, key = self._about.get(message.digest), self._group_keys.get(message.key_id)
-        if about is None or about.prepared is not None or key is None or key.key in self.possessions:
-            return
-        if not self._said:
-            self._repeat_ms = Millis(now_ms + REPEAT_MS)
-        said = self._said.setdefault(message.digest, [])
-        if message not in said:
-            said.append(message)
-            del said[1 : max(1, len(said) - MAX_REPEATED)]
+        """Keep what we say of what has no signature here; who has heard it drops it when it comes again."""
+        key = self._group_keys.get(message.key_id)
+        if message.digest in self._about and message.digest not in self._finished and key is not None:
+            self._repeating.note(message, now_ms)
 
-    def _repeat(self, now_ms: Millis) -> list[Effect]:
-        """Say it again, now and then; who has heard it drops it."""
-        if not self._said or now_ms < self._repeat_ms:
-            return []
-        self._repeat_ms = Millis(now_ms + REPEAT_MS)
-        return [
-            SignStatement(message, committee_epoch=self._about[digest].committee_epoch)
-            for digest, messages in self._said.items()
-            for message in messages
-        ]
+    def _say(self, message: SessionMessage | ThresholdCertificate, to: Identity | None = None) -> Effect:
+        return SignStatement(message, to, self._about[message.digest].committee_epoch)
+
+    def _is_signed_by(self, digest: Digest, document: KeysDocument) -> bool:
+        """Tell whether the keys of a document sign this."""
+        about = self._about.get(digest)
+        if about is None:
+            return False
+        if about.prepared is None:
+            return digest in {_proof_of(document, key) for key in mandate_keys(document)}
+        return about.prepared.decision.key_epoch == document.key_epoch
 
     def _done(self, wants: Iterable[Want]) -> list[Effect]:
         return [effect for want in wants for effect in self._effects(want)]
@@ -224,7 +230,7 @@ class Signing:
                 else:
                     yield Commit(about.prepared, key_id, coordinators, about.committee_epoch)
             case Ask(request):
-                yield SignStatement(request, committee_epoch=self._about[request.digest].committee_epoch)
+                yield self._say(request)
             case Answer(task, request, coordinator):
                 yield SignShare(request, coordinator, self._about[task.digest].committee_epoch)
             case Aggregated(task, key, signature):
@@ -249,6 +255,17 @@ def _task(digest: Digest, key: GroupKey, committee: CommitteeDocument) -> Task:
     """
     members = tuple(member.identity for member in committee.members)
     return Task(digest, key.tier, key.key_epoch, members, len(members) - 1)
+
+
+def _is_good(about: _About, key: GroupKey, shown: ThresholdCertificate) -> bool:
+    """Tell whether a certificate is by the key that signs this, and verifies."""
+    if not _is_for(about, key):
+        return False
+    try:
+        verify_frost_certificate(shown.digest, shown.certificate, key.key)
+    except CertificateError:
+        return False
+    return True
 
 
 def _is_for(about: _About, key: GroupKey) -> bool:

@@ -24,6 +24,7 @@ __all__ = [
     "SignatureShare",
     "SignerCommitment",
     "SigningRequest",
+    "ThresholdCertificate",
     "Transcript",
 ]
 
@@ -173,3 +174,12 @@ class SignatureShare:
 
 
 SessionMessage = Commitments | SigningRequest | SignatureShare
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdCertificate:
+    """What came of sessions about `digest` (97 bytes, SPEC 1.1), for a member that goes on committing."""
+
+    digest: Digest
+    key_id: Digest
+    certificate: bytes

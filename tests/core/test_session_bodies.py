@@ -10,7 +10,7 @@ from proofs.canonical import Value, decode, encode
 from proofs.fields import FieldError
 from proofs.kinds import Digest, Identity
 from relay.core.bodies import body_of, read_body
-from relay.core.messages import KIND, SESSION
+from relay.core.messages import KIND, PASSING
 from relay.threshold.messages import (
     Commitments,
     OpenCommitment,
@@ -18,6 +18,7 @@ from relay.threshold.messages import (
     SignatureShare,
     SignerCommitment,
     SigningRequest,
+    ThresholdCertificate,
 )
 
 LIMIT = 1 << 17
@@ -53,6 +54,7 @@ messages = st.one_of(
         number,
         st.none() | opened,
     ),
+    st.builds(ThresholdCertificate, word.map(Digest), word.map(Digest), st.binary(min_size=97, max_size=97)),
 )
 
 
@@ -61,8 +63,8 @@ def wired(body: Value) -> Value:
 
 
 @given(messages)
-def test_a_session_message_comes_back_as_it_was_said(message: SessionMessage) -> None:
-    assert isinstance(message, SESSION)
+def test_a_session_message_comes_back_as_it_was_said(message: SessionMessage | ThresholdCertificate) -> None:
+    assert isinstance(message, PASSING)
     assert read_body(KIND[type(message)], wired(body_of(message))) == message
 
 
@@ -72,6 +74,7 @@ LINE = [1, POINT, POINT]
 COMMITMENTS = {"batch": [[A, *LINE], [B, *LINE]], "boot": 1, "digest": A, "key_id": B}
 REQUEST = {"commitments": [[A, 1, *LINE], [B, 1, *LINE]], "digest": A, "key_id": B}
 SHARE = {"boot": 1, "coordinator": A, "digest": A, "key_id": B, "next": LINE, "session": B, "share": A}
+CERTIFICATE = {"certificate": bytes(97), "digest": A, "key_id": B}
 
 
 @pytest.mark.parametrize(
@@ -100,6 +103,8 @@ SHARE = {"boot": 1, "coordinator": A, "digest": A, "key_id": B, "next": LINE, "s
         ("signature_share", SHARE, {"next": [1, POINT]}),
         ("signature_share", SHARE, {"next": [1, POINT + b"a", POINT + b"a"]}),
         ("signature_share", SHARE, {"session": A[1:]}),
+        ("threshold_certificate", CERTIFICATE, {"certificate": bytes(96)}),
+        ("threshold_certificate", CERTIFICATE, {"key_id": None}),
     ],
 )
 def test_a_malformed_session_message_is_refused(
@@ -112,7 +117,13 @@ def test_a_malformed_session_message_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("kind", "body"), [("commitments", COMMITMENTS), ("signing_request", REQUEST), ("signature_share", SHARE)]
+    ("kind", "body"),
+    [
+        ("commitments", COMMITMENTS),
+        ("signing_request", REQUEST),
+        ("signature_share", SHARE),
+        ("threshold_certificate", CERTIFICATE),
+    ],
 )
 def test_every_key_is_wanted(kind: str, body: dict[str, Value]) -> None:
     for key in body:

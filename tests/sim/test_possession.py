@@ -12,7 +12,8 @@ from proofs.groupkeys import KeysDocument
 from proofs.kinds import Digest, Millis, NetworkId
 from proofs.mandate import Tier, key_proof_digest
 from relay.core.effects import CommitPossession, Effect, SignStatement
-from relay.core.signing import MAX_REPEATED, REPEAT_MS, Signing
+from relay.core.repeating import MAX_REPEATED, REPEAT_MS
+from relay.core.signing import Signing
 from relay.threshold.messages import SignatureShare
 from relay.threshold.tasks import GroupKey, mandate_keys
 from tests.sim.dealer import deal
