@@ -1,1 +1,1 @@
-"""Witnessing: cosigning every member's log, one history each (SPEC.md of this folder)."""
+"""Witnessing: what holds each log to one history."""
