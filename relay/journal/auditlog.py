@@ -361,7 +361,8 @@ class AuditLog:
     async def _on_disk(self, work: Callable[[], T]) -> T:
         try:
             return await asyncio.to_thread(work)
-        except OSError as error:
+        except (OSError, ProofError) as error:
+            # A damaged tile is made again from the journal at the next start.
             raise JournalError(
                 f"{self.directory}: expected the disk to serve the log, got: {error}"
             ) from error

@@ -211,9 +211,7 @@ class Publisher:
         shown, pending = parse_checkpoint(parsed.text), self._pending
         size = shown.size
         if size > self._log.signed_size or shown.root != await self._log.root(size):
-            self._stop(
-                f"somebody shows a checkpoint of size {size} that it signed and this disk does not know"
-            )
+            self.stop(f"a checkpoint of size {size} is shown that it signed and this disk does not know")
             return
         if pending is None or pending.signed.checkpoint != shown:
             return
@@ -251,19 +249,16 @@ class Publisher:
         keys = tuple(pending.lines)
         if self.stopped or len(keys) <= pending.published or not self._parts.quorum().is_reached(keys):
             return
-        is_first, pending.published = pending.published < 0, len(keys)
+        pending.published = len(keys)
         await self._log.publish(pending.signed.checkpoint, list(pending.lines.values()), self._parts.sign)
         self._is_confirmed = True
-        if is_first:
-            size = pending.signed.checkpoint.size
-            self._parts.notice("checkpoint published", {"size": size, "cosigned": len(keys)})
 
-    def _stop(self, reason: str) -> None:
+    def stop(self, reason: str) -> None:
+        """Sign nothing more, and say so: this disk is older than what the log has signed."""
         if not self.stopped:
             self.stopped = reason
-            self._parts.page(
-                f"this node's log signs nothing more: {reason}; give it a new home and a new key"
-            )
+            text = f"this node's log signs nothing more: {reason}; give it a new home and a new key"
+            self._parts.page(text)
 
     # ---- witnesses
 
@@ -322,6 +317,7 @@ class Publisher:
                 case Refused(refused, reason):
                     courier.reason = f"{refused}: {reason}"
                     return
+        courier.reason = "it names another size each time"
 
     def _claim(self, courier: _Courier, held: int) -> None:
         """Take note that a witness names a size above ours; only a note with our signature shows it."""
@@ -329,5 +325,5 @@ class Publisher:
         claim = (courier.witness.key, held)
         if held > self._log.signed_size and claim not in self._claimed and len(self._claimed) < 256:
             self._claimed.add(claim)
-            facts = {"witness": courier.witness.key.name, "size": held, "signed": self._log.signed_size}
-            self._parts.notice("witness names a size above ours", facts)
+            name = courier.witness.key.name
+            self._parts.notice("witness names a size above ours", {"witness": name, "size": held})
