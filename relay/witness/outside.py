@@ -18,7 +18,7 @@ _MAX_ANSWER_BYTES: Final = 65_536
 
 @dataclass(frozen=True, slots=True)
 class OutsideWitness:
-    """A witness at `url`, the prefix of its `add-checkpoint`; its cosignatures count for no quorum of ours."""
+    """A witness at `url`, the prefix of its `add-checkpoint`; it counts for no quorum of ours."""
 
     key: VerifierKey
     url: str
@@ -37,11 +37,11 @@ class OutsideWitness:
                 aiohttp.ClientSession(timeout=timeout) as session,
                 session.post(where, data=raw, allow_redirects=False) as response,
             ):
-                body = await response.content.read(_MAX_ANSWER_BYTES + 1)
-                while len(body) <= _MAX_ANSWER_BYTES and (
-                    more := await response.content.read(_MAX_ANSWER_BYTES)
-                ):
-                    body += more
+                body = b""
+                async for part in response.content.iter_chunked(_MAX_ANSWER_BYTES):
+                    body += part
+                    if len(body) > _MAX_ANSWER_BYTES:
+                        break
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise WitnessSilent(f"no answer: {type(error).__name__}") from error
         if len(body) > _MAX_ANSWER_BYTES:
