@@ -23,7 +23,7 @@ T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741 - an item
 
 MAX_PENDING = 4_096
-"""Callers waiting at once, and so works in one commit; more wait for a place, in order."""
+"""Callers waiting at once, and so works in one commit; more wait until some of these are done."""
 _PRIVATE = 0o600
 _CACHE_KIBIBYTES = 16_384
 _CHECKPOINT_PAGES = 4_096
@@ -52,7 +52,8 @@ class Schema:
 class _Request(Protocol):
     def perform(self, connection: sqlite3.Connection) -> None: ...
 
-    def settle(self, failure: JournalError | None) -> None: ...
+    def settle(self, failure: JournalError | None) -> int:
+        """Tell the callers; gives how many they are."""
 
 
 class _Write(Generic[T]):
@@ -71,16 +72,17 @@ class _Write(Generic[T]):
             assert connection.total_changes == changes, "a work that refuses has written nothing"
             self._outcome = refusal
 
-    def settle(self, failure: JournalError | None) -> None:
+    def settle(self, failure: JournalError | None) -> int:
         if self._future.done():
-            return  # the caller was cancelled; its work is stored all the same
-        if failure is not None:
+            pass  # the caller was cancelled; its work is stored all the same
+        elif failure is not None:
             self._future.set_exception(failure)
         elif isinstance(self._outcome, tuple):
             self._future.set_result(self._outcome[0])
         else:
             assert self._outcome is not None
             self._future.set_exception(self._outcome)
+        return 1
 
 
 class _Group(Generic[I, T]):
@@ -99,15 +101,16 @@ class _Group(Generic[I, T]):
     def perform(self, connection: sqlite3.Connection) -> None:
         self._outcomes = self.work(connection, self._items)
 
-    def settle(self, failure: JournalError | None) -> None:
+    def settle(self, failure: JournalError | None) -> int:
         if failure is not None:
             for future in self._futures:
                 if not future.done():
                     future.set_exception(failure)
-            return
-        for future, outcome in zip(self._futures, self._outcomes, strict=True):
-            if not future.done():
-                future.set_result(outcome)
+        else:
+            for future, outcome in zip(self._futures, self._outcomes, strict=True):
+                if not future.done():
+                    future.set_result(outcome)
+        return len(self._futures)
 
 
 class Durable:
@@ -119,7 +122,8 @@ class Durable:
         self.path = path
         self._probe = probe
         self._loop = asyncio.get_running_loop()
-        self._places = asyncio.Semaphore(MAX_PENDING)
+        self._waiting = 0
+        self._room = asyncio.Event()
         self._gathered: list[_Request] = []
         """Owned by the loop: what this turn of it has brought so far."""
         self._handed: queue.SimpleQueue[list[_Request]] = queue.SimpleQueue()
@@ -165,26 +169,30 @@ class Durable:
         Raises:
             JournalError: the commit failed; the work may or may not be stored, and no further one will be.
         """
-        async with self._places:
-            self._check_open()
-            future: asyncio.Future[T] = self._loop.create_future()
-            self._gather(_Write(work, future))
-            return await future
+        if self._waiting >= MAX_PENDING:
+            await self._wait_for_room()
+        self._check_open()
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._gather(_Write(work, future))
+        self._waiting += 1
+        return await future
 
     async def write_each(self, work: Callable[[sqlite3.Connection, Sequence[I]], Sequence[T]], item: I) -> T:
         """Like `write`, for a work that takes the items of many callers at once and gives each its outcome.
 
         Callers that follow each other with the same `work` share a call of it. It must not refuse.
         """
-        async with self._places:
-            self._check_open()
-            future: asyncio.Future[T] = self._loop.create_future()
-            group = self._gathered[-1] if self._gathered else None
-            if not isinstance(group, _Group) or group.work != work:
-                group = _Group(work)
-                self._gather(group)
-            group.add(item, future)
-            return await future
+        if self._waiting >= MAX_PENDING:
+            await self._wait_for_room()
+        self._check_open()
+        future: asyncio.Future[T] = self._loop.create_future()
+        group = self._gathered[-1] if self._gathered else None
+        if not isinstance(group, _Group) or group.work != work:
+            group = _Group(work)
+            self._gather(group)
+        group.add(item, future)
+        self._waiting += 1
+        return await future
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on the reader thread, on what is committed. It must not write."""
@@ -203,6 +211,11 @@ class Durable:
         if self._closing:
             raise JournalError(f"{self.path}: expected an open file, got one that is closing")
 
+    async def _wait_for_room(self) -> None:
+        while self._waiting >= MAX_PENDING:
+            self._room.clear()
+            await self._room.wait()
+
     def _gather(self, request: _Request) -> None:
         if not self._gathered:
             # All callers of one turn of the loop go over together: one hand-over, and one commit for all
@@ -218,7 +231,7 @@ class Durable:
     def _run(self) -> None:
         while batch := self._take():
             failure = self._commit(batch)
-            self._loop.call_soon_threadsafe(_settle, batch, failure)
+            self._loop.call_soon_threadsafe(self._settle, batch, failure)
 
     def _take(self) -> list[_Request]:
         """Wait for what callers bring, and take all that came meanwhile; nothing when the file closes."""
@@ -252,6 +265,11 @@ class Durable:
             return failure
         return None
 
+    def _settle(self, batch: Sequence[_Request], failure: JournalError | None) -> None:
+        for request in batch:
+            self._waiting -= request.settle(failure)
+        self._room.set()
+
     def _close(self) -> None:
         self._closing = True
         self._hand_over()
@@ -262,11 +280,6 @@ class Durable:
         self._readers.shutdown(wait=True)
         self._reader.close()
         self._writer.close()
-
-
-def _settle(batch: Sequence[_Request], failure: JournalError | None) -> None:
-    for request in batch:
-        request.settle(failure)
 
 
 def _open_writer(path: Path, schema: Schema) -> sqlite3.Connection:

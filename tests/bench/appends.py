@@ -6,7 +6,7 @@ import asyncio
 
 from adapters.evm import shapes
 from tests.bench import log
-from tests.bench.figure import Figure
+from tests.bench.figure import Figure, Goal
 
 __all__ = ["measure"]
 
@@ -25,6 +25,9 @@ async def measure() -> list[Figure]:
                 "1/s",
                 floor=rate / share,
                 floor_name="bare SQLite",
+                goal=0.5,
+                side=Goal.AT_LEAST,
+                judged="ratio",
             )
         )
     return figures

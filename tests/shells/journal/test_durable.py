@@ -11,6 +11,7 @@ import pytest
 
 from relay.core.errors import ConfigError, JournalError, TocsinError
 from relay.disk import CommitPoint, Durable, Schema, create_file, lock_file, replace_file
+from relay.disk.durable import MAX_PENDING
 
 SCHEMA = Schema(0x74637431, 1, ("CREATE TABLE item (value INTEGER PRIMARY KEY) STRICT",))
 
@@ -123,6 +124,26 @@ async def test_works_run_in_the_order_of_the_calls(tmp_path: Path) -> None:
             group.create_task(durable.write(partial(note, n)))
 
     assert order == list(range(300))
+
+
+@pytest.mark.asyncio
+async def test_callers_beyond_the_bound_wait_until_there_is_room(tmp_path: Path) -> None:
+    commits: list[str] = []
+    may_go = threading.Event()
+
+    def probe(step: str) -> None:
+        assert may_go.wait(timeout=30)
+        commits.extend([step] * (step == CommitPoint.AFTER))
+
+    path = tmp_path / "items.sqlite"
+    async with Durable.open(path, SCHEMA, probe=probe) as durable, asyncio.TaskGroup() as group:
+        for n in range(MAX_PENDING + 2):
+            group.create_task(durable.write(insert(n)))
+        await asyncio.sleep(0)  # each has come to its write, but for the last two
+        may_go.set()
+
+    assert len(commits) == 2
+    assert len(await stored(path)) == MAX_PENDING + 2
 
 
 @pytest.mark.asyncio
