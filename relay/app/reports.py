@@ -173,7 +173,7 @@ class Reports:
                 "reason": word.reason,
                 "tries": word.tries,
             }
-            for author, word in self._node.complaints.about(state.id)
+            for author, word in self._node.hearing.complaints.about(state.id)
             if word.mandate_digest == prepared.digest
         ]
 

@@ -16,7 +16,6 @@ from relay.core.decisions import Prepared, prepare
 from relay.core.effects import (
     Changed,
     Effect,
-    Facts,
     LogEntry,
     Notice,
     Page,
@@ -32,7 +31,7 @@ from relay.core.evidence import Convictions, SigningKey
 from relay.core.messages import Attestation, Equivocation, Verdict, Void
 from relay.core.room import Room
 from relay.core.schedule import MAX_PROPOSALS, Assessment, Due
-from relay.core.shadows import Shadows
+from relay.core.shadows import Shadows, series_of
 from relay.core.tally import Taken, Tally, is_well_signed, take
 from relay.core.types import DecisionId, Identity, PlanHash
 
@@ -93,12 +92,12 @@ class Book:
         return self.entries[key].tally.prepared.decision.parent is not None
 
     def _propose(self, room: Room, due: Due) -> list[Effect]:
-        if not room.is_armed:
-            return self._shadows.tell(room.compiled.plan, due)
         committee = self.committees.in_force(due.step.block.timestamp)
         if committee.member(self.me) is None:
             return []
         plan_hash = room.compiled.plan.hash
+        if not room.is_armed:
+            return self._say_shadow(room, due.decision(plan_hash, committee.key_epoch), due.track[1])
         track = self._tracks.setdefault((plan_hash, due.track), [])
         standing = [key for key in track if key not in self.entries or not self.entries[key].void]
         if len(standing) >= MAX_PROPOSALS or any(self._is_settled(key) for key in standing):
@@ -111,12 +110,18 @@ class Book:
 
     def _propose_one(self, room: Room, decision: Decision) -> list[Effect]:
         committee = self.committees.in_force(decision.anchor.timestamp)
-        if not room.is_armed:
-            about: Facts = {"plan": room.compiled.plan.protocol, "subject": decision.subject}
-            return [Notice("shadow decision", about)]
         if committee.member(self.me) is None:
             return []
+        if not room.is_armed:
+            return self._say_shadow(room, decision, series_of(room.compiled.plan, decision)[-1])
         return self._judge(self.entries.open(prepare(committee.network, room.compiled, decision), self.me))
+
+    def _say_shadow(self, room: Room, decision: Decision, slot: int) -> list[Effect]:
+        def trace() -> Mapping[str, Value]:
+            prepared = prepare(self.committees.network, room.compiled, decision)
+            return room.trace(decision, self._callers.ground_of(prepared))
+
+        return self._shadows.tell(room.compiled.plan, decision, slot, trace)
 
     # ---- hearing
 
@@ -321,6 +326,10 @@ class Book:
         self._convictions.keep(self.entries.ids)
 
     # ---- small questions
+
+    def has_convicted(self, member: Identity, about: SigningKey) -> bool:
+        """Tell whether a member signed two mandates for one decision."""
+        return self._convictions.holds(member, about)
 
     def _is_over(self, entry: Entry, now_s: Mapping[str, int]) -> bool:
         prepared = entry.tally.prepared

@@ -2,7 +2,7 @@
 
 ```
 BlockObserved, ChainFinalized ▶ views ▶ rooms: edges ▶ book: proposals ▶ released, forgotten
-  its gateways' events         ▶ landing ▶ outcomes: SignStatement
+  its gateways' events         ▶ landing ▶ outcomes ▶ once final, headers: SignStatement
 ChainReorged                  ▶ views, rooms, book, landing go back ▶ the same again
 ```
 """
@@ -15,11 +15,12 @@ from dataclasses import dataclass, field, replace
 from relay.core.book import Book
 from relay.core.effects import Changed, Effect, Facts, Notice, SignStatement
 from relay.core.events import BlockObserved
+from relay.core.finals import Finals
 from relay.core.hearing import Hearing
 from relay.core.landing import Landing
 from relay.core.observations import GatewayEvent
 from relay.core.outcomes import Outcomes
-from relay.core.releasing import release
+from relay.core.releasing import absences, release
 from relay.core.room import Room
 from relay.core.signing import Signing
 from relay.core.types import BlockRef, Caip2, Millis, PlanHash
@@ -41,9 +42,11 @@ class Chains:
     edges: dict[tuple[PlanHash, str], int] = field(default_factory=dict)
     """Edges seen per rule, also those that were over when they were seen."""
     _outcomes: Outcomes = field(init=False)
+    _finals: Finals = field(init=False)
 
     def __post_init__(self) -> None:
         self._outcomes = Outcomes(self.views)
+        self._finals = Finals(self.views)
 
     def observed(self, event: BlockObserved, now_ms: Millis) -> list[Effect]:
         """Take the next block of a chain."""
@@ -79,7 +82,10 @@ class Chains:
         entry = self.book.entries.entry_of(event.decision_id) if event.decision_id is not None else None
         self.landing.needs.observed(event, block, entry.tally.prepared if entry is not None else None)
         outcome = self._outcomes.of(event, block)
-        return [] if outcome is None else [SignStatement(outcome), Changed(outcome.decision_id)]
+        if outcome is None:
+            return []
+        self._finals.saw(outcome)
+        return [SignStatement(outcome), Changed(outcome.decision_id)]
 
     def _progress(self) -> list[Effect]:
         """Evaluate what has become readable, propose what is due, release and forget what is over."""
@@ -98,6 +104,8 @@ class Chains:
         now_s = newest_times(self.views)
         effects += self.book.abstain_overdue(now_s)
         effects += release(self.book.entries.values(), now_s, self.landing.is_spent)
+        effects += absences(self.book, now_s, self.landing.is_spent)
+        effects += [SignStatement(header) for header in self._finals.due()]
         self.book.forget(now_s)
         self.signing.keep(self.book.entries.open_mandates(now_s))
         self.hearing.keep()

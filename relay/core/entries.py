@@ -42,6 +42,9 @@ class Entry:
     void: bool = False
     logged: set[Digest] = field(default_factory=set)
     """Entries of the audit log about it that are not released yet."""
+    certified_s: int | None = None
+    """The reference chain's time when we first saw its certificate."""
+    is_absence_told: bool = False
 
 
 def standing(entry: Entry) -> int:

@@ -33,7 +33,8 @@ from relay.core.messages import (
 from relay.core.presence import Presence
 from relay.core.quota import Quota
 from relay.core.remarks import Remarks
-from relay.core.sealing import readiness_of, signal_of
+from relay.core.sealing import signal_of
+from relay.core.standings import Standings
 from relay.core.types import DecisionId, Identity, Millis
 from relay.core.wire import open_equivocation
 
@@ -52,6 +53,7 @@ class Hearing:
     presence: Presence
     complaints: Complaints = field(default_factory=Complaints)
     forks: Forks = field(default_factory=Forks)
+    standings: Standings = field(default_factory=Standings)
     remarks: Remarks = field(init=False)
     _quota: Quota = field(default_factory=Quota)
 
@@ -109,6 +111,8 @@ class Hearing:
         return [*_logged(envelope), Changed(message.decision_id)]
 
     def _remarked(self, envelope: Envelope, remark: Remark, now_ms: Millis) -> list[Effect]:
+        if envelope.author == self.me and isinstance(remark, ReadinessChange):
+            self.standings.signed(remark, now_ms)
         refusal = self.remarks.take(envelope, remark, now_ms)
         if refusal is not None:
             return [_dropped(envelope, refusal)]
@@ -122,7 +126,7 @@ class Hearing:
             case SignalTold():
                 return [SignStatement(signal_of(event))]
             case ReadinessChanged():
-                return [SignStatement(readiness_of(event))]
+                return self.standings.changed(event)
             case ReportTold(report, _):
                 refusal = self.book.reports.refusal(report, self.me)
                 if refusal is not None:

@@ -27,7 +27,6 @@ from relay.core.ceremony_effects import CeremonyJoined, CeremonyLeft, CeremonyPr
 from relay.core.chains import Chains
 from relay.core.committees import LASTING_S, Committees
 from relay.core.compiled import CompiledPlan, merge_queries
-from relay.core.complaints import Complaints
 from relay.core.effects import (
     Changed,
     Effect,
@@ -66,29 +65,21 @@ from relay.core.events import (
     VerifierSeen,
     is_journalled,
 )
-from relay.core.hearing import Hearing
+from relay.core.hearing import Hearing, Statement
 from relay.core.incidents import closed_incidents
 from relay.core.keyring import Keyring, KeyringSettings
 from relay.core.landing import Landing, LandingSettings
 from relay.core.membership import Membership
 from relay.core.messages import (
     REMARKS,
-    Absence,
-    Accusation,
-    Attestation,
     Equivocation,
     ForkShown,
-    Header,
     Heartbeat,
     Message,
     Outcome,
-    ReadinessChange,
     Recall,
     Recalled,
     Report,
-    Shadow,
-    Signal,
-    Unlanded,
     Void,
 )
 from relay.core.ports import Submission
@@ -98,13 +89,7 @@ from relay.core.room import Room
 from relay.core.rotations import Rotation
 from relay.core.types import Caip2, DecisionId, Identity, Millis, PlanHash
 from relay.core.view import ChainView, newest_times
-from relay.core.witnessing import (
-    AddCheckpointAsked,
-    CheckpointAdded,
-    Consistency,
-    ProveConsistency,
-    Witnessed,
-)
+from relay.core.witnessing import WitnessingMessage
 from relay.threshold.messages import Proposal
 
 __all__ = ["Node", "NodeSettings", "is_journalled"]
@@ -151,8 +136,8 @@ class Node:
         self._keyring = Keyring(keys, self.presence, committees, self.views)
         self.signing, self.ceremonies = self._keyring.signing, self._keyring.ceremonies
         self.handovers = self._keyring.handovers
-        self._hearing = Hearing(settings.me, self.book, self.landing, self.presence)
-        self._chains = Chains(self.views, self.rooms, self.book, self.landing, self._hearing, self.signing)
+        self.hearing = Hearing(settings.me, self.book, self.landing, self.presence)
+        self._chains = Chains(self.views, self.rooms, self.book, self.landing, self.hearing, self.signing)
         self._anchoring = Anchoring(settings.me)
         self.now_ms = Millis(0)
         self.log_size = 0
@@ -185,14 +170,9 @@ class Node:
         return self._chains.edges
 
     @property
-    def complaints(self) -> Complaints:
-        """What members say of calls that do not land."""
-        return self._hearing.complaints
-
-    @property
     def forks(self) -> Mapping[VerifierKey, Fork]:
         """The logs that told two stories, by key, with what shows it."""
-        return self._hearing.forks.taken
+        return self.hearing.forks.taken
 
     @property
     def recall(self) -> RecallState | None:
@@ -250,16 +230,19 @@ class Node:
                 return [Notice("submission ended", _facts_of(submission)), *alarms]
             case AnchorEnded():
                 self._anchoring.ended(event)
-                return (
-                    [] if event.submission is None else [Notice("anchor ended", _facts_of(event.submission))]
-                )
+                ended = event.submission
+                return [] if ended is None else [Notice("anchor ended", _facts_of(ended))]
             case SignalTold() | ReadinessChanged() | ReportTold() | ForkFound():
                 self._at(event.at_ms)
-                return self._hearing.told(event)
-            case KeysInForce() | VerifierSeen() | RotationEnded():
-                self._at(event.at_ms)
-                return self._keyring.apply(event, self.now_ms)
-            case CeremonyProposed() | CeremonyJoined() | CeremonyLeft():
+                return self.hearing.told(event)
+            case (
+                KeysInForce()
+                | VerifierSeen()
+                | RotationEnded()
+                | CeremonyProposed()
+                | CeremonyJoined()
+                | CeremonyLeft()
+            ):
                 self._at(event.at_ms)
                 return self._keyring.apply(event, self.now_ms)
             case CeremonyStuck() | RotationRefused():
@@ -311,6 +294,7 @@ class Node:
         # Incidents close slowly: it is enough to look with every heartbeat, and after the calls.
         anchors = [*self._anchors(), *self._keyring.retire()] if said else []
         told = [*self._membership.tell(self.now_ms), *self.ceremonies.tick(self.now_ms)]
+        told += self.hearing.standings.due(self.now_ms)
         return [*told, *said, *self._unlock(was_released), *calls, *anchors]
 
     def _anchors(self) -> list[Effect]:
@@ -355,17 +339,11 @@ class Node:
 
     def _heard(self, envelope: Envelope, message: Message) -> list[Effect]:
         """Take what a member says, or what we have said ourselves."""
-        match message:
-            case Attestation() | Equivocation() | Outcome() | Void() | Unlanded() | Report() | ForkShown():
-                return self._hearing.hear(envelope, message, self.now_ms)
-            case Header() | Absence() | Accusation() | Signal() | Shadow() | ReadinessChange():
-                return self._hearing.hear(envelope, message, self.now_ms)
-            case Heartbeat() | Recall() | Recalled():
-                return []
-            case AddCheckpointAsked() | CheckpointAdded() | Witnessed() | ProveConsistency() | Consistency():
-                return []  # the witness desk takes them
-            case _:
-                return self._keyring.hear(envelope, message, self.now_ms)
+        if isinstance(message, Statement):
+            return self.hearing.hear(envelope, message, self.now_ms)
+        if isinstance(message, Heartbeat | Recall | Recalled | WitnessingMessage):
+            return []  # of witnessing, the witness desk takes it
+        return self._keyring.hear(envelope, message, self.now_ms)
 
     def _settle(self) -> list[Effect]:
         """Follow up what the last messages have certified."""

@@ -15,32 +15,19 @@ from relay.core.decisions import prepare
 from relay.core.errors import WireError
 from relay.core.quota import Quota
 from relay.core.room import Room
-from relay.core.shadows import shadow_track
+from relay.core.shadows import HOUR_S, MAX_SHADOWS_AN_HOUR, Series, series_of
 from relay.core.types import DecisionId, Identity, Millis, PlanHash
 
-__all__ = [
-    "HOUR_S",
-    "MAX_HEADERS",
-    "MAX_SHADOWS",
-    "MAX_SHADOWS_AN_HOUR",
-    "OnDecision",
-    "RemarkDrop",
-    "Remarks",
-]
+__all__ = ["MAX_HEADERS", "MAX_SHADOWS", "OnDecision", "RemarkDrop", "Remarks"]
 
 MAX_HEADERS: Final = 64
 """Of one member on one decision: as many as outcomes, in the worst case each in a block of its own."""
 MAX_SHADOWS: Final = 2
 """Of one member on one plan, subject, rung, tier and slot: an anchor may lie in the slot after its edge's."""
-HOUR_S: Final = 3_600
-MAX_SHADOWS_AN_HOUR: Final = 120
-"""Of one member on one plan, by the anchors' time."""
 
 OnDecision = Header | Absence | Accusation
 _Place = tuple[Identity, str, bytes]
 """A member, what it remarks, and about what: it has one word there."""
-_Track = tuple[int, str, int, int, int]
-"""Op, subject, rung, tier and slot of decisions."""
 
 
 class RemarkDrop(StrEnum):
@@ -65,7 +52,7 @@ class Remarks:
     book: Book
     quota: Quota
     _words: dict[DecisionId, dict[_Place, OnDecision]] = field(default_factory=dict)
-    _shadows: dict[tuple[Identity, PlanHash, int], dict[_Track, set[bytes]]] = field(default_factory=dict)
+    _shadows: dict[tuple[Identity, PlanHash, int], dict[Series, set[bytes]]] = field(default_factory=dict)
     """By member, plan and hour of the anchors' time: the anchors told of."""
 
     def take(self, envelope: Envelope, remark: Remark, now_ms: Millis) -> str | None:
@@ -135,14 +122,14 @@ class Remarks:
 
     def _take_anchor(self, author: Identity, decision: Decision, room: Room) -> str | None:
         at_s = decision.anchor.timestamp
-        tracks = self._shadows.setdefault((author, decision.plan_hash, at_s // HOUR_S), {})
-        track = shadow_track(room.compiled.plan, decision)
-        anchors = tracks.get(track, set())
+        told = self._shadows.setdefault((author, decision.plan_hash, at_s // HOUR_S), {})
+        series = series_of(room.compiled.plan, decision)
+        anchors = told.get(series, set())
         if decision.anchor.hash in anchors:
             return RemarkDrop.REPEATED
-        if len(anchors) >= MAX_SHADOWS or sum(map(len, tracks.values())) >= MAX_SHADOWS_AN_HOUR:
+        if len(anchors) >= MAX_SHADOWS or sum(map(len, told.values())) >= MAX_SHADOWS_AN_HOUR:
             return RemarkDrop.MANY
-        tracks[track] = {*anchors, decision.anchor.hash}
+        told[series] = {*anchors, decision.anchor.hash}
         return None
 
     def _is_over(self, plan_hash: PlanHash, hour: int) -> bool:

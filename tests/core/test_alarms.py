@@ -186,7 +186,7 @@ def test_one_unlanded_of_a_member_is_taken_for_each_act_and_none_of_a_stranger_m
     assert stage.words(stage.run(stage.said("carol", word))) == taken
     other = replace(word, mandate_digest=Digest(bytes(32)))
     assert stage.words(stage.run(stage.said("dave", other))) == []
-    assert [author for author, _ in stage.node.complaints.about(prepared.id)] == sorted(
+    assert [author for author, _ in stage.node.hearing.complaints.about(prepared.id)] == sorted(
         stage.keys[name].identity for name in ("bob", "carol")
     )
 

@@ -98,13 +98,13 @@ def test_a_plan_that_is_not_registered_is_evaluated_and_signed_for_nothing() -> 
     )
 
 
-def test_a_plan_in_shadow_signs_nothing() -> None:
+def test_a_plan_in_shadow_signs_no_mandate_and_says_once_a_slot_what_it_would_have() -> None:
     stage = Stage(mode="shadow")
     stage.release()
 
     effects = stage.run(stage.block(), stage.block(500), stage.block())
 
-    assert stage.words(effects) == []
+    assert stage.words(effects) == ["say shadow"]
     assert [effect.name for effect in effects if hasattr(effect, "name")].count("shadow decision") == 1
 
 
