@@ -36,6 +36,8 @@ __all__ = [
 MAX_POLICY_BYTES = 65_536
 MAX_LINES_OF_A_KIND = 64
 _NONE = "none"
+_OCTETS = "surrogateescape"
+"""Names are octets to the format: what is no UTF-8 must come back as it was, and equal nothing else."""
 
 
 class PolicyError(ProofError):
@@ -73,7 +75,7 @@ def format_policy(policy: Policy) -> bytes:
         f"group {name} {group.threshold} {' '.join(group.members)}" for name, group in policy.groups.items()
     ]
     lines.append(f"quorum {_NONE if policy.quorum is None else policy.quorum}")
-    return "".join(f"{line}\n" for line in lines).encode()
+    return "".join(f"{line}\n" for line in lines).encode(errors=_OCTETS)
 
 
 def parse_policy(raw: bytes) -> Policy:
@@ -89,8 +91,7 @@ def parse_policy(raw: bytes) -> Policy:
             "policy-form", f"expected {MAX_POLICY_BYTES} bytes of text at most, got other bytes"
         )
     draft = _Draft(Policy())
-    # Names are octets to the format: Latin-1 gives each a character of its own.
-    for number, line in enumerate(raw.decode("latin-1").split("\n"), start=1):
+    for number, line in enumerate(raw.decode(errors=_OCTETS).split("\n"), start=1):
         words = line.replace("\t", " ").split(" ")
         words = [word for word in words if word]
         if not words or words[0].startswith("#"):
@@ -120,14 +121,12 @@ def committee_policy(documents: Sequence[CommitteeDocument]) -> Policy:
     order = [*of_newest, *(key for key in reversed(logs) if key not in of_newest)][:MAX_LINES_OF_A_KIND]
     cosigners = [cosigner_key(newest, member) for member in newest.members]
     group = f"epoch-{newest.committee_epoch}"
-    policy = Policy(
+    return Policy(
         logs=tuple(logs[key] for key in order),
         witnesses={key.name: key for key in cosigners},
         groups={group: Group(full_quorum(len(cosigners)), tuple(key.name for key in cosigners))},
         quorum=group,
     )
-    # Names in a policy are octets: read back, they are what every reader of the file has.
-    return parse_policy(format_policy(policy))
 
 
 def open_checkpoint_under(raw: str, policy: Policy, *, now_s: int | None = None) -> SignedCheckpoint:
@@ -148,12 +147,12 @@ def open_checkpoint_under(raw: str, policy: Policy, *, now_s: int | None = None)
         others = [f"{each.at_s} of {each.key.name}" for each in signed.cosigned if each not in timely]
         raise PolicyError(
             "cosignature-time",
-            f"expected quorum {policy.quorum} by times up to {MAX_TIME_AHEAD_S} s ahead of ours, got "
+            f"expected quorum {policy.quorum!r} by times up to {MAX_TIME_AHEAD_S} s ahead of ours, got "
             f"{', '.join(others)}",
         )
     raise PolicyError(
         "policy-quorum",
-        f"expected quorum {policy.quorum}, got {len(signed.cosigned)} cosignatures of witnesses",
+        f"expected quorum {policy.quorum!r}, got {len(signed.cosigned)} cosignatures of witnesses",
     )
 
 
@@ -253,7 +252,7 @@ _READERS: Mapping[str, Callable[[_Draft, list[str]], _Draft]] = {
 
 def _key(text: str, kind: KeyKind) -> VerifierKey:
     try:
-        key = parse_verifier_key(text.encode("latin-1").decode())
+        key = parse_verifier_key(text.encode(errors=_OCTETS).decode())
     except UnicodeDecodeError as error:
         raise _LineError("expected a key name in UTF-8, got other bytes") from error
     if key.kind is not kind:

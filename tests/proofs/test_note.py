@@ -154,6 +154,10 @@ def test_a_note_by_nobody_known_is_rejected() -> None:
         "text\n\n—  AAAAAAA=\n",
         "text\n\n— name AAAAAAA= \n",
         "text\n\n— name AAAAAAB=\n",
+        "text\n\n— na+me AAAAAAA=\n",
+        "text\n\n— na\u00a0me AAAAAAA=\n",
+        "te\ud800xt\n\n— name AAAAAAA=\n",
+        "text\n\n— na\udfffme AAAAAAA=\n",
         "te\rxt\n\n— name AAAAAAA=\n",
         "x" * 65_536 + "\n\n— name AAAAAAA=\n",
         "text\n\n" + "— name AAAAAAA=\n" * 129,
@@ -282,6 +286,8 @@ def test_a_proof_of_another_form_is_refused(text: str) -> None:
     assert caught.value.check == "tlog-proof-form"
 
 
+LOG = f"log {format_verifier_key(ALICE.key)}"
+WITNESS = f"witness one {format_verifier_key(W1.key)}"
 POLICY = Policy(
     logs=(ALICE.key, BOB.key),
     witnesses={"one": W1.key, "two": W2.key, "three": W3.key},
@@ -313,6 +319,16 @@ quorum any
     assert parse_policy(raw.encode()) == expected
 
 
+def test_names_in_a_policy_are_octets_and_come_back_as_they_were() -> None:
+    raw = LOG.encode() + b"\n" + WITNESS.replace("one", "w\u00e9").encode() + b"\n"
+    raw += f"witness x {format_verifier_key(W2.key)}\n".encode().replace(b" x ", b" \xff\xfe ")
+    raw += b"group \xe2\x84\xaa 2 w\xc3\xa9 \xff\xfe\nquorum \xe2\x84\xaa\n"
+
+    assert format_policy(parse_policy(raw)) == raw
+    with pytest.raises(PolicyError, match="policy-form"):
+        parse_policy(raw.replace(b"quorum \xe2\x84\xaa", b"quorum K"))
+
+
 @pytest.mark.parametrize(
     ("witnesses", "reached"),
     [((), False), ((W1,), False), ((W1, W2), True), ((W3,), True), ((W2, W3), True), ((W1, BOB), False)],
@@ -334,10 +350,6 @@ def test_quorum_none_asks_for_no_witness_but_for_a_log() -> None:
     assert open_checkpoint_under(signed(ALICE), policy).cosigned == ()
     with pytest.raises(NoteError, match="note-unsigned"):
         open_checkpoint_under(signed(BOB), policy)
-
-
-LOG = f"log {format_verifier_key(ALICE.key)}"
-WITNESS = f"witness one {format_verifier_key(W1.key)}"
 
 
 @pytest.mark.parametrize(

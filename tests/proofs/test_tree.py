@@ -1,5 +1,6 @@
 """The Merkle tree against the reference values of Certificate Transparency, and for every size to 300."""
 
+from functools import cache
 from random import Random
 
 import pytest
@@ -148,18 +149,88 @@ def test_every_size_has_the_root_of_the_definition_and_survives_storage() -> Non
     assert ROOTS[0] == EMPTY_ROOT
 
 
-def test_every_leaf_of_every_size_is_proved() -> None:
+@cache
+def defined_root(start: int, end: int) -> Digest:
+    """RFC 6962 section 2.1 over the leaves from `start` to `end`."""
+    if end - start == 1:
+        return LEAVES[start]
+    middle = start + split(end - start)
+    return node_digest(defined_root(start, middle), defined_root(middle, end))
+
+
+@cache
+def split(size: int) -> int:
+    power = 1
+    while power * 2 < size:
+        power *= 2
+    return power
+
+
+@cache
+def defined_path(index: int, start: int, end: int) -> tuple[Digest, ...]:
+    """RFC 6962 section 2.1.1, word by word."""
+    if end - start == 1:
+        return ()
+    middle = start + split(end - start)
+    if index < middle:
+        return (*defined_path(index, start, middle), defined_root(middle, end))
+    return (*defined_path(index, middle, end), defined_root(start, middle))
+
+
+@cache
+def defined_proof(old: int, start: int, end: int, *, is_known: bool) -> tuple[Digest, ...]:
+    """RFC 6962 section 2.1.2, word by word: SUBPROOF(old - start, D[start:end], is_known)."""
+    if old == end:
+        return () if is_known else (defined_root(start, end),)
+    middle = start + split(end - start)
+    if old <= middle:
+        return (*defined_proof(old, start, middle, is_known=is_known), defined_root(middle, end))
+    return (*defined_proof(old, middle, end, is_known=False), defined_root(start, middle))
+
+
+WHOLE = 100
+
+
+def check_leaf(index: int, size: int) -> None:
+    path = inclusion_proof(index, size, NODES)
+    assert path == defined_path(index, 0, size)
+    verify_inclusion(LEAVES[index], index, size, path, ROOTS[size])
+
+
+def check_pair(old: int, new: int) -> None:
+    path = consistency_proof(old, new, NODES)
+    assert path == defined_proof(old, 0, new, is_known=True)
+    verify_consistency((old, ROOTS[old]), (new, ROOTS[new]), path)
+
+
+def test_leaves_of_every_size_have_the_path_of_the_definition() -> None:
     for size in range(1, MOST + 1):
-        for index in {0, 1, size // 2, size - 2, size - 1} & set(range(size)):
-            path = inclusion_proof(index, size, NODES)
-            verify_inclusion(LEAVES[index], index, size, path, ROOTS[size])
+        some = {0, 1, size // 2, size - 2, size - 1} & set(range(size))
+        for index in range(size) if size <= WHOLE else some:
+            check_leaf(index, size)
 
 
-def test_every_pair_of_sizes_is_proved() -> None:
-    for new in range(MOST + 1):
-        for old in {0, 1, 2, new // 3, new // 2, 128, 256, new - 1, new} & set(range(new + 1)):
-            path = consistency_proof(old, new, NODES)
-            verify_consistency((old, ROOTS[old]), (new, ROOTS[new]), path)
+def test_pairs_of_every_size_have_the_proof_of_the_definition() -> None:
+    for new in range(2, MOST + 1):
+        some = {1, 2, new // 3, new // 2, 128, 256, new - 1} & set(range(1, new))
+        for old in range(1, new) if new <= WHOLE else some:
+            check_pair(old, new)
+
+
+@pytest.mark.slow
+def test_all_leaves_and_all_pairs_of_every_size_have_the_proofs_of_the_definition() -> None:
+    for size in range(WHOLE + 1, MOST + 1):
+        for place in range(size):
+            check_leaf(place, size)
+            if place:
+                check_pair(place, size)
+
+
+def test_a_log_follows_from_nothing_and_from_itself_without_a_proof() -> None:
+    for size in range(MOST + 1):
+        for old in (0, size):
+            assert consistency_proof(old, size, NODES) == ()
+            verify_consistency((old, ROOTS[old]), (size, ROOTS[size]), ())
 
 
 @settings(deadline=None)
