@@ -105,14 +105,15 @@ class Tower:
 
 @dataclass
 class Town:
-    """Four towers; `salt` makes another town with other keys."""
+    """Towers, four if no others are named; `salt` makes another town with other keys."""
 
     salt: str = ""
+    names: tuple[str, ...] = NAMES
     towers: dict[str, Tower] = field(default_factory=dict)
     entries: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.towers = {name: Tower(name, self.salt) for name in NAMES}
+        self.towers = {name: Tower(name, self.salt) for name in self.names}
         statement = CommitteeStatement(
             "town", 1, 1, 0, False, None, tuple(tower.member() for tower in self.towers.values())
         )
@@ -243,7 +244,7 @@ class Town:
     def bundle(self, *decisions: BundleDecision) -> Bundle:
         return Bundle(
             network=self.network,
-            committees=(self.signed_genesis(*NAMES),),
+            committees=(self.signed_genesis(*self.names),),
             keys=(),
             plans=(BundlePlan(self.plan_hash, self.plan),),
             decisions=decisions,

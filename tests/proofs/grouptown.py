@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from proofs.bundle import Bundle, BundleDocument
-from proofs.committee import full_quorum
 from proofs.groupkeys import KeysDocument, KeysStatement, build_keys, group_name, keys_signing_bytes
 from proofs.hashes import sha256
 from proofs.kinds import Digest
@@ -11,12 +10,10 @@ from proofs.mandate import Mandate, Tier, encode_frost_certificate, mandate_dige
 from proofs.points import Suite
 from relay.threshold.frost import Package, aggregate, commit, sign_share, verify
 from relay.threshold.groups import SECP256K1
-from tests.proofs.conftest import NAMES, Town
+from tests.proofs.conftest import Town
 from tests.proofs.group_points import group_of, polynomial, value_at
 
-__all__ = ["THRESHOLDS", "frost_certificate", "keys_of", "signed_keys", "with_frost"]
-
-THRESHOLDS = {Tier.FAST: 2, Tier.FULL: full_quorum(len(NAMES))}
+__all__ = ["frost_certificate", "keys_of", "signed_keys", "with_frost"]
 
 
 def keys_of(town: Town, **changes: object) -> KeysDocument:
@@ -29,7 +26,9 @@ def keys_of(town: Town, **changes: object) -> KeysDocument:
         key_epoch=1,
         generation=1,
         holders=tuple(sorted(tower.identity for tower in town.towers.values())),
-        groups=tuple(group_of(group_name(tier), THRESHOLDS[tier], len(NAMES)) for tier in Tier),
+        groups=tuple(
+            group_of(group_name(tier), town.genesis.threshold(tier), len(town.names)) for tier in Tier
+        ),
     )
     return build_keys(replace(statement, **changes))
 
@@ -38,16 +37,16 @@ def signed_keys(town: Town, *names: str, document: KeysDocument | None = None) -
     """Give the document with the signatures of these members, of all if none is named."""
     raw = (document or keys_of(town)).raw
     message = keys_signing_bytes(raw)
-    towers = [town.towers[name] for name in names or NAMES]
+    towers = [town.towers[name] for name in names or town.names]
     return BundleDocument(raw, {each.identity: each.identity_key.sign(message).signature for each in towers})
 
 
 def frost_certificate(town: Town, mandate: Mandate, *names: str, tier: Tier | None = None) -> bytes:
     """Give the certificate by these members' shares of the mandate's group, or of the group of `tier`."""
     tier, digest = tier or mandate.tier, mandate_digest(mandate)
-    name, threshold = group_name(tier), THRESHOLDS[tier]
+    name, threshold = group_name(tier), town.genesis.threshold(tier)
     assert len(names) == threshold
-    key = group_of(name, threshold, len(NAMES)).key
+    key = group_of(name, threshold, len(town.names)).key
     coefficients = polynomial(Suite.SECP256K1, threshold, b"group of " + name.encode())
     document = keys_of(town)
     shares = {
@@ -76,6 +75,6 @@ def with_frost(town: Town, bundle: Bundle, *numbers: int) -> Bundle:
     decisions = list(bundle.decisions)
     for number in numbers:
         mandate = decisions[number].mandate
-        names = NAMES[-THRESHOLDS[mandate.tier] :]
+        names = town.names[-town.genesis.threshold(mandate.tier) :]
         decisions[number] = replace(decisions[number], certificate=frost_certificate(town, mandate, *names))
     return replace(bundle, decisions=tuple(decisions), keys=(signed_keys(town),) if numbers else ())
