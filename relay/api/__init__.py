@@ -18,6 +18,7 @@ from relay.api.ports import (
 )
 from relay.api.reports import Monitor, ReportPorts, ReportRequest
 from relay.api.server import Api
+from relay.api.witness import LogPorts
 
 __all__ = [
     "Api",
@@ -28,6 +29,7 @@ __all__ = [
     "CeremonyPorts",
     "CeremonyRefused",
     "Json",
+    "LogPorts",
     "Monitor",
     "ProposalRequest",
     "Readiness",

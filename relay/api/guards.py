@@ -15,10 +15,11 @@ from relay.api.problems import ProblemError
 
 
 class Bucket:
-    """`per_minute` takings a minute, as many at once; `clock_s` is monotonic seconds."""
+    """`per_minute` takings a minute, as many or `burst` at once; `clock_s` is monotonic seconds."""
 
-    def __init__(self, per_minute: int, clock_s: Callable[[], float]) -> None:
-        self._size = float(per_minute)
+    def __init__(self, per_minute: int, clock_s: Callable[[], float], *, burst: int | None = None) -> None:
+        self._per_s = per_minute / 60
+        self._size = float(per_minute if burst is None else burst)
         self._clock_s = clock_s
         self._level = self._size
         self._at_s = clock_s()
@@ -26,7 +27,7 @@ class Bucket:
     def take(self) -> bool:
         """Take one, if there is one."""
         now_s = self._clock_s()
-        self._level = min(self._size, self._level + (now_s - self._at_s) * self._size / 60)
+        self._level = min(self._size, self._level + (now_s - self._at_s) * self._per_s)
         self._at_s = now_s
         if self._level < 1:
             return False
@@ -35,7 +36,7 @@ class Bucket:
 
     def is_empty(self) -> bool:
         """Tell whether `take` would fail now, taking nothing."""
-        refilled = self._level + (self._clock_s() - self._at_s) * self._size / 60
+        refilled = self._level + (self._clock_s() - self._at_s) * self._per_s
         return refilled < 1
 
 

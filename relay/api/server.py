@@ -23,11 +23,12 @@ from relay.api.problems import ProblemError, problems
 from relay.api.reports import ReportPorts, Webhooks, is_report, open_report
 from relay.api.signals import open_signal
 from relay.api.stream import Streams
+from relay.api.witness import LogPorts, WitnessDoor
 from relay.core.errors import ConfigError
 
 DECISION_ID_BYTES = 32
 MAX_ID_CHARS = 128
-_OPEN_PATHS = frozenset({"/healthz", "/readyz", "/checkpoint"})
+_OPEN_PATHS = frozenset({"/healthz", "/readyz", "/checkpoint", "/add-checkpoint"})
 
 
 class Api:
@@ -43,6 +44,7 @@ class Api:
         ports: ApiPorts,
         ceremonies: CeremonyPorts | None = None,
         reports: ReportPorts | None = None,
+        log: LogPorts | None = None,
         *,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -51,6 +53,8 @@ class Api:
         self._ceremonies = CeremonyPorts() if ceremonies is None else ceremonies
         self._reports = ReportPorts() if reports is None else reports
         self._webhooks = Webhooks(self._reports, per_minute=options.findings_per_minute, clock_s=clock_s)
+        self._log = LogPorts() if log is None else log
+        self._door = WitnessDoor(self._log, timeout_s=options.body_timeout_s, clock_s=clock_s)
         self._guard = TokenGuard(options.token, Bucket(options.failures_per_minute, clock_s))
         self._signals = Bucket(options.signals_per_minute, clock_s)
         self._deeds = Bucket(options.ceremony_requests_per_minute, clock_s)
@@ -130,6 +134,7 @@ class Api:
                 web.get("/v1/decisions/{id}/bundle", self._bundle),
                 web.get("/v1/events", self._streams.serve, allow_head=False),
                 web.post("/v1/signals", self._signal),
+                web.get("/v1/log", self._known_logs),
                 web.get("/v1/reports", self._open_reports),
                 web.post("/v1/webhooks/{name}", self._webhook),
                 web.get("/v1/ceremonies", self._ceremony_list),
@@ -138,6 +143,7 @@ class Api:
                 web.post("/v1/ceremonies/{id}/join", partial(self._ceremony_deed, CeremonyDeed.JOIN)),
                 web.post("/v1/ceremonies/{id}/drop", partial(self._ceremony_deed, CeremonyDeed.DROP)),
                 web.get("/checkpoint", log.checkpoint),
+                web.post("/add-checkpoint", self._door.add_checkpoint),
                 web.get("/tile/{name:.+}", log.tile),
                 web.get("/healthz", self._healthz),
                 web.get("/readyz", self._readyz),
@@ -197,6 +203,9 @@ class Api:
             return _told("signal", await self._ports.tell_signal(open_signal(document)))
         except SignalRefused as refusal:
             raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, str(refusal)) from refusal
+
+    async def _known_logs(self, _request: web.Request) -> web.Response:
+        return _answer("log", self._log.log())
 
     async def _open_reports(self, _request: web.Request) -> web.Response:
         return _answer("reports", {"reports": list(self._reports.overview())})

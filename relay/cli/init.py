@@ -44,6 +44,13 @@ CHAIN_EXAMPLE = """
 # operator = "provider"
 # url_file = "secrets/rpc/provider.url"    # mode 600: the address holds a key
 """
+LOG_EXAMPLE = """
+# Your log is published once enough members have cosigned it. Witnesses outside of the committee may cosign it
+# too (C2SP tlog-witness), for readers whose policy names them:
+# [[log.witnesses]]
+# vkey = "witness.example/w1+2e7b3d2a+BMzX..."   # name+id+key, from the witness's own page
+# url = "https://witness.example"                # what add-checkpoint is appended to
+"""
 
 _EPILOG = """\b
 Example:
@@ -127,7 +134,8 @@ def _make(
             made.create()
             chains = _chains(made, rpc)
             text = render_node(replace(template, chains=chains))
-            create_file(made.node_file, (text if chains else text + CHAIN_EXAMPLE).encode())
+            example = LOG_EXAMPLE if chains else LOG_EXAMPLE + CHAIN_EXAMPLE
+            create_file(made.node_file, (text + example).encode())
             create_file(made.token_file, os.urandom(TOKEN_BYTES).hex().encode() + b"\n")
             if chains:
                 _check(made, directory)

@@ -36,6 +36,7 @@ from relay.config.node import (
 )
 from relay.config.private import read_private_line
 from relay.config.template import ChainTemplate, EndpointTemplate, NodeTemplate, render_node
+from relay.config.witnesses import WitnessSettings
 
 __all__ = [
     "Addition",
@@ -54,6 +55,7 @@ __all__ = [
     "NodeTemplate",
     "PassphraseSource",
     "ReadinessSettings",
+    "WitnessSettings",
     "add_chain",
     "check_keys",
     "check_network_name",

@@ -71,6 +71,11 @@ class NodeDirectory:
         return self.state / "outbox.sqlite"
 
     @property
+    def witness_file(self) -> Path:
+        """What our witness has cosigned, and seen of every log."""
+        return self.state / "witness.sqlite"
+
+    @property
     def instance_file(self) -> Path:
         return self.state / "instance"
 

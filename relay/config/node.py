@@ -12,6 +12,7 @@ from relay.config.directory import NodeDirectory, check_network_name
 from relay.config.monitors import MonitorSettings, read_monitors
 from relay.config.private import read_private_line
 from relay.config.table import Table, read_toml
+from relay.config.witnesses import WitnessSettings, read_witnesses
 from relay.core.ports import ChainSettings
 
 NODE_FORMAT = "tocsin/node/1"
@@ -100,6 +101,8 @@ class NodeConfig:
     """Whether checkpoints of the audit log are put on chains when incidents close (core SPEC 7.4)."""
     monitors: tuple[MonitorSettings, ...] = ()
     """Monitors that may post here (plans SPEC 1.6)."""
+    witnesses: tuple[WitnessSettings, ...] = ()
+    """Witnesses outside of the committee that cosign our log (relay/witness/SPEC.md 2)."""
 
     @property
     def network(self) -> str:
@@ -129,6 +132,7 @@ def load_node(file: Path) -> NodeConfig:
             "api",
             "keys",
             "journal",
+            "log",
             "intervals",
             "readiness",
             "monitors",
@@ -154,6 +158,7 @@ def load_node(file: Path) -> NodeConfig:
         chains=read_chains(top, directory, demo=demo),
         anchor=top.boolean("anchor", default=True),
         monitors=read_monitors(top, directory),
+        witnesses=read_witnesses(top),
     )
 
 
