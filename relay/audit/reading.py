@@ -1,194 +1,89 @@
-"""A log out of a source, under a checkpoint: no hash and no entry leaves unchecked (`proofs/SPEC.md` 14)."""
+"""A log out of a source, as `proofs.logreading` reads it (`proofs/SPEC.md` 14), and held against its past."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from proofs.checkpoint import Checkpoint
-from proofs.errors import ProofError
-from proofs.kinds import Digest
-from proofs.tiles import (
-    ENTRIES,
-    TILE_HEIGHT,
-    TILE_WIDTH,
-    Tile,
-    TileError,
-    decode_entries,
-    tile_node_reader,
-    tile_path,
-    tiles_of,
-)
-from proofs.tree import (
-    EMPTY_ROOT,
-    HASH_BYTES,
-    consistency_proof,
-    leaf_digest,
-    node_digest,
-    root_at,
-    verify_consistency,
-)
-from relay.audit.sources import Source, read_tile
+from proofs.logreading import LogReader, ReadFile, missing_file, open_log
+from proofs.tiles import TileError, parse_tile_path
+from proofs.tree import TreeError
+from relay.audit.sources import Source, SourceMissing, SourceOverflow, tile_limit
 
-__all__ = ["LogError", "LogReading", "bundle_tile", "bundles_of", "checked_bundle", "checked_tile"]
-
-_KEPT_TILES = 1_024
-"""Checked hash tiles in memory, 8 MiB; the ones first read go first."""
-
-
-class LogError(ProofError):
-    """`log-root`: the newest tiles of a log do not give the root of its checkpoint."""
+__all__ = ["LogReading", "contradiction", "files_of"]
 
 
 class LogReading:
-    """One log as `checkpoint` has it, whose signature the caller has checked, read from `source`.
+    """One log of a source, under a checkpoint whose signature the caller has checked; nothing is asked yet.
 
-    Everything that leaves was held against the checkpoint's root. What one call costs does not depend on the
-    size that the checkpoint claims, but for what is asked for. One thread at a time.
+    Every method that reads raises what `proofs.logreading` does (`log-missing`, `log-root`, `tile-content`),
+    and `SourceError` where the source is silent or refused. One thread at a time.
     """
 
     def __init__(self, source: Source, checkpoint: Checkpoint) -> None:
-        self.source = source
         self.checkpoint = checkpoint
-        self._edges: dict[int, bytes] | None = None
-        self._full: dict[Tile, bytes] = {}
+        self._source = source
+        self._log: LogReader | None = None
 
     @property
     def size(self) -> int:
+        """Entries of the log."""
         return self.checkpoint.size
 
-    def edges(self) -> tuple[Tile, ...]:
-        """Give the newest tiles of the log that are not full; all together they give the root.
+    def log(self) -> LogReader:
+        """Give the reader, opened once: its newest tiles are read and lead to the checkpoint's root."""
+        if self._log is None:
+            self._log = open_log(self.checkpoint, files_of(self._source))
+        return self._log
 
-        Raises:
-            SourceError, TileError: one is not there, or has another length.
-            LogError: `log-root`.
-        """
-        return tuple(tile for tile in tiles_of(self.size) if tile.level in self._read_edges())
-
-    def hashes(self, tile: Tile) -> bytes:
-        """Give the content of a hash tile of this log, as wide as the size makes it.
-
-        Raises:
-            SourceError: it, or one above it, does not come.
-            TileError, LogError: what comes is not of this log.
-        """
-        edges = self._read_edges()
-        if tile.width < TILE_WIDTH:
-            return edges[tile.level][: tile.width * HASH_BYTES]
-        kept = self._full.get(tile)
-        if kept is not None:
-            return kept
-        content = checked_tile(self.source, tile, self.expected(tile))
-        while len(self._full) >= _KEPT_TILES:
-            del self._full[next(iter(self._full))]
-        self._full[tile] = content
-        return content
-
-    def expected(self, tile: Tile) -> Digest:
-        """Give the hash that a full tile has in the tile above it; errors as `hashes`."""
-        above, place = divmod(tile.index, TILE_WIDTH)
-        width = min(TILE_WIDTH, (self.size >> (tile.level + 1) * TILE_HEIGHT) - above * TILE_WIDTH)
-        content = self.hashes(Tile(tile.level + 1, above, width))
-        return Digest(content[place * HASH_BYTES : (place + 1) * HASH_BYTES])
-
-    def node(self, level: int, index: int) -> Digest:
-        """Give the hash of a complete subtree, as `proofs.tree.NodeReader` says; errors as `hashes`."""
-        return tile_node_reader(self.size, self.hashes)(level, index)
-
-    def entries(self, first: int = 0, last: int | None = None) -> Iterator[tuple[int, bytes]]:
-        """Give entries `first` to `last` (not included; the end if None) with their numbers, as they come.
-
-        Raises:
-            SourceError, TileError, LogError: as `hashes`, about bundles too.
-        """
-        end = self.size if last is None else min(last, self.size)
-        for number in range(first // TILE_WIDTH, -(-end // TILE_WIDTH)):
-            bundle = bundle_tile(number, self.size)
-            leaves = self.hashes(Tile(0, number, bundle.width))
-            for at, entry in enumerate(checked_bundle(self.source, bundle, leaves), number * TILE_WIDTH):
-                if first <= at < end:
-                    yield at, entry
+    def entries(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
+        """Give entries `first` to before `last` with their numbers, a bundle at a time."""
+        return self.log().walk(first, last)
 
     def check_follows(self, older: Checkpoint) -> None:
-        """Check that the log of `older` is the beginning of this one, by a proof from this log's tiles.
+        """Check that the log of `older` is the beginning of this one.
 
         Raises:
             TreeError: `tree-consistency`: it is another history.
-            SourceError, TileError, LogError: as `hashes`: no proof could be made.
         """
-        proof: Sequence[Digest] = ()
-        if 0 < older.size < self.size:
-            proof = consistency_proof(older.size, self.size, self.node)
-        verify_consistency((older.size, older.root), (self.size, self.checkpoint.root), proof)
-
-    def _read_edges(self) -> dict[int, bytes]:
-        if self._edges is None:
-            edges: dict[int, bytes] = {}
-            for tile in tiles_of(self.size):
-                if tile.width < TILE_WIDTH:
-                    edges[tile.level] = _hashes_of(tile, *read_tile(self.source, tile))
-            self._check_root(edges)
-            self._edges = edges
-        return self._edges
-
-    def _check_root(self, edges: dict[int, bytes]) -> None:
-        reader = tile_node_reader(self.size, lambda tile: edges[tile.level])
-        root = root_at(self.size, reader) if self.size else EMPTY_ROOT
-        if root != self.checkpoint.root:
-            raise LogError(
-                "log-root",
-                f"{self.checkpoint.origin} at size {self.size}: expected root"
-                f" {self.checkpoint.root.hex()}, got {root.hex()} from its tiles",
-            )
+        self.log().check_start(older)
 
 
-def bundle_tile(number: int, size: int) -> Tile:
-    """Give bundle `number` of entries, as wide as the log's `size` makes it."""
-    return Tile(ENTRIES, number, min(TILE_WIDTH, size - number * TILE_WIDTH))
+def files_of(source: Source) -> ReadFile:
+    """Give the files of a source to `proofs.logreading.open_log`.
+
+    Raises (the reader):
+        LogError: `log-missing`.
+        TileError: `tile-content`, it is longer than such a file can be.
+        SourceError: it is silent, or refused.
+    """
+
+    def read(path: str) -> bytes:
+        try:
+            return source.read(path, tile_limit(parse_tile_path(path)))
+        except SourceMissing as error:
+            raise missing_file(path) from error
+        except SourceOverflow as error:
+            raise TileError("tile-content", f"{path}: {error.problem}") from error
+
+    return read
 
 
-def bundles_of(size: int) -> range:
-    """Give the numbers of the bundles of a log."""
-    return range(-(-size // TILE_WIDTH))
+def contradiction(log: LogReader, older: Checkpoint) -> tuple[str, str] | None:
+    """Say how a log contradicts what it signed before, by name and in words; None if it does not (SPEC 3).
 
-
-def checked_tile(source: Source, tile: Tile, expected: Digest) -> bytes:
-    """Give a full hash tile whose hashes fold to `expected`.
+    `rollback`, it was longer; `fork`, it had another root at this size; `inconsistent`, it began otherwise.
 
     Raises:
-        SourceError: it does not come.
-        TileError: `tile-content`.
+        LogError, TileError, SourceError: no proof could be made.
     """
-    content = _hashes_of(tile, *read_tile(source, tile))
-    if _folded(content) != expected:
-        raise TileError("tile-content", f"{tile_path(tile)} of {source.name}: expected other hashes")
-    return content
-
-
-def checked_bundle(source: Source, bundle: Tile, leaves: bytes) -> tuple[bytes, ...]:
-    """Give the entries of a bundle, whose leaf hashes are `leaves`, the level-0 tile of the same width.
-
-    Raises:
-        SourceError: it does not come.
-        TileError: `tile-content`.
-    """
-    came, content = read_tile(source, bundle)
-    entries = decode_entries(content, came.width)[: bundle.width]
-    if b"".join(map(leaf_digest, entries)) != leaves:
-        raise TileError("tile-content", f"{tile_path(bundle)} of {source.name}: expected other entries")
-    return entries
-
-
-def _hashes_of(tile: Tile, came: Tile, content: bytes) -> bytes:
-    """Cut the tile that is wanted out of the one that came, which has exactly its own length."""
-    if len(content) != came.width * HASH_BYTES:
-        problem = f"{tile_path(came)}: expected {came.width} hashes, got {len(content)} bytes"
-        raise TileError("tile-content", problem)
-    return content[: tile.width * HASH_BYTES]
-
-
-def _folded(content: bytes) -> Digest:
-    nodes = [content[at : at + HASH_BYTES] for at in range(0, len(content), HASH_BYTES)]
-    while len(nodes) > 1:
-        nodes = [node_digest(nodes[at], nodes[at + 1]) for at in range(0, len(nodes), 2)]
-    return Digest(nodes[0])
+    now = log.checkpoint
+    if older.size > now.size:
+        return "rollback", f"expected {older.size} entries at least, got {now.size}"
+    if older.size == now.size and older.root != now.root:
+        return "fork", f"expected root {older.root.hex()} at size {older.size}, got {now.root.hex()}"
+    try:
+        log.check_start(older)
+    except TreeError as error:
+        return "inconsistent", f"expected the log of size {older.size} to be its beginning: {error.message}"
+    return None

@@ -9,28 +9,31 @@ from pathlib import Path
 from typing import Protocol
 
 from proofs.note import MAX_NOTE_BYTES
-from proofs.tiles import ENTRIES, MAX_ENTRY_BYTES, TILE_WIDTH, Tile, tile_path
+from proofs.tiles import ENTRIES, MAX_ENTRY_BYTES, TILE_WIDTH, Tile
 from proofs.tree import HASH_BYTES
 from relay.core.errors import ConfigError, TocsinError
 
 __all__ = [
     "CHECKPOINT",
     "MAX_ANSWER_BYTES",
+    "MAX_NOTE_FILE_BYTES",
     "FolderSource",
     "Source",
     "SourceError",
     "SourceMissing",
+    "SourceOverflow",
     "SourceRefused",
     "SourceSilent",
     "check_path",
     "read_checkpoint",
-    "read_tile",
     "tile_limit",
 ]
 
 CHECKPOINT = "checkpoint"
 MAX_ANSWER_BYTES = TILE_WIDTH * (2 + MAX_ENTRY_BYTES)
 """The largest file of a log: a full bundle of the longest entries, 16.8 MB."""
+MAX_NOTE_FILE_BYTES = 4 * MAX_NOTE_BYTES
+"""A note is bounded in characters, of four bytes at most."""
 _PATH = re.compile(r"checkpoint|tile/(?:entries|[0-9]{1,2})(?:/x[0-9]{3})*/[0-9]{3}(?:\.p/[0-9]{1,3})?")
 """All that a log has; nothing else is ever asked for, so that no path leads elsewhere."""
 
@@ -55,6 +58,10 @@ class SourceMissing(SourceError):
 
 class SourceRefused(SourceError):
     """What came is not read here: a redirect, too much, another encoding, a link out of a folder."""
+
+
+class SourceOverflow(SourceRefused):
+    """What came is longer than such a file ever is."""
 
 
 class Source(Protocol):
@@ -124,7 +131,7 @@ class FolderSource:
                 raise SourceRefused(self.name, path, "expected a regular file, got another")
             content = opened.read(limit_bytes + 1)
         if len(content) > limit_bytes:
-            raise SourceRefused(self.name, path, f"expected at most {limit_bytes} bytes, got more")
+            raise SourceOverflow(self.name, path, f"expected at most {limit_bytes} bytes, got more")
         return content
 
 
@@ -139,25 +146,7 @@ def read_checkpoint(source: Source) -> str:
     Raises:
         SourceError: the source does not give it.
     """
-    # A signed note has 65,536 characters at most; of several bytes each they are refused by its parser.
-    return source.read(CHECKPOINT, MAX_NOTE_BYTES).decode(errors="replace")
-
-
-def read_tile(source: Source, tile: Tile) -> tuple[Tile, bytes]:
-    """Give a tile or an entry bundle, unverified: which one came, and its file.
-
-    A partial one may be gone since it was filled up (C2SP tlog-tiles): then it is the full one.
-
-    Raises:
-        SourceError: the source gives neither.
-    """
-    try:
-        return tile, source.read(tile_path(tile), tile_limit(tile))
-    except SourceMissing:
-        full = Tile(tile.level, tile.index)
-        if tile == full:
-            raise
-        return full, source.read(tile_path(full), tile_limit(full))
+    return source.read(CHECKPOINT, MAX_NOTE_FILE_BYTES).decode(errors="replace")
 
 
 def tile_limit(tile: Tile) -> int:

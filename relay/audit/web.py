@@ -25,6 +25,7 @@ from relay.audit.sources import (
     Source,
     SourceError,
     SourceMissing,
+    SourceOverflow,
     SourceRefused,
     SourceSilent,
     check_path,
@@ -263,12 +264,12 @@ class _Answer:
 
     def _body(self, response: http.client.HTTPResponse) -> bytes:
         if response.length is not None and response.length > self.limit_bytes:
-            raise self._refused(f"expected at most {self.limit_bytes} bytes, got {response.length}")
+            raise self._too_long(f"expected at most {self.limit_bytes} bytes, got {response.length}")
         pieces, room = [], self.limit_bytes
         while piece := response.read(min(_PIECE_BYTES, room + 1)):
             room -= len(piece)
             if room < 0:
-                raise self._refused(f"expected at most {self.limit_bytes} bytes, got more")
+                raise self._too_long(f"expected at most {self.limit_bytes} bytes, got more")
             pieces.append(piece)
         if response.length:  # counted down: the connection ended before
             raise SourceSilent(self.source, self.path, f"expected {response.length} bytes more, got the end")
@@ -281,7 +282,7 @@ class _Answer:
         except zlib.error as error:
             raise self._refused(f"expected gzip, got: {error}") from error
         if len(body) > self.limit_bytes:
-            raise self._refused(f"expected at most {self.limit_bytes} bytes when unpacked, got more")
+            raise self._too_long(f"expected at most {self.limit_bytes} bytes when unpacked, got more")
         if not unpacker.eof or unpacker.unused_data:
             raise self._refused("expected one whole gzip member, got another form")
         return body
@@ -294,6 +295,9 @@ class _Answer:
         if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
             return self._refused(f"expected a file, got a redirect ({status}), which is not followed")
         return self._refused(f"expected a file, got status {status}")
+
+    def _too_long(self, problem: str) -> SourceOverflow:
+        return SourceOverflow(self.source, self.path, problem)
 
     def _refused(self, problem: str) -> SourceRefused:
         return SourceRefused(self.source, self.path, problem)

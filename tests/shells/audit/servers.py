@@ -20,8 +20,8 @@ class Served:
     def __init__(self, url: str) -> None:
         self.url = url
         self.asked: list[str] = []
-        self.is_silent = threading.Event()
-        """Set: connections are ended without a word."""
+        self.answers_left: int | None = None
+        """So many more, then connections are ended without a word."""
 
 
 class _Files(SimpleHTTPRequestHandler):
@@ -35,9 +35,11 @@ class _Files(SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.served.asked.append(self.path)
-        if self.served.is_silent.is_set():
-            self.close_connection = True
-            return
+        if self.served.answers_left is not None:
+            if self.served.answers_left == 0:
+                self.close_connection = True
+                return
+            self.served.answers_left -= 1
         super().do_GET()
 
     def log_message(self, *_arguments: object) -> None:

@@ -22,7 +22,6 @@ from relay.audit.sources import (
     SourceRefused,
     SourceSilent,
     read_checkpoint,
-    read_tile,
     tile_limit,
 )
 from relay.audit.web import Patience, WebSource, open_source
@@ -272,18 +271,6 @@ def test_a_folder_gives_its_files_and_nothing_from_outside(tmp_path: Path) -> No
     for path in ("tile/0/006", "tile/2/000", "tile/0/002.p/7"):
         with pytest.raises(SourceMissing):
             source.read(path, LIMIT)
-
-
-def test_a_partial_tile_that_is_gone_is_asked_for_as_the_full_one(tmp_path: Path) -> None:
-    (tmp_path / "tile/0").mkdir(parents=True)
-    (tmp_path / "tile/0/000").write_bytes(bytes(8_192))
-    source = FolderSource(tmp_path)
-
-    assert read_tile(source, Tile(0, 0, 7)) == (Tile(0, 0), bytes(8_192))
-    with pytest.raises(SourceMissing, match="tile/0/001"):
-        read_tile(source, Tile(0, 1, 7))
-    with pytest.raises(SourceMissing, match="tile/0/001"):
-        read_tile(source, Tile(0, 1))
 
 
 def test_a_checkpoint_that_is_no_text_is_still_only_a_wrong_one(tmp_path: Path) -> None:
