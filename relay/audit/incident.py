@@ -1,0 +1,211 @@
+"""`tocsin audit incident`, without its words: ask the sources, read their logs, tell the story (SPEC 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Final
+
+from proofs.checkpoint import Checkpoint, SignedCheckpoint
+from proofs.committee import CommitteeDocument
+from proofs.errors import ProofError
+from proofs.kinds import NetworkId
+from relay.audit.back import BackReader, Read
+from relay.audit.case import Case, LogRead, OpenedBundle, Scope, case_of, scope_of
+from relay.audit.compare import MERGE_DELAY_S, missing_in
+from relay.audit.gather import Found, Place, gather_bundles
+from relay.audit.opening import Trust, keeper_of
+from relay.audit.reading import contradiction
+from relay.audit.sources import SourceError
+from relay.audit.story import Answer, Finding
+from relay.core.messages import Attestation
+
+__all__ = ["Investigation", "NoBundle", "investigate"]
+
+_THREADS: Final = 8
+
+
+class NoBundle(Exception):
+    """No source gave a bundle that verifies and holds the incident."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__("no bundle of the incident")
+        self.findings = tuple(findings)
+
+
+@dataclass(slots=True)
+class Investigation:
+    """What was gathered: the case, the logs at hand for more questions (by origin), and what went wrong."""
+
+    case: Case
+    findings: list[Finding] = field(default_factory=list)
+    readers: dict[str, BackReader] = field(default_factory=dict)
+    unshown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """Our clock before the first source was asked, and after the last had answered, in seconds."""
+
+    asked_s: int
+    answered_s: int
+
+
+def investigate(
+    places: Sequence[Place], prefix: str, trust: Trust, clock_s: Callable[[], float]
+) -> Investigation:
+    """Gather an incident from `places`; `prefix` is the beginning of the id of one of its decisions.
+
+    Raises:
+        Ambiguous: of several incidents.
+        NoBundle: nobody has it, or no bundle verifies.
+    """
+    found = gather_bundles(places, prefix, trust)
+    findings = [finding for each in found for finding in each.findings]
+    bundles = _of_one_network([bundle for each in found for bundle in each.bundles], findings)
+    if not bundles:
+        raise NoBundle(findings)
+    documents = max((opened.documents for opened in bundles), key=len)
+    scope = scope_of(bundles)
+    opened = _open_logs(found, documents, scope, _Times(trust.now_s, ceil(clock_s())))
+    _read_all(opened, findings, _start_ms(case_of(bundles, ())), case_of(bundles, ()).f)
+    case = case_of(bundles, _results(opened))
+    _read_on(opened, case, findings)
+    case = case_of(bundles, _results(opened))
+    findings += _inconsistent(case, opened)
+    readers = _largest(opened)
+    return Investigation(
+        case=case,
+        findings=findings,
+        readers=readers,
+        unshown=tuple(key.name for key in trust.policy.logs if key.name not in readers),
+    )
+
+
+def _of_one_network(bundles: Sequence[OpenedBundle], findings: list[Finding]) -> list[OpenedBundle]:
+    """Keep the bundles of the network that most of them are of, the first of equals; name the others."""
+    count: dict[NetworkId, int] = {}
+    for opened in bundles:
+        count[opened.verdict.network] = count.get(opened.verdict.network, 0) + 1
+    if not count:
+        return []
+    network = max(count, key=lambda each: count[each])
+    for opened in bundles:
+        if opened.verdict.network != network:
+            words = f"{opened.source}: its bundle is of the network {opened.verdict.network.hex()}"
+            findings.append(Finding("other-network", Answer.NO, words, {"source": opened.source}))
+    return [opened for opened in bundles if opened.verdict.network == network]
+
+
+def _open_logs(
+    found: Sequence[Found], documents: Sequence[CommitteeDocument], scope: Scope, times: _Times
+) -> list[BackReader]:
+    opened: list[BackReader] = []
+    for each in found:
+        if each.signed is None or each.place.log is None:
+            continue
+        seen_at_s = times.asked_s if each.place.is_live else _still_so_s(each.signed, documents[-1].f)
+        member = keeper_of(each.signed.log, documents) or each.signed.log.name
+        read = Read(
+            each.place.name, each.place.log, member, each.note, each.signed, seen_at_s, times.answered_s
+        )
+        opened.append(BackReader(read, scope, documents))
+    return opened
+
+
+def _still_so_s(signed: SignedCheckpoint, f: int) -> int | None:
+    """Give a time at which an honest cosigner still saw a copy's checkpoint: the (f+1)-th latest."""
+    times = sorted((each.at_s for each in signed.cosigned if each.at_s is not None), reverse=True)
+    return times[f] if len(times) > f else None
+
+
+def _start_ms(case: Case) -> int:
+    """Give when the incident began by an honest member's clock, less the time to publish: f may lie."""
+    times = sorted(said.envelope.at_ms for said in case.said if isinstance(said.message, Attestation))
+    earliest = times[min(case.f, len(times) - 1)] if times else 0
+    return earliest - MERGE_DELAY_S * 1_000
+
+
+def _read_all(opened: list[BackReader], findings: list[Finding], start_ms: int, f: int) -> None:
+    _each(opened, findings, lambda each: each.back_to(start_ms, f))
+
+
+def _read_on(opened: list[BackReader], case: Case, findings: list[Finding]) -> None:
+    """Read further back where something is missing: what stands there is not left out."""
+    missing = {id(each): [said.envelope.digest for said in missing_in(case, each.result)] for each in opened}
+    wanting = [each for each in opened if missing[id(each)]]
+    failed = _each(wanting, findings, lambda each: each.until_found(missing[id(each)]))
+    for each in failed:
+        opened.remove(each)
+
+
+def _each(
+    opened: list[BackReader], findings: list[Finding], work: Callable[[BackReader], None]
+) -> list[BackReader]:
+    """Do this with each log, side by side; those that cannot be read are taken out and named."""
+
+    def attempt(each: BackReader) -> Finding | None:
+        name = each.read.source
+        try:
+            work(each)
+        except SourceError as error:
+            facts = {"source": name, "path": error.path}
+            return Finding("silent", Answer.UNKNOWN, f"{name}: {error.path}: {error.problem}", facts)
+        except ProofError as error:
+            words = f"{name}: its log is not what its checkpoint says: {error.check}: {error.message}"
+            return Finding("log", Answer.NO, words, {"source": name, "check": error.check})
+        return None
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        results = list(pool.map(attempt, opened))
+    failed = [each for each, finding in zip(opened, results, strict=True) if finding is not None]
+    findings += [finding for finding in results if finding is not None]
+    for each in failed:
+        opened.remove(each)
+    return failed
+
+
+def _results(opened: Sequence[BackReader]) -> list[LogRead]:
+    return [each.result for each in opened]
+
+
+def _largest(opened: Sequence[BackReader]) -> dict[str, BackReader]:
+    """Give the longest copy of each log, by origin."""
+    largest: dict[str, BackReader] = {}
+    for each in opened:
+        checkpoint = each.read.signed.checkpoint
+        known = largest.get(checkpoint.origin)
+        if known is None or checkpoint.size > known.read.signed.checkpoint.size:
+            largest[checkpoint.origin] = each
+    return largest
+
+
+def _inconsistent(case: Case, opened: Sequence[BackReader]) -> list[Finding]:
+    """Hold every checkpoint of a log that a bundle or another copy shows against the longest copy's tiles."""
+    older = {signed.checkpoint: bundle.source for bundle in case.bundles for signed, _ in bundle.places}
+    older |= {log.signed.checkpoint: log.source for log in case.logs}
+    largest = _largest(opened)
+    findings: list[Finding] = []
+    for checkpoint, source in older.items():
+        newest = largest.get(checkpoint.origin)
+        if newest is not None and checkpoint.size < newest.read.signed.checkpoint.size:
+            findings += _held_against(newest, source, checkpoint)
+    return findings
+
+
+def _held_against(newest: BackReader, source: str, older: Checkpoint) -> list[Finding]:
+    name = newest.read.source
+    facts = {"log": older.origin, "source": source, "against": name}
+    try:
+        found = contradiction(newest.log(), older)
+    except ProofError as error:
+        words = f"{name}: its log is not what its checkpoint says: {error.check}: {error.message}"
+        return [Finding("log", Answer.NO, words, facts)]
+    except SourceError as error:
+        return [Finding("silent", Answer.UNKNOWN, f"{name}: {error.path}: {error.problem}", facts)]
+    if found is None:
+        return []
+    check, problem = found
+    return [Finding(check, Answer.NO, f"{name}, against what {source} shows: {problem}", facts)]

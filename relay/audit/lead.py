@@ -1,0 +1,196 @@
+"""The first paragraph: what happened, for somebody who never heard of any of this (SPEC 4).
+
+Each sentence says only what was verified, or whose word it is. Names that strangers chose are marked
+(`quoted`), so that whoever shows the text keeps them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from relay.audit.stamps import STARTING, Protection, first_of, protections_of
+from relay.audit.story import Answer, DecisionStory, EffectStory, Finding
+from relay.audit.texts import quoted
+from relay.core.words import count_words, joined, span
+
+__all__ = ["day_words", "lead_of", "time_words"]
+
+_DONE: Final = {
+    "drill": "a harmless practice call was made at {}",
+    "rate-limit": "what could leave {} was limited",
+    "cap": "a ceiling was lowered at {}",
+    "margin": "more collateral was asked for at {}",
+    "disable-collateral": "an asset no longer counted as new collateral at {}",
+    "disconnect-oracle": "a source of prices was disconnected at {}",
+    "lock": "funds were locked at {}",
+    "halt-liquidations": "liquidations were halted at {}",
+    "pause": "{} was paused",
+    "failover": "a stand-in took over at {}",
+}
+"""What an act of a verb did, for people (plans SPEC 1.3)."""
+_ENDED: Final = {
+    "release": "It was taken back",
+    "expire": "It ran out",
+    "adopt": "The owner took it over",
+    "dismiss": "The owner dismissed it",
+    "close": "It was found ended",
+    "forced": "The owner ended it by force",
+}
+_LAST_SECOND: Final = 253_402_300_799
+_MAX_SENTENCES: Final = 12
+"""Of effects: a long ladder is told in the timeline."""
+
+
+def time_words(at_ms: int) -> str:
+    """A time of the day as `20:13:36 UTC`."""
+    return _shown(at_ms, "%H:%M:%S UTC")
+
+
+def day_words(at_ms: int) -> str:
+    """A day as `14 November 2023`; months by name, since their order differs between countries."""
+    return _shown(at_ms, "%d %B %Y").lstrip("0")
+
+
+def lead_of(
+    decisions: Sequence[DecisionStory], findings: Sequence[Finding], answer: Answer
+) -> tuple[str, ...]:
+    """Give the sentences of the first paragraph."""
+    first = first_of(decisions)
+    if first is None:
+        return ("No certified protection is here, so there is nothing to tell.",)
+    return (
+        *_alarm(first),
+        *_agreed(first),
+        *_done(first, protections_of(decisions), decisions),
+        _judged(findings, answer),
+    )
+
+
+def _alarm(first: DecisionStory) -> list[str]:
+    day, at = day_words(first.anchor.at_ms), time_words(first.anchor.at_ms)
+    name = quoted(first.protocol)
+    if first.reporters:
+        people = count_words(len(first.reporters), "person", "people")
+        told = [f"On {day} at {at}, {people} whom {name} had named for it reported an emergency."]
+    else:
+        told = [f"On {day} at {at}, by the clock of its blockchain, an alarm of {name} went off."]
+    if first.reason:
+        told.append(
+            f"{name} had laid down beforehand what should then be done, and why: “{quoted(first.reason)}”."
+        )
+    else:
+        told.append(f"{name} had laid down beforehand what should then be done.")
+    return told
+
+
+def _agreed(first: DecisionStory) -> list[str]:
+    by_stance = {
+        stance: [voice.member for voice in first.voices if voice.stance == stance]
+        for stance in ("attest", "dissent", "abstain", "astray", "absent")
+    }
+    yes = len(by_stance["attest"])
+    told = [
+        f"Of the {first.members} members of the network that watches it, {yes} confirmed the alarm;"
+        f" it takes {first.threshold}."
+    ]
+    if by_stance["dissent"]:
+        told.append(f"{_names(by_stance['dissent'])} disagreed.")
+    quiet = [*by_stance["abstain"], *by_stance["absent"]]
+    if quiet:
+        told.append(f"{_names(quiet)} could not tell, or said nothing that is here.")
+    if by_stance["astray"]:
+        told.append(f"{_names(by_stance['astray'])} signed something else.")
+    return told if len(told) > 1 else [*told, "Nobody disagreed."]
+
+
+def _done(
+    first: DecisionStory, protections: Sequence[Protection], decisions: Sequence[DecisionStory]
+) -> list[str]:
+    told: list[str] = []
+    ordered = sorted(protections, key=lambda each: _order(first, each))
+    for each in ordered[:_MAX_SENTENCES]:
+        name = quoted(each.decision.protocol)
+        if each.effect is None:
+            told.append(f"Nobody signed to have seen that “{quoted(each.call.act)}” took effect at {name}.")
+            continue
+        told.append(_stood(first, each, each.effect, name))
+        told += _ending(each, decisions)
+    if len(protections) > _MAX_SENTENCES:
+        told.append(f"{len(protections) - _MAX_SENTENCES} more acts are told below.")
+    return told
+
+
+def _order(first: DecisionStory, each: Protection) -> tuple[bool, int]:
+    """Tell the alarm's own plan first, then what followed from it, in order of time."""
+    at_ms = each.decision.anchor.at_ms if each.effect is None else each.effect.at.at_ms
+    return each.decision.plan_hash != first.plan_hash, at_ms
+
+
+def _stood(first: DecisionStory, each: Protection, effect: EffectStory, name: str) -> str:
+    later_s = (effect.at.at_ms - first.anchor.at_ms) // 1_000
+    when = f"{_span(later_s)} later" if later_s > 0 else f"At {time_words(effect.at.at_ms)}"
+    because = "" if each.decision.plan_hash == first.plan_hash else ", because of this,"
+    done = _DONE.get(each.call.verb, "an act was carried out at {}").format(name)
+    chain = quoted(each.call.chain)
+    how = f"{when}{because} {done} on the chain {chain}"
+    if effect.effect == "noop":
+        how = f"{when}{because} a call on the chain {chain} had nothing left to change: {done} already"
+    if effect.until is not None:
+        how += f", until {_end(first, effect.until.at_ms)} at the longest"
+    if effect.receipt is not None:
+        return f"{how}; the chain's own record of it was checked."
+    return f"{how}, by the word of {_names(effect.seen_by)}: no record of the chain is here to prove it."
+
+
+def _end(first: DecisionStory, at_ms: int) -> str:
+    day = day_words(at_ms)
+    return time_words(at_ms) if day == day_words(first.anchor.at_ms) else f"{day}, {time_words(at_ms)}"
+
+
+def _ending(each: Protection, decisions: Sequence[DecisionStory]) -> list[str]:
+    """Give the last ending of an act's record, if somebody saw one after it stood."""
+    assert each.effect is not None, "what never stood has no end"
+    effects = [
+        effect
+        for decision in decisions
+        if decision.plan_hash == each.decision.plan_hash
+        for call in decision.calls
+        if (call.act, call.chain) == (each.call.act, each.call.chain)
+        for effect in call.effects
+        if effect.at.at_ms >= each.effect.at.at_ms
+    ]
+    ends = [effect for effect in effects if effect.effect not in STARTING]
+    if not ends:
+        return []
+    last = max(ends, key=lambda effect: effect.at.at_ms)
+    how = _ENDED.get(last.effect, "It ended")
+    return [f"{how} on {day_words(last.at.at_ms)} at {time_words(last.at.at_ms)}."]
+
+
+def _judged(findings: Sequence[Finding], answer: Answer) -> str:
+    if answer is Answer.YES:
+        return "Everything that was asked for was checked, and it holds."
+    wrong = sum(finding.answer is Answer.NO for finding in findings)
+    unknown = sum(finding.answer is Answer.UNKNOWN for finding in findings)
+    words = [f"{count_words(wrong, 'thing does', 'things do')} not hold"] if wrong else []
+    words += [f"{count_words(unknown, 'thing')} could not be told"] if unknown else []
+    text = joined(words)
+    return f"But {text}: see the findings below."
+
+
+def _names(names: Sequence[str]) -> str:
+    return joined([quoted(name) for name in names])
+
+
+def _span(seconds: int) -> str:
+    """A span for people: seconds are spelled out where there is nothing else."""
+    return count_words(seconds, "second") if seconds < 120 else span(seconds)
+
+
+def _shown(at_ms: int, form: str) -> str:
+    seconds = at_ms // 1_000
+    if not 0 <= seconds <= _LAST_SECOND:
+        return f"{seconds} s"
+    return datetime.fromtimestamp(seconds, tz=UTC).strftime(form)
