@@ -71,6 +71,16 @@ def test_a_failure_in_forge_after_green_python_tests_fails_the_run(clone: Path) 
     assert f"make test: {PASSED}" in result.stdout
 
 
+def test_go_is_wanted_by_the_preflight_and_by_every_test(clone: Path) -> None:
+    preflight = clone / ".ci" / "preflight"
+    preflight.write_text('#!/bin/sh\necho "$1 wants Go: $TOCSIN_WANT_GO" >>asked\n[ "$1" ] || echo python3\n')
+
+    result = run(clone, test=f'[ "$$TOCSIN_WANT_GO" = 1 ] && echo "{PASSED}"')
+
+    assert result.returncode == 0, result.stderr
+    assert (clone / "asked").read_text() == "--packages wants Go: 1\n wants Go: 1\n"
+
+
 def test_a_missing_tool_stops_the_run_before_any_test(clone: Path) -> None:
     preflight = clone / ".ci" / "preflight"
     preflight.write_text("#!/bin/sh\n[ \"${1:-}\" = --packages ] || { echo 'missing: Node' >&2; exit 1; }\n")

@@ -34,10 +34,10 @@ def machine(folder: Path, tools: Answers) -> Path:
     return folder
 
 
-def preflight(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def preflight(folder: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["/bin/sh", str(PREFLIGHT), *options],
-        env={"PATH": str(folder)},
+        env={"PATH": str(folder), **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -131,6 +131,27 @@ def test_the_packages_that_would_complete_an_empty_machine_are_listed(tmp_path: 
 
     assert result.returncode == 0
     assert result.stdout == "python3 python3-venv python3-dev nodejs npm make libgmp-dev\n"
+
+
+def test_go_is_looked_for_only_where_it_is_wanted(tmp_path: Path) -> None:
+    tools = machine(tmp_path, COMPLETE)
+    wanted = {"TOCSIN_WANT_GO": "1", "TOCSIN_GOPATH": str(tmp_path / "gopath")}
+
+    assert preflight(tools, "--packages").stdout == "\n"
+    assert preflight(tools, "--packages", **wanted).stdout == "golang-go golang-golang-x-mod-dev\n"
+    result = preflight(tools, **wanted)
+    assert result.returncode == 1
+    assert "missing: Go" in result.stderr.splitlines()
+    assert "apt-get install -y golang-golang-x-mod-dev" in result.stderr
+
+
+def test_a_machine_with_go_and_its_module_lacks_neither(tmp_path: Path) -> None:
+    tools = machine(tmp_path, {**COMPLETE, "go": "exit 0"})
+    (tmp_path / "gopath/src/golang.org/x/mod/sumdb/tlog").mkdir(parents=True)
+
+    result = preflight(tools, TOCSIN_WANT_GO="1", TOCSIN_GOPATH=str(tmp_path / "gopath"))
+
+    assert (result.returncode, result.stdout, result.stderr) == (0, "python3\n", "")
 
 
 def test_make_stops_at_a_missing_tool_before_anything_is_built(tmp_path: Path) -> None:
