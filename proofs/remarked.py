@@ -23,7 +23,7 @@ from proofs.statements import (
 )
 from proofs.verdict import MemberStatement
 
-__all__ = ["MAX_STATEMENTS_OF_ONE", "STATEMENT_KINDS", "check_statements"]
+__all__ = ["MAX_STATEMENTS_OF_ONE", "STATEMENT_KINDS", "check_statement", "check_statements"]
 
 MAX_STATEMENTS_OF_ONE: Final = 64
 """Of one member about one decision; a liar must not make a bundle that nobody wants to read."""
@@ -42,19 +42,30 @@ def check_statements(
     voices: Counter[Identity] = Counter()
     for number in entry.statements:
         envelope = record_at(records, number).envelope
-        read = _READERS.get(envelope.kind)
-        if read is None:
-            wanted = ", ".join(STATEMENT_KINDS)
-            raise DecidingError("statement-kind", f"expected one of {wanted}, got {envelope.kind}")
-        name = ground.name_of(envelope)
+        said.append(check_statement(envelope, entry, ground))
         voices[envelope.author] += 1
         if voices[envelope.author] > MAX_STATEMENTS_OF_ONE:
             raise DecidingError(
-                "statement-many", f"expected at most {MAX_STATEMENTS_OF_ONE} statements of {name}, got more"
+                "statement-many",
+                f"expected at most {MAX_STATEMENTS_OF_ONE} statements of {said[-1].said_by}, got more",
             )
-        words, facts = read(envelope, entry, ground)
-        said.append(MemberStatement(envelope.kind, name, envelope.at_ms, envelope.digest, words, facts))
     return tuple(said)
+
+
+def check_statement(envelope: Envelope, entry: BundleDecision, ground: Ground) -> MemberStatement:
+    """Check that a statement by a member is of this decision, and give what it says.
+
+    Raises:
+        DecidingError: `statement-kind`, `statement-decision`, `statement-evidence`.
+        FieldError: `shape`.
+    """
+    read = _READERS.get(envelope.kind)
+    if read is None:
+        wanted = ", ".join(STATEMENT_KINDS)
+        raise DecidingError("statement-kind", f"expected one of {wanted}, got {envelope.kind}")
+    words, facts = read(envelope, entry, ground)
+    name = ground.name_of(envelope)
+    return MemberStatement(envelope.kind, name, envelope.at_ms, envelope.digest, words, facts)
 
 
 _Words = tuple[str, Mapping[str, Value]]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from proofs.bundle import (
@@ -19,12 +20,14 @@ from proofs.bundle import (
 from proofs.committee import SignedCommittee
 from proofs.envelope import Envelope
 from proofs.errors import ProofError
+from proofs.ground import Ground
 from proofs.groupkeys import SignedKeys, group_name
-from proofs.mandate import CERTIFICATE_FROST, certificate_kind
+from proofs.mandate import CERTIFICATE_FROST, certificate_kind, verify_frost_certificate
 from proofs.receipts import ReceiptProof
 from proofs.reports import subject_digest
 from proofs.statements import OutcomeStatement, read_outcome
 from relay.app.receipts import Claim, Receipts
+from relay.app.remarked import Allowance, Remarks
 from relay.core.book import Entry
 from relay.core.decisions import is_linked, report_of
 from relay.core.events import Event, Received, Signed
@@ -70,14 +73,18 @@ class Bundles:
         self._outcomes: dict[DecisionId, dict[Digest, _Said]] = {}
         self._reports: dict[DecisionId, dict[bytes, tuple[Digest, bytes]]] = {}
         """By subject and reporter: the first envelope that told of it, with its digest."""
+        self._remarks = Remarks(lambda: node.committees)
         self._committees = committees
         self._keys = keys
 
     def heard(self, event: Event) -> None:
         """Keep what members say they saw of a decision; called after the node took it, also in a replay."""
-        if isinstance(event, Received | Signed) and isinstance(event.message, Report):
+        if not isinstance(event, Received | Signed):
+            return
+        self._remarks.heard(event.envelope, event.message)
+        if isinstance(event.message, Report):
             self._reported(event.envelope, event.message)
-        if not isinstance(event, Received | Signed) or not isinstance(event.message, Outcome):
+        if not isinstance(event.message, Outcome):
             return
         entry = self._node.book.entries.entry_of(event.message.decision_id)
         if entry is None or not _is_about(event.message, entry):
@@ -137,17 +144,52 @@ class Bundles:
         if decision_id not in {entry.tally.prepared.id for entry in entries}:
             return None
         proved = await receipts.prove(self._claims(entries, numbers))
-        # Receipts can be as long as whoever sent the transaction made them: they must not cost the rest.
-        keys = _by_epoch(await asyncio.to_thread(self._keys))
-        for shown in (proved, {}) if proved else ({},):
-            decisions = [
-                self._decision(entry, _certificate(entry, keys), numbers, shown) for entry in entries
+        keys = _shown_keys(entries, await asyncio.to_thread(self._keys))
+        bare = [self._decision(entry, _certificate(entry, keys), numbers) for entry in entries]
+        remarked, remarks = await self._remarked(audit, entries, bare, numbers)
+        # Receipts and remarks can be as long as others made them: they must not cost the rest.
+        for decisions, shown, more in (
+            (remarked, proved, remarks),
+            (remarked, {}, remarks),
+            (bare, proved, []),
+            (bare, {}, []),
+        ):
+            full = [
+                replace(decision, receipts=self._receipts(entry, numbers, shown))
+                for entry, decision in zip(entries, decisions, strict=True)
             ]
             try:
-                return encode_bundle(self._bundle(decisions, keys, records, audit.vkey))
+                return encode_bundle(self._bundle(full, keys, [*records, *more], audit.vkey))
             except ProofError:
                 continue
         return None
+
+    async def _remarked(
+        self,
+        audit: AuditLog,
+        entries: Sequence[Entry],
+        decisions: Sequence[BundleDecision],
+        numbers: Mapping[Digest, int],
+    ) -> tuple[list[BundleDecision], list[BundleRecord]]:
+        """Give the decisions with what else was said of them, and the records of that, numbered on."""
+        documents = tuple(signed.document for signed in self._committees())
+        ground = Ground(self._node.committees.network, documents, {})
+        allowance = Allowance(max((len(document.members) for document in documents), default=1))
+        shelf = _Shelf(audit, len(numbers))
+        told: list[BundleDecision] = []
+        for entry, decision in zip(entries, decisions, strict=True):
+            about = entry.tally.prepared.id
+            blocks = Counter(
+                said.statement.block
+                for digest, said in self._outcomes.get(about, {}).items()
+                if digest in numbers
+            )
+            headers = self._remarks.headers(about, blocks, allowance)
+            statements = self._remarks.statements(decision, ground, allowance)
+            told.append(
+                replace(decision, headers=await shelf.put(headers), statements=await shelf.put(statements))
+            )
+        return told, shelf.records
 
     def _bundle(
         self,
@@ -245,49 +287,90 @@ class Bundles:
         parent = entry.tally.prepared.decision.parent
         return 0 if parent is None or parent not in known else 1 + self._depth(known[parent], known)
 
-    def _decision(
-        self,
-        entry: Entry,
-        certificate: bytes,
-        numbers: Mapping[Digest, int],
-        proved: Mapping[OutcomeStatement, ReceiptProof],
-    ) -> BundleDecision:
+    def _decision(self, entry: Entry, certificate: bytes, numbers: Mapping[Digest, int]) -> BundleDecision:
         prepared = entry.tally.prepared
         slots = [slot for _, slot in sorted(entry.tally.slots.items())]
-        told = self._told(entry, numbers)
-        first: dict[OutcomeStatement, int] = {}
-        for number, said in told:
-            first.setdefault(said.statement, number)
         return BundleDecision(
             decision=prepared.decision,
             mandate=prepared.mandate,
             leaves=prepared.leaves,
             certificate=certificate,
             attestations=tuple(numbers[slot.digest] for slot in slots if slot.digest in numbers),
-            outcomes=tuple(number for number, _ in told),
+            outcomes=tuple(number for number, _ in self._told(entry, numbers)),
             reports=tuple(numbers[digest] for digest, _ in self._called(entry) if digest in numbers),
-            receipts=tuple(
-                BundleReceipt(number, proved[outcome])
-                for outcome, number in first.items()
-                if outcome in proved
-            ),
+        )
+
+    def _receipts(
+        self, entry: Entry, numbers: Mapping[Digest, int], proved: Mapping[OutcomeStatement, ReceiptProof]
+    ) -> tuple[BundleReceipt, ...]:
+        """Give the receipts of a decision, each with the first record that tells of its outcome."""
+        first: dict[OutcomeStatement, int] = {}
+        for number, said in self._told(entry, numbers):
+            first.setdefault(said.statement, number)
+        return tuple(
+            BundleReceipt(number, proved[outcome]) for outcome, number in first.items() if outcome in proved
         )
 
 
-def _by_epoch(keys: Sequence[SignedKeys]) -> dict[int, SignedKeys]:
-    """Give the newest generation of the keys of each key epoch."""
-    ordered = sorted(keys, key=lambda signed: signed.document.generation)
-    return {signed.document.key_epoch: signed for signed in ordered}
+class _Shelf:
+    """Records with their proofs, in the order in which they were put there, as far as they are published."""
+
+    def __init__(self, audit: AuditLog, first: int) -> None:
+        self._audit = audit
+        self._first = first
+        self._known: set[Digest] = set()
+        self.records: list[BundleRecord] = []
+
+    async def put(self, envelopes: Sequence[Envelope]) -> tuple[int, ...]:
+        """Give the numbers of those envelopes that are published and were not put here before."""
+        numbers: list[int] = []
+        for envelope in envelopes:
+            if envelope.digest in self._known:
+                continue
+            try:
+                proof = await self._audit.tlog_proof(envelope.digest)
+            except KeyError:
+                continue
+            self._known.add(envelope.digest)
+            numbers.append(self._first + len(self.records))
+            self.records.append(BundleRecord(envelope.raw, proof))
+        return tuple(numbers)
+
+
+def _shown_keys(entries: Sequence[Entry], keys: Sequence[SignedKeys]) -> dict[int, SignedKeys]:
+    """Give for each key epoch the generation whose groups made most of its certificates, if equal the newest.
+
+    A ceremony may have given the same key epoch other keys: a certificate is shown by those that made it.
+    """
+    chosen: dict[int, tuple[int, SignedKeys]] = {}
+    for signed in sorted(keys, key=lambda signed: signed.document.generation):
+        epoch = signed.document.key_epoch
+        made = sum(1 for entry in entries if _is_made_by(signed, entry))
+        if made and made >= chosen.get(epoch, (0, signed))[0]:
+            chosen[epoch] = (made, signed)
+    return {epoch: signed for epoch, (_, signed) in chosen.items()}
 
 
 def _certificate(entry: Entry, keys: Mapping[int, SignedKeys]) -> bytes:
-    """Give the group's signature where there is one and its keys can be shown, else the list."""
+    """Give the group's signature where there is one that the keys shown have made, else the list."""
     listed, signed = entry.tally.certificate, entry.threshold_certificate
     assert listed is not None, "only certified decisions enter a bundle"
-    decision = entry.tally.prepared.decision
-    shown = keys.get(decision.key_epoch)
-    group = None if shown is None else shown.document.group(group_name(decision.tier))
-    return listed if signed is None or group is None else signed
+    shown = keys.get(entry.tally.prepared.decision.key_epoch)
+    return listed if signed is None or shown is None or not _is_made_by(shown, entry) else signed
+
+
+def _is_made_by(keys: SignedKeys, entry: Entry) -> bool:
+    """Tell whether an entry's certificate of kind 2 is by the group of its tier in these keys."""
+    prepared, certificate = entry.tally.prepared, entry.threshold_certificate
+    document = keys.document
+    group = document.group(group_name(prepared.decision.tier))
+    if certificate is None or group is None or document.key_epoch != prepared.decision.key_epoch:
+        return False
+    try:
+        verify_frost_certificate(prepared.digest, certificate, group.key)
+    except ProofError:
+        return False
+    return True
 
 
 def _is_about(outcome: Outcome, entry: Entry) -> bool:

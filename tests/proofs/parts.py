@@ -1,7 +1,7 @@
-"""The parts of a bundle's JSON: every place in it, what may stand there by form, and copies with another part.
+"""The parts of a bundle's JSON: every place in it, its form, and copies with another part there.
 
-A place is a path of keys and numbers. The text of a tlog-proof is taken apart too: `#` and a line's number, or
-`#path` and `#checkpoint` for what stands before and after its empty line.
+A place is a path of keys and numbers. The text of a tlog-proof is taken apart too: `#` and a line's number,
+or `#path` and `#checkpoint` for what stands before and after its empty line.
 """
 
 import json
@@ -74,10 +74,7 @@ def replaced(value: Json, place: Place, *parts: Json) -> Json:
     key, *rest = place
     if isinstance(value, str):
         return _with_lines(value, str(key), [str(part) for part in parts])
-    if rest:
-        inner = [replaced(value[key], tuple(rest), *parts)]  # type: ignore[index]
-    else:
-        inner = list(parts)
+    inner = [replaced(value[key], tuple(rest), *parts)] if rest else list(parts)  # type: ignore[index]
     if isinstance(value, list):
         return [*value[:key], *inner, *value[key + 1 :]]  # type: ignore[operator]
     assert isinstance(value, dict)

@@ -1,0 +1,138 @@
+"""What members said beside verdicts and outcomes, kept for bundles: of each so much, whoever floods."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from proofs.bundledecision import MAX_STATEMENTS, BundleDecision
+from proofs.decision import BlockRef, decision_id
+from proofs.envelope import Envelope
+from proofs.errors import ProofError
+from proofs.ground import Ground
+from proofs.remarked import MAX_STATEMENTS_OF_ONE, check_statement
+from proofs.remarks import Absence, Accusation, Header, Signal
+from relay.core.committees import Committees
+from relay.core.errors import WireError
+from relay.core.messages import Equivocation, Message, Unlanded, Void
+from relay.core.types import DecisionId, Digest, Identity, PlanHash
+from relay.core.wire import open_equivocation
+
+__all__ = ["Allowance", "Remarks"]
+
+MAX_KEPT: Final = 4_096
+"""Statements of one member; its oldest make room for its newest, and never another's."""
+MAX_SIGNALS: Final = 256
+"""The same of signals, which belong to no decision until a bundle is made."""
+MAX_HEADERS: Final = 64
+"""Of one member about one decision in a bundle; first those of blocks that most members named."""
+MAX_BYTES: Final = 4 << 20
+"""Of all of it in one bundle, a quarter of what it may be; each member has his share."""
+SIGNAL_BEFORE_S: Final = 3_600
+"""How long before a decision's anchor a signal of its plan belongs to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A statement, and the decision or plan that it is about; of a header the block too."""
+
+    envelope: Envelope
+    about: DecisionId | PlanHash
+    block: BlockRef | None = None
+
+
+class Allowance:
+    """The bytes that each of `members` may still fill in one bundle."""
+
+    def __init__(self, members: int) -> None:
+        self._share = MAX_BYTES // max(1, members)
+        self._spent: Counter[Identity] = Counter()
+
+    def takes(self, envelope: Envelope) -> bool:
+        """Tell whether a statement has room in its author's share, and take that."""
+        if self._spent[envelope.author] + len(envelope.raw) > self._share:
+            return False
+        self._spent[envelope.author] += len(envelope.raw)
+        return True
+
+
+class Remarks:
+    """Keeps headers, statements and signals, by member."""
+
+    def __init__(self, committees: Callable[[], Committees]) -> None:
+        """`committees` gives the documents known now."""
+        self._committees = committees
+        self._kept: dict[Identity, dict[Digest, _Kept]] = {}
+        self._signals: dict[Identity, dict[Digest, _Kept]] = {}
+
+    def heard(self, envelope: Envelope, message: Message) -> None:
+        """Keep what a bundle may hold; the node took it before."""
+        kept = self._read(envelope, message)
+        if kept is None:
+            return
+        is_signal = isinstance(message, Signal)
+        own = (self._signals if is_signal else self._kept).setdefault(envelope.author, {})
+        own[envelope.digest] = kept
+        if len(own) > (MAX_SIGNALS if is_signal else MAX_KEPT):
+            del own[next(iter(own))]
+
+    def _read(self, envelope: Envelope, message: Message) -> _Kept | None:
+        match message:
+            case Header():
+                return _Kept(envelope, message.decision_id, message.block)
+            case Absence() | Accusation() | Void() | Unlanded():
+                return _Kept(envelope, message.decision_id)
+            case Signal():
+                return _Kept(envelope, message.plan_hash)
+            case Equivocation():
+                try:
+                    first, _, _ = open_equivocation(message, self._committees())
+                except WireError:
+                    return None
+                return _Kept(envelope, decision_id(envelope.network, first.decision))
+            case _:
+                return None
+
+    def headers(
+        self, about: DecisionId, blocks: Mapping[BlockRef, int], allowance: Allowance
+    ) -> list[Envelope]:
+        """Give the headers of a decision that are of its outcomes' `blocks`; each has its count of voices."""
+        found: list[Envelope] = []
+        for own in self._kept.values():
+            first: dict[BlockRef, Envelope] = {}
+            for kept in own.values():
+                if kept.block is not None and kept.about == about and kept.block in blocks:
+                    first.setdefault(kept.block, kept.envelope)
+            wanted = sorted(first, key=lambda block: -blocks[block])[:MAX_HEADERS]
+            found += [first[block] for block in wanted if allowance.takes(first[block])]
+        return found
+
+    def statements(self, entry: BundleDecision, ground: Ground, allowance: Allowance) -> list[Envelope]:
+        """Give what else was said of a decision, as far as a verifier will take it."""
+        share = min(MAX_STATEMENTS_OF_ONE, MAX_STATEMENTS // max(1, len(self._kept | self._signals)))
+        found: list[Envelope] = []
+        for member in self._kept | self._signals:
+            own = [each for each in self._of(member, entry) if _is_of(each, entry, ground)]
+            found += [each for each in own[:share] if allowance.takes(each)]
+        return found
+
+    def _of(self, member: Identity, entry: BundleDecision) -> Iterator[Envelope]:
+        for kept in self._kept.get(member, {}).values():
+            if kept.block is None and kept.about == entry.mandate.decision_id:
+                yield kept.envelope
+        begin, end = entry.mandate.not_before - SIGNAL_BEFORE_S, entry.mandate.not_after
+        for kept in self._signals.get(member, {}).values():
+            if kept.about == entry.mandate.plan_hash and begin <= kept.envelope.at_ms // 1_000 <= end:
+                yield kept.envelope
+
+
+def _is_of(envelope: Envelope, entry: BundleDecision, ground: Ground) -> bool:
+    """Tell whether a verifier will take it: one liar's odd word must not cost the bundle."""
+    try:
+        ground.check_author(envelope)
+        check_statement(envelope, entry, ground)
+    except ProofError:
+        return False
+    return True
