@@ -15,6 +15,7 @@ from proofs.disclosure import SEED_BYTES
 from proofs.statements import OutcomeStatement
 from relay.api import Api, ApiOptions, ApiPorts, SignalRefused, SignalRequest
 from relay.app.assembly import detector_settings
+from relay.app.books import Books, Clocks, open_books
 from relay.app.ceremony_desk import CeremonyDesk
 from relay.app.committees import CommitteeWatch
 from relay.app.deeds import Deeds, NodeStopped, Tools
@@ -96,7 +97,10 @@ async def _serve(
         reports = Reports(node, shells.lane, timeline.at_us, lambda: [*lookout.facts(), *verifiers.facts()])
         expose_readiness(telemetry.metrics, lambda: [(fact.name, fact.ready) for fact in reports.readiness()])
         desk = _desk(config, shells, inputs)
-        api = await stack.enter_async_context(_api(config, shells, telemetry, (reports, desk), inputs))
+        books = await open_books(
+            config, shells, telemetry, Clocks(_wall_clock_ms, time.monotonic), group, inputs.put
+        )
+        api = await stack.enter_async_context(_api(config, shells, telemetry, (reports, desk, books), inputs))
         watch = Watch(node, timeline, telemetry.metrics, lambda name: api.publish("incident", {"id": name}))
         tools = Tools(
             committees=lambda: node.committees,
@@ -121,7 +125,14 @@ async def _serve(
             group.create_task(detector.run(), name=f"detector {chain}")
             group.create_task(lookout.run(chain), name=f"lookout {chain}")
         group.create_task(verifiers.run(), name="verifiers")
-        inbox = Inbox(lambda: node.committees, shells.journal, shells.signer, telemetry, _wall_clock_ms)
+        inbox = Inbox(
+            lambda: node.committees,
+            shells.journal,
+            shells.signer,
+            telemetry,
+            _wall_clock_ms,
+            books.witnessing.take,
+        )
         group.create_task(inbox.run(shells.lane, inputs.put), name="inbox")
         group.create_task(_watch_peers(shells, inputs), name="peers")
         committees = CommitteeWatch(
@@ -129,7 +140,8 @@ async def _serve(
         )
         group.create_task(committees.run(PEERS_EVERY_S), name="committees")
         group.create_task(_watch_keys(shells, inputs), name="keys")
-        group.create_task(_keep_books(config, shells, telemetry), name="books")
+        group.create_task(_keep_books(config, shells, telemetry, books), name="books")
+        group.create_task(books.witnessing.run(), name="witnessing")
         expose_lane(telemetry.metrics, shells.lane)
         telemetry.notice("serving", api=api.url, lane=shells.lane.address)
         if ready is not None:
@@ -173,10 +185,10 @@ def _api(
     config: NodeConfig,
     shells: Shells,
     telemetry: Telemetry,
-    views: tuple[Reports, CeremonyDesk],
+    views: tuple[Reports, CeremonyDesk, Books],
     inputs: Pump,
 ) -> Api:
-    reports, desk = views
+    reports, desk, books = views
     ports = ApiPorts(
         status=reports.status,
         incidents=reports.incidents,
@@ -193,7 +205,7 @@ def _api(
         port=config.api.port,
         token=config.api.token(),
     )
-    return Api(options, ports, desk.ports(), _report_desk(config, shells, inputs).ports())
+    return Api(options, ports, desk.ports(), _report_desk(config, shells, inputs).ports(), books.ports())
 
 
 def _report_desk(config: NodeConfig, shells: Shells, inputs: Pump) -> ReportDesk:
@@ -240,11 +252,10 @@ async def _watch_keys(shells: Shells, inputs: Pump) -> None:
         await asyncio.sleep(PEERS_EVERY_S)
 
 
-async def _keep_books(config: NodeConfig, shells: Shells, telemetry: Telemetry) -> None:
-    """Publish the audit log as far as it is releasable, and keep the gauges."""
+async def _keep_books(config: NodeConfig, shells: Shells, telemetry: Telemetry, books: Books) -> None:
+    """Publish the audit log as far as it is releasable and witnessed, and keep the gauges."""
     while True:
-        sign = shells.signer.sign_checkpoint
-        await shells.audit.publish((await shells.audit.sign(sign)).checkpoint, (), sign)
+        await books.turn()
         shells.node.log_size = shells.journal.log_size
         set_gauges(telemetry.metrics, shells.node, shells.journal)
         set_endpoint_gauges(telemetry.metrics, shells.submitters)

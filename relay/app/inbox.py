@@ -12,6 +12,7 @@ from relay.core.events import Event, OwnStatementFound, Received, Signed
 from relay.core.messages import CEREMONY, LOGGED, Attestation, Message, Verdict
 from relay.core.types import Millis
 from relay.core.wire import open_message
+from relay.core.witnessing import WITNESSING, WitnessingMessage
 from relay.gossip import Lane
 from relay.journal import Journal
 from relay.keys import LocalSigner
@@ -30,12 +31,15 @@ class Inbox:
         signer: LocalSigner,
         telemetry: Telemetry,
         clock: Callable[[], Millis],
+        witness: Callable[[Envelope, WitnessingMessage], None],
     ) -> None:
+        """`witness` takes what is said of checkpoints: it is none of the node's business."""
         self._committees = committees
         self._journal = journal
         self._signer = signer
         self._telemetry = telemetry
         self._clock = clock
+        self._witness = witness
 
     async def run(self, lane: Lane, put: Callable[[Event], Awaitable[None]]) -> None:
         """Open what comes, for ever. A peer's nonsense is counted by reason and dropped."""
@@ -46,7 +50,10 @@ class Inbox:
             except WireError as error:
                 self._telemetry.dropped(error.reason, peer=mail.peer.hex()[:16], detail=error.detail)
                 continue
-            if envelope.author == self._signer.identity and isinstance(message, LOGGED + CEREMONY):
+            if isinstance(message, WITNESSING):
+                if envelope.author != self._signer.identity:
+                    self._witness(envelope, message)
+            elif envelope.author == self._signer.identity and isinstance(message, LOGGED + CEREMONY):
                 await self._own(envelope, message, put)
             else:
                 await put(Received(envelope, message, self._clock()))

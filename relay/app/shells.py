@@ -16,6 +16,8 @@ from relay.app.keys import KeysFiles
 from relay.chains import Chain, load_adapters, open_chain
 from relay.config import KeptKeys, NodeConfig
 from relay.core.committees import Committees
+from relay.core.effects import PageKind
+from relay.core.errors import ConfigError, JournalError
 from relay.core.events import CommitteeLearned, KeysInForce
 from relay.core.node import Node
 from relay.core.ports import Adapter, Submitter
@@ -25,6 +27,7 @@ from relay.gossip import Lane
 from relay.journal import AuditLog, Boot, DiskLimits, Journal, Outbox, count_boot
 from relay.keys import LocalSigner, Secret, open_identity, open_signer
 from relay.telemetry import Telemetry
+from relay.witness.store import WitnessStore
 
 __all__ = ["Shells", "open_shells"]
 
@@ -43,6 +46,8 @@ class Shells:
     bundles: Bundles
     replayed: Replayed
     audit: AuditLog
+    witness: WitnessStore | None
+    """What our witness remembers by; without it, it cosigns nothing."""
     boot: Boot
     lane: Lane
     chains: Mapping[Caip2, Chain]
@@ -93,6 +98,7 @@ async def open_shells(
     known = reduce(lambda chain, event: chain.with_next(event.document), learned, node.committees)
     check_in_force(config, known.in_force(now_s), telemetry)
     audit = await _open_log(config, known, journal, signer)
+    witness = await _open_witness(stack, config, known, telemetry)
     boot = await count_boot(journal, directory.instance_file)
     telemetry.notice("journal replayed", events=replayed.events, boot=boot.number)
     seed = open_identity(directory.keys, passphrase).reveal()
@@ -116,6 +122,7 @@ async def open_shells(
         bundles=bundles,
         replayed=replayed,
         audit=audit,
+        witness=witness,
         boot=boot,
         lane=lane,
         chains=chains,
@@ -133,10 +140,24 @@ def _still_used(known: Sequence[KeptKeys], committees: CommitteeFiles, now_s: in
 async def _open_log(
     config: NodeConfig, committees: Committees, journal: Journal, signer: LocalSigner
 ) -> AuditLog:
-    # The first document that names us: a log keeps its origin for ever.
-    named = ((document, document.member(signer.identity)) for document in committees.documents)
-    origins = (f"{document.name}/{member.name}" for document, member in named if member is not None)
-    return await AuditLog.open(journal, config.directory.log, origin=next(origins), log_key=signer.log_key)
+    # The first document that names us with this key: a log keeps its origin for ever.
+    named = [(document, document.member(signer.identity)) for document in committees.documents]
+    ours = [(document, member) for document, member in named if member is not None]
+    first = next((each for each in ours if each[1].log == signer.log_key), ours[0])
+    origin = f"{first[0].name}/{first[1].name}"
+    return await AuditLog.open(journal, config.directory.log, origin=origin, log_key=signer.log_key)
+
+
+async def _open_witness(
+    stack: AsyncExitStack, config: NodeConfig, committees: Committees, telemetry: Telemetry
+) -> WitnessStore | None:
+    """Open what our witness remembers by; the node goes on without, its log needs others' cosignatures."""
+    try:
+        opening = WitnessStore.open(config.directory.witness_file, committees.network)
+        return await stack.enter_async_context(opening)
+    except (ConfigError, JournalError) as error:
+        telemetry.page(PageKind.CANNOT_SIGN, f"this node's witness cosigns nothing: {error}")
+        return None
 
 
 async def _open_chains(

@@ -15,6 +15,7 @@ from proofs.kinds import Digest
 from proofs.tree import HASH_BYTES, MAX_PATH, MAX_SIZE
 
 __all__ = [
+    "MAX_ANSWER_BYTES",
     "MAX_LANE_REQUEST_BYTES",
     "MAX_NOTES",
     "MAX_WITNESSED_NOTE_BYTES",

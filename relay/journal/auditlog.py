@@ -22,6 +22,7 @@ from proofs.note import (
     KeyKind,
     Note,
     NoteSignature,
+    VerifierKey,
     format_note,
     format_verifier_key,
     note_signature,
@@ -104,6 +105,11 @@ class AuditLog:
         log._probe = probe
         await log._resume()
         return log
+
+    @property
+    def key(self) -> VerifierKey:
+        """The key under which this log's checkpoints are signed; its name is the origin."""
+        return self._key
 
     @property
     def vkey(self) -> str:

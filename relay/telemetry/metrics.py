@@ -60,6 +60,12 @@ CATALOGUE = (
     Metric("open_incidents", Kind.GAUGE, "Incidents not yet closed."),
     Metric("journal_free_bytes", Kind.GAUGE, "Free space where the journal lives."),
     Metric("log_size", Kind.GAUGE, "Entries of the audit log."),
+    Metric("log_signed_size", Kind.GAUGE, "Entries under the newest checkpoint that was signed."),
+    Metric("log_published_size", Kind.GAUGE, "Entries under the newest published checkpoint."),
+    Metric("log_cosignatures", Kind.GAUGE, "Witnesses that have cosigned the newest checkpoint."),
+    Metric("log_stopped", Kind.GAUGE, "1 where this log signs nothing more, for its disk is an older one."),
+    Metric("witness_debts", Kind.GAUGE, "Checkpoints of logs that nothing proves consistent yet."),
+    Metric("witness_forks", Kind.GAUGE, "Logs that have signed two roots for one size."),
     Metric("edge_to_certificate_seconds", Kind.HISTOGRAM, "From our own verdict to the list of signatures."),
     Metric(
         "edge_to_threshold_signature_seconds",

@@ -19,7 +19,7 @@ from proofs.note import (
 )
 from proofs.tree import verify_consistency
 from proofs.witness import Answer, accepted_answer, add_cosignatures, open_request
-from relay.core.errors import JournalError
+from relay.core.errors import JournalError, TocsinError
 from relay.core.types import Millis
 from relay.witness.store import (
     MAX_DEBTS,
@@ -92,8 +92,7 @@ class WitnessDesk:
         """Debts for which the log gave a proof that proves nothing."""
         self._told: set[tuple[str, int]] = set()
         self._asked_ms: dict[tuple[str, int], Millis] = {}
-        self.changed: dict[VerifierKey, None] = {}
-        """Logs of which a new checkpoint was cosigned since `Gossip` last told of it."""
+        self._changed: dict[VerifierKey, None] = {}
 
     async def load(self) -> None:
         """Read what was held when the process before this one ended.
@@ -129,7 +128,7 @@ class WitnessDesk:
                 opened, sighting, self._parts.clock() // 1_000, self._refusal(opened.key)
             )
         except JournalError as error:
-            self._fail(error)
+            self.fail(error)
             return Answer(503, b"this witness's disk refuses\n")
         await self._note(sighting, fork)
         if isinstance(verdict, Answer):
@@ -156,7 +155,7 @@ class WitnessDesk:
         log = log_name(sighting.key)
         self._cosigned[log] = row
         self._mark_proved(log, row.held.size)
-        self.changed[sighting.key] = None
+        self._changed[sighting.key] = None
 
     # ---- what is seen
 
@@ -172,7 +171,7 @@ class WitnessDesk:
         try:
             fork = await self._store.see(found)
         except JournalError as error:
-            self._fail(error)
+            self.fail(error)
             return found.key
         await self._note(found, fork)
         return found.key
@@ -271,7 +270,7 @@ class WitnessDesk:
         try:
             await self._store.prove(log, (debts[0],))
         except JournalError as error:
-            self._fail(error)
+            self.fail(error)
             return
         self._mark_proved(log, debts[0])
 
@@ -284,6 +283,16 @@ class WitnessDesk:
             self._parts.notice("log has proved what it owed", {"log": log.partition("+")[0], "size": size})
 
     # ---- questions
+
+    @property
+    def has_changed(self) -> bool:
+        """Tell whether something was cosigned since `take_changed`."""
+        return bool(self._changed)
+
+    def take_changed(self) -> list[VerifierKey]:
+        """Give the logs of which something was cosigned since this was last asked."""
+        changed, self._changed = self._changed, {}
+        return list(changed)
 
     def held(self) -> dict[VerifierKey, CosignedRow]:
         """Give what we cosigned last of each log that is witnessed."""
@@ -303,6 +312,7 @@ class WitnessDesk:
     def _keys(self) -> list[VerifierKey]:
         return [key for keys in self._parts.logs().values() for key in keys]
 
-    def _fail(self, error: JournalError) -> None:
+    def fail(self, error: TocsinError) -> None:
+        """Cosign nothing from now on: what is not remembered could be contradicted."""
         self._store = None
         self._parts.page(f"this node's witness stops: {error}")

@@ -167,6 +167,10 @@ class Publisher:
         """Give who has cosigned the newest checkpoint, in this process."""
         return () if self._pending is None else tuple(self._pending.lines)
 
+    def witnesses(self) -> tuple[VerifierKey, ...]:
+        """Give whom this log asks, in that order."""
+        return tuple(self._couriers)
+
     def missing(self) -> list[Missing]:
         """Give who has not cosigned the newest checkpoint, in the order in which they are asked."""
         have = self.cosigned_by()

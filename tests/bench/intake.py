@@ -191,7 +191,7 @@ async def _intake(home: Path, committee: CommitteeDocument, me: Keys, frames: Se
             asyncio.TaskGroup() as group,
         ):
             pump = Pump(node, journal, on_heard, Meter(Metrics(), clock_us))
-            inbox = Inbox(lambda: node.committees, journal, signer, telemetry, clock)
+            inbox = Inbox(lambda: node.committees, journal, signer, telemetry, clock, lambda *_: None)
             pumping = group.create_task(pump.run([Started(clock(), 1, bytes(16))], Idle()))
             began_s = time.process_time()
             await inbox.run(Given(frames), pump.put)

@@ -1,0 +1,190 @@
+"""Our log from its entries to its readers: signed, cosigned, published; and the policy that readers pin."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from proofs.note import VerifierKey
+from proofs.policy import committee_policy, format_policy
+from proofs.witness import Answer
+from relay.api import Json, LogPorts
+from relay.app.log_view import log_view
+from relay.app.shells import Shells
+from relay.app.witnessing import LaneWitness, OwnWitness, Witnessing, WitnessingTools
+from relay.config import NodeConfig
+from relay.core.committees import Committees
+from relay.core.effects import PageKind
+from relay.core.errors import ConfigError, JournalError
+from relay.core.events import Event, ForkFound
+from relay.core.types import Millis
+from relay.disk import replace_file
+from relay.telemetry import Telemetry
+from relay.witness.desk import DeskParts, WitnessDesk
+from relay.witness.logs import Quorum, names_of_cosigner, quorum_of, witnessed_logs
+from relay.witness.outside import OutsideWitness
+from relay.witness.pushing import Publisher, PublisherParts, Witness
+from relay.witness.store import ForkRow
+
+__all__ = ["Books", "Clocks", "PolicyFile", "open_books"]
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The wall clock, and one that never goes back."""
+
+    wall_ms: Callable[[], Millis]
+    monotonic_s: Callable[[], float]
+
+
+@dataclass(slots=True)
+class PolicyFile:
+    """`policy.txt`: what an auditor of the network would pin, by the committee in force (`proofs` 12.2)."""
+
+    path: Path
+    _epoch: int = 0
+
+    def keep(self, committees: Committees, at_s: int) -> None:
+        """Write it anew where another committee is in force.
+
+        Raises:
+            JournalError: the disk refuses.
+        """
+        epoch = committees.in_force(at_s).committee_epoch
+        if epoch == self._epoch:
+            return
+        known = [each for each in committees.documents if each.committee_epoch <= epoch]
+        content = format_policy(committee_policy(known))
+        try:
+            if not self.path.is_file() or self.path.read_bytes() != content:
+                replace_file(self.path, content)
+        except OSError as error:
+            raise JournalError(f"expected to write {self.path}, got: {error.strerror}") from error
+        self._epoch = epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Witness and log of a running node."""
+
+    shells: Shells
+    telemetry: Telemetry
+    clock: Callable[[], Millis]
+    desk: WitnessDesk
+    publisher: Publisher
+    witnessing: Witnessing
+    policy: PolicyFile
+
+    def ports(self) -> LogPorts:
+        """What the interface asks of them."""
+        return LogPorts(log=self.view, add_checkpoint=self.add_checkpoint)
+
+    def view(self) -> Mapping[str, Json]:
+        """What is known of logs here."""
+        quorum = quorum_of(self.shells.node.committees.in_force(self.clock() // 1_000))
+        return log_view(self.shells.node, self.shells.audit, self.publisher, self.desk, quorum)
+
+    async def add_checkpoint(self, raw: bytes) -> Answer:
+        """Judge a stranger's request; what it says of our own log is heard too."""
+        return await self.desk.add_checkpoint(raw)
+
+    async def turn(self) -> None:
+        """Publish what can be, and keep policy and gauges.
+
+        Raises:
+            ConfigError, JournalError: the log or the disk is not as it must be.
+        """
+        if self.shells.audit.key in self.shells.node.forks:
+            self.publisher.stop("two roots of it are shown for one size")
+        await self.publisher.turn()
+        await asyncio.to_thread(self.policy.keep, self.shells.node.committees, self.clock() // 1_000)
+        metrics, audit = self.telemetry.metrics, self.shells.audit
+        published = audit.published
+        metrics.set("log_signed_size", audit.signed_size)
+        metrics.set("log_published_size", 0 if published is None else published.checkpoint.size)
+        metrics.set("log_cosignatures", len(self.publisher.cosigned_by()))
+        metrics.set("log_stopped", int(bool(self.publisher.stopped)))
+        metrics.set("witness_debts", len(self.desk.debts()))
+        metrics.set("witness_forks", len(self.shells.node.forks))
+
+
+async def open_books(
+    config: NodeConfig,
+    shells: Shells,
+    telemetry: Telemetry,
+    clocks: Clocks,
+    group: asyncio.TaskGroup,
+    put: Callable[[Event], Awaitable[None]],
+) -> Books:
+    """Join witness, log and lane; nothing is signed or asked before the first turn."""
+    node, signer = shells.node, shells.signer
+    desk = await _open_desk(shells, telemetry, clocks.wall_ms, put)
+    tools = WitnessingTools(
+        committees=lambda: node.committees,
+        signer=signer,
+        lane=shells.lane,
+        audit=shells.audit,
+        telemetry=telemetry,
+        clock=clocks.wall_ms,
+        clock_s=clocks.monotonic_s,
+    )
+    witnessing = Witnessing(tools, desk, group)
+    outside = [OutsideWitness(each.key, each.url) for each in config.witnesses]
+
+    def quorum() -> Quorum:
+        return quorum_of(node.committees.in_force(clocks.wall_ms() // 1_000))
+
+    def witnesses() -> list[Witness]:
+        asked: list[Witness] = []
+        for key, identity in quorum().cosigners.items():
+            own = identity == signer.identity
+            asked.append(OwnWitness(key, desk) if own else LaneWitness(key, identity, witnessing.exchange))
+        # Our own word costs no way and comes first.
+        return [*sorted(asked, key=lambda each: not isinstance(each, OwnWitness)), *outside]
+
+    parts = PublisherParts(
+        sign=signer.sign_checkpoint,
+        quorum=quorum,
+        witnesses=witnesses,
+        page=lambda text: telemetry.page(PageKind.CANNOT_SIGN, text),
+        notice=lambda name, facts: telemetry.notice(name, **facts),
+        clock=clocks.wall_ms,
+    )
+    publisher = witnessing.publisher = Publisher(shells.audit, parts, group)
+    policy = PolicyFile(config.directory.policy_file)
+    return Books(shells, telemetry, clocks.wall_ms, desk, publisher, witnessing, policy)
+
+
+async def _open_desk(
+    shells: Shells,
+    telemetry: Telemetry,
+    clock: Callable[[], Millis],
+    put: Callable[[Event], Awaitable[None]],
+) -> WitnessDesk:
+    node, signer = shells.node, shells.signer
+
+    async def found(fork: ForkRow) -> None:
+        await put(ForkFound(fork.first, fork.second, clock()))
+
+    def names() -> tuple[VerifierKey, ...]:
+        return names_of_cosigner(node.committees.documents, signer.identity, signer.cosigner_key)
+
+    parts = DeskParts(
+        logs=lambda: witnessed_logs(node.committees.documents),
+        names=names,
+        cosign=signer.cosign,
+        is_convicted=lambda key: key in node.forks,
+        found=found,
+        page=lambda text: telemetry.page(PageKind.CANNOT_SIGN, text),
+        notice=lambda name, facts: telemetry.notice(name, **facts),
+        clock=clock,
+    )
+    desk = WitnessDesk(shells.witness, parts)
+    if shells.witness is not None:
+        try:
+            await desk.load()
+        except (ConfigError, JournalError) as error:
+            desk.fail(error)
+    return desk
