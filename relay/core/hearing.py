@@ -110,6 +110,12 @@ class Hearing:
             return [_dropped(envelope, "not wanted")]
         return [*_logged(envelope), Changed(message.decision_id)]
 
+    def is_said(self, effect: Effect) -> bool:
+        """Tell whether this accuses somebody as we did before: sessions begin anew with each process."""
+        if not isinstance(effect, SignStatement) or not isinstance(effect.message, Accusation):
+            return False
+        return self.remarks.has_said(self.me, effect.message)
+
     def _remarked(self, envelope: Envelope, remark: Remark, now_ms: Millis) -> list[Effect]:
         if envelope.author == self.me and isinstance(remark, ReadinessChange):
             self.standings.signed(remark, now_ms)

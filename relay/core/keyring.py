@@ -142,6 +142,7 @@ class Keyring:
         """Take what a member says of keys, or what we have said ourselves."""
         match message:
             case Commitments() | SigningRequest() | SignatureShare():
+                self.signing.note(envelope, message)
                 return self.signing.heard(envelope.author, message, now_ms)
             case ThresholdCertificate():
                 return self.signing.shown_by(envelope.author, message, now_ms)

@@ -198,7 +198,8 @@ class Node:
 
     def advance(self, event: Event) -> tuple[Effect, ...]:
         """Apply one event and give what is to be done (SPEC 7.1)."""
-        effects = tuple(self._membership.in_our_name(self._apply(event), self._decision_of))
+        wanted = (effect for effect in self._apply(event) if not self.hearing.is_said(effect))
+        effects = tuple(self._membership.in_our_name(wanted, self._decision_of))
         for effect in effects:
             if isinstance(effect, SignStatement) and isinstance(effect.message, _KEPT):
                 self._unsaid[effect.message] = None
@@ -273,8 +274,7 @@ class Node:
         self.landing.rearm(event.at_ms)
         self._anchoring.started()
         keys = self._keyring.started(self.now_ms)
-        unsaid = (SignStatement(message) for message in self._unsaid)
-        return [*self.presence.started(event), *unsaid, *keys]
+        return [*self.presence.started(event), *map(SignStatement, self._unsaid), *keys]
 
     def _learned(self, document: CommitteeDocument) -> list[Effect]:
         effects = self._membership.learn(document)

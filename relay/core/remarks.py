@@ -75,6 +75,10 @@ class Remarks:
         words = self._words.get(decision, {})
         return ((place[0], words[place]) for place in sorted(words))
 
+    def has_said(self, author: Identity, remark: OnDecision) -> bool:
+        """Tell whether a member has had its word there."""
+        return _place(author, remark) in self._words.get(remark.decision_id, {})
+
     def keep(self) -> None:
         """Forget what was said of decisions that the book has forgotten, and of slots that are over."""
         for decision in [decision for decision in self._words if not self.book.entries.stated(decision)]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from proofs.committee import CommitteeDocument
+from proofs.envelope import Envelope
 from proofs.groupkeys import KeysDocument, group_name
 from proofs.kinds import Digest, Identity, Millis
 from proofs.mandate import (
@@ -19,6 +20,7 @@ from proofs.mandate import (
     key_proof_digest,
     verify_frost_certificate,
 )
+from relay.core.bad_shares import BadShares
 from relay.core.ceremony_effects import KeepPossession
 from relay.core.committees import Committees
 from relay.core.decisions import Prepared
@@ -64,6 +66,7 @@ class Signing:
     _group_keys: dict[Digest, GroupKey] = field(default_factory=dict)
     _repeating: Repeating = field(default_factory=Repeating)
     _finished: Finished = field(default_factory=Finished)
+    _bad_shares: BadShares = field(default_factory=BadShares)
 
     def __post_init__(self) -> None:
         self._sessions = Sessions(self.me)
@@ -150,6 +153,7 @@ class Signing:
         self._about = {digest: about for digest, about in self._about.items() if digest in kept}
         self._sessions.keep(kept)
         self._finished.keep(kept)
+        self._bad_shares.keep(kept)
         self._repeating.forget(lambda digest: digest not in kept)
 
     # ---- sessions
@@ -163,6 +167,11 @@ class Signing:
         members = tuple(member.identity for member in committee.members)
         task = Task(prepared.digest, decision.tier, decision.key_epoch, members, committee.f)
         return self._done(self._sessions.attested(task, author, now_ms))
+
+    def note(self, envelope: Envelope, message: SessionMessage) -> None:
+        """Keep what a member says as it came, before it is heard: it may have to be shown."""
+        if message.digest in self._about and message.digest not in self._finished:
+            self._bad_shares.note(envelope, message)
 
     def heard(self, author: Identity, message: SessionMessage, now_ms: Millis) -> list[Effect]:
         """Take a member's message, ours included."""
@@ -235,13 +244,20 @@ class Signing:
                 yield SignShare(request, coordinator, self._about[task.digest].committee_epoch)
             case Aggregated(task, key, signature):
                 yield KeepCertificate(task.digest, key.key_id, encode_frost_certificate(signature))
-            case BadShare(digest, member, coordinator):
-                told = {"member": member.hex()[:16], "coordinator": coordinator.hex()[:16]}
-                yield Notice("bad signature share", {**told, "mandate": digest.hex()[:16]})
+            case BadShare():
+                yield from self._accuse(want)
             case Refused(author, reason):
                 yield Notice("session message dropped", {"reason": reason, "signer": author.hex()[:16]})
             case _:
                 assert_never(want)
+
+    def _accuse(self, bad: BadShare) -> Iterator[Effect]:
+        """Tell of a bad share; of a mandate's also to all, with what shows it."""
+        told = {"member": bad.member.hex()[:16], "coordinator": bad.coordinator.hex()[:16]}
+        yield Notice("bad signature share", {**told, "mandate": bad.digest.hex()[:16]})
+        prepared = self._about[bad.digest].prepared
+        if prepared is not None:
+            yield from self._bad_shares.accuse(bad, prepared.id)
 
 
 def _proof_of(document: KeysDocument, key: GroupKey) -> Digest:

@@ -166,7 +166,7 @@ class Signing:
             return
         signature, bad = self._gathering.finish(session)
         for member in bad:
-            yield BadShare(self.task.digest, member, session.coordinator)
+            yield BadShare(self.task.digest, member, session.coordinator, session.id, session.request)
         if signature is not None:
             self.is_signed = True
             yield Aggregated(self.task, self.key, signature)

@@ -55,6 +55,8 @@ class BadShare:
     digest: Digest
     member: Identity
     coordinator: Identity
+    session: Digest
+    request: SigningRequest
 
 
 @dataclass(frozen=True, slots=True)
