@@ -51,7 +51,8 @@ class Inbox:
                 self._telemetry.dropped(error.reason, peer=mail.peer.hex()[:16], detail=error.detail)
                 continue
             if isinstance(message, WITNESSING):
-                if envelope.author != self._signer.identity:
+                # SECURITY: an answer of an earlier time, shown by somebody else, is none to what we ask now.
+                if envelope.author == mail.peer:
                     self._witness(envelope, message)
             elif envelope.author == self._signer.identity and isinstance(message, LOGGED + CEREMONY):
                 await self._own(envelope, message, put)

@@ -217,7 +217,8 @@ class Publisher:
         if size > self._log.signed_size or shown.root != await self._log.root(size):
             self.stop(f"a checkpoint of size {size} is shown that it signed and this disk does not know")
             return
-        if pending is None or pending.signed.checkpoint != shown:
+        # SECURITY: who shows a cosignature may have kept it for long: it does not tell what a witness holds now.
+        if pending is None or pending.signed.checkpoint != shown or not self._is_confirmed:
             return
         for key in self._couriers.keys() - pending.lines.keys():
             named = (line for line in parsed.signatures if (line.name, line.key_id) == (key.name, key.key_id))
