@@ -15,11 +15,13 @@ from proofs.note import parse_note, verify_note
 from relay.core.types import Millis
 from relay.disk import no_probe
 from relay.journal import DiskLimits, Journal, Outbox
+from relay.witness.store import WitnessStore, log_name
 from tests.shells.journal.life import (
     COSIGNER,
     FIRST,
     LAST,
     LOG,
+    NETWORK,
     SHELF,
     STEP,
     entry_of,
@@ -113,12 +115,16 @@ async def check_what_is_kept(home: Path) -> None:
         replayed = [data async for _, data in journal.replay()]
     async with Outbox.open(home / "state" / "outbox.sqlite") as outbox:
         rows = await outbox.of(*SHELF).rows()
+    async with WitnessStore.open(home / "state" / "witness.sqlite", NETWORK) as witness:
+        held = (await witness.cosigned())[log_name(LOG)].held
 
     acknowledged = appended(said)
     entries = list(map(entry_of, replayed))
     assert entries[: len(acknowledged)] == acknowledged
     assert len(entries) in (len(acknowledged), min(len(acknowledged) + STEP, LAST))
     assert replayed == list(map(event, entries))
+    cosigned = parse_checkpoint(parse_note(values(said, "cosigned")[-1]).text)
+    assert (held.size, held.root) == (cosigned.size, cosigned.root) or held.size == LAST > cosigned.size
     assert max(map(int, values(said, "put"))) in rows
     assert not rows.keys() & set(map(int, values(said, "dropped")))
     assert all(row == b"transaction %d" % nonce for nonce, row in rows.items())
