@@ -84,6 +84,10 @@ def contradiction(log: LogReader, older: Checkpoint) -> tuple[str, str] | None:
         return "fork", f"expected root {older.root.hex()} at size {older.size}, got {now.root.hex()}"
     try:
         log.check_start(older)
-    except TreeError as error:
-        return "inconsistent", f"expected the log of size {older.size} to be its beginning: {error.message}"
+    except TreeError:
+        got = log.root(older.size).hex()
+        return (
+            "inconsistent",
+            f"expected root {older.root.hex()} over its first {older.size} entries, got {got}",
+        )
     return None

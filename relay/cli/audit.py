@@ -8,6 +8,8 @@ _EPILOG = """\b
 Examples:
   tocsin audit verify incident.bundle --policy policy.txt
   tocsin audit replay incident.bundle
+  tocsin audit follow https://alice.example.org https://bob.example.org --policy policy.txt
+  tocsin audit mirror https://alice.example.org mirrors/alice --policy policy.txt
 """
 
 audit = LazyGroup(
@@ -15,8 +17,10 @@ audit = LazyGroup(
     {
         "verify": Lazy("relay.cli.verify:verify", "Verify a bundle: every signature and proof in it."),
         "replay": Lazy("relay.cli.replay:replay", "Derive a bundle's verdicts again from its inputs."),
+        "follow": Lazy("relay.cli.audit_follow:follow", "Watch logs: fork, rollback, missing witnesses."),
+        "mirror": Lazy("relay.cli.audit_mirror:mirror_", "Copy a whole log into a folder, checked."),
     },
-    help="Verify evidence, offline.",
+    help="Verify evidence: bundles offline, logs from any server or folder.",
     epilog=_EPILOG,
 )
 

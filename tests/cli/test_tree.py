@@ -41,7 +41,7 @@ TREE = {
     "incident": ("list", "show", "watch"),
     "drill": ("run", "report"),
     "signal": ("send", "keygen"),
-    "audit": ("verify", "replay"),
+    "audit": ("verify", "replay", "follow", "mirror"),
 }
 
 
