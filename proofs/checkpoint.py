@@ -75,11 +75,12 @@ def open_checkpoint(
         CheckpointError: `checkpoint-form`, `checkpoint-origin`.
     """
     note = parse_note(raw)
-    log = verify_note(note, logs)[0].key
+    signers = [signature.key for signature in verify_note(note, logs)]
     cosigned = tuple(
         signature for signature in verify_note(note, [*logs, *witnesses]) if signature.key in witnesses
     )
     checkpoint = parse_checkpoint(note.text)
-    if checkpoint.origin != log.name:
-        raise CheckpointError("checkpoint-origin", f"expected {log.name}, got {checkpoint.origin}")
-    return SignedCheckpoint(checkpoint, log, cosigned)
+    for log in signers:
+        if log.name == checkpoint.origin:
+            return SignedCheckpoint(checkpoint, log, cosigned)
+    raise CheckpointError("checkpoint-origin", f"expected {signers[0].name}, got {checkpoint.origin}")

@@ -20,6 +20,7 @@ from proofs.note import (
     format_verifier_key,
     parse_note,
     parse_verifier_key,
+    verify_note,
 )
 
 __all__ = ["FORK_SCHEMA", "MAX_FORK_BYTES", "Fork", "ForkError", "check_fork", "decode_fork", "encode_fork"]
@@ -61,29 +62,31 @@ def check_fork(first: str, second: str, keys: Collection[VerifierKey]) -> Fork:
         ForkError: `fork-origin`, `fork-same` (other sizes, or one root).
     """
     logs = [key for key in keys if key.kind is KeyKind.ED25519]
-    opened = [(open_checkpoint(raw, logs), raw) for raw in (first, second)]
-    (one, one_raw), (other, other_raw) = sorted(opened, key=lambda each: each[0].checkpoint.root)
-    if one.log != other.log:
+    (one, one_raw), (other, other_raw) = sorted(
+        ((open_checkpoint(raw, logs).checkpoint, raw) for raw in (first, second)),
+        key=lambda each: each[0].root,
+    )
+    key = _signer_of_both(one_raw, other_raw, [key for key in logs if key.name == one.origin])
+    if key is None or one.origin != other.origin:
         raise ForkError(
             "fork-origin",
-            f"expected two checkpoints by {one.log.name}, key {one.log.key_id.hex()}, got one by "
-            f"{other.log.name}, key {other.log.key_id.hex()}",
+            f"expected two checkpoints of one log under one key, got one of {one.origin} and one of "
+            f"{other.origin}",
         )
-    if one.checkpoint.size != other.checkpoint.size:
+    if one.size != other.size or one.root == other.root:
         raise ForkError(
             "fork-same",
-            f"expected two roots of one size, got sizes {one.checkpoint.size} and {other.checkpoint.size}",
+            f"expected two roots of one size, got {one.root.hex()} at {one.size} and {other.root.hex()} at "
+            f"{other.size}",
         )
-    if one.checkpoint.root == other.checkpoint.root:
-        raise ForkError("fork-same", f"expected two roots, got {one.checkpoint.root.hex()} twice")
     return Fork(
-        origin=one.checkpoint.origin,
-        key=one.log,
-        size=one.checkpoint.size,
-        first_root=one.checkpoint.root,
-        second_root=other.checkpoint.root,
-        first=_with_line_of(one.log, one_raw),
-        second=_with_line_of(one.log, other_raw),
+        origin=one.origin,
+        key=key,
+        size=one.size,
+        first_root=one.root,
+        second_root=other.root,
+        first=_with_line_of(key, one_raw),
+        second=_with_line_of(key, other_raw),
     )
 
 
@@ -128,6 +131,20 @@ def _parts(value: Value) -> tuple[str, str, str]:
             raise FieldError(fields.path(name), f"a note of at most {_MAX_NOTE_BYTES} characters", "other")
         notes.append(note)
     return fields.text("vkey", max_bytes=_MAX_KEY_CHARACTERS), notes[0], notes[1]
+
+
+def _signer_of_both(one: str, other: str, logs: Collection[VerifierKey]) -> VerifierKey | None:
+    """Give the first of `logs` that signed both; a log signs under two keys while it changes them."""
+    notes = [parse_note(raw) for raw in (one, other)]
+    return next((key for key in logs if all(_is_signed_by(key, note) for note in notes)), None)
+
+
+def _is_signed_by(key: VerifierKey, note: Note) -> bool:
+    try:
+        verify_note(note, [key])
+    except NoteError:
+        return False
+    return True
 
 
 def _with_line_of(key: VerifierKey, raw: str) -> str:

@@ -242,6 +242,12 @@ def test_a_checkpoint_is_signed_by_the_log_it_names() -> None:
         open_checkpoint(signed(W1), [ALICE.key], [W1.key])
 
 
+def test_the_log_of_a_checkpoint_is_the_signer_that_it_names_whoever_signs_beside_it() -> None:
+    opened = open_checkpoint(signed(BOB, ALICE), [BOB.key, ALICE.key])
+
+    assert opened.log == ALICE.key
+
+
 def test_base64_and_decimals_have_one_spelling() -> None:
     assert from_base64(base64_text(b"bell")) == b"bell"
     assert [from_base64(text) for text in ("YmVsbA", "YmVsbB==", "YmVsbA==\n", "Ym VsbA==", "é")] == [
