@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 from nacl.signing import SigningKey
 
+from proofs.canonical import encode
 from proofs.checkpoint import open_checkpoint, parse_checkpoint
+from proofs.envelope import EnvelopeError, PayloadFields, build_payload, parse_envelope
+from proofs.hashes import sha256
+from proofs.kinds import Identity, NetworkId
 from proofs.tiles import (
     ENTRIES,
     Tile,
@@ -23,7 +27,8 @@ from proofs.tree import (
     verify_inclusion,
 )
 from relay.core.errors import ConfigError, JournalError
-from relay.journal import AuditLog, LogEntry
+from relay.core.types import Millis
+from relay.journal import AuditLog, LogEntry, StoredEnvelope
 from relay.journal.tilewriter import read_tile
 from tests.shells.journal.logs import (
     KEY,
@@ -150,6 +155,37 @@ async def test_a_proof_under_an_older_size_is_made_after_its_tiles_filled_up(
         index, path = await log.inclusion_proof(envelope(42).digest, old.size)
 
     verify_inclusion(leaf_digest(envelope(42).raw), index, old.size, path, old.root)
+
+
+@pytest.mark.asyncio
+async def test_every_envelope_that_may_be_parsed_fits_into_a_bundle_and_the_next_byte_is_refused(
+    open_journal: OpenJournal, tmp_path: Path
+) -> None:
+    """The bound of envelopes is that of entries: nothing that was taken can stop publication."""
+
+    def raw(filling: int) -> bytes:
+        fields = PayloadFields(
+            network=NetworkId(bytes(32)),
+            author=Identity(bytes(32)),
+            committee_epoch=1,
+            kind="outcome",
+            at_ms=Millis(1_000),
+            body={"filling": bytes(filling)},
+        )
+        return encode([1, build_payload(fields), bytes(64)])
+
+    largest = raw(65_535 - len(raw(60_000)) + 60_000)
+    assert len(largest) == 65_535
+    assert parse_envelope(largest).raw == largest
+    with pytest.raises(EnvelopeError, match="envelope-size"):
+        parse_envelope(raw(65_536 - len(raw(60_000)) + 60_000))
+
+    async with open_journal() as journal:
+        log = await open_log(journal, tmp_path / "log")
+        await fill(journal, [StoredEnvelope(largest, sha256(largest), Millis(1_000), LogEntry.RELEASED)])
+        await publish(log)
+
+    assert read_log(tmp_path / "log")[1] == [largest]
 
 
 @pytest.mark.asyncio
