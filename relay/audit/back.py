@@ -1,4 +1,4 @@
-"""Reading a log from its newest entry back to before an incident, and further only where something is missing.
+"""Reading a log from its newest entry back to before an incident; further only where something is missing.
 
 An incident of years ago in a log of millions costs what lies after it, up to a bound; every entry that is
 read is checked against the checkpoint, and only those about the incident have their signature checked.
@@ -86,7 +86,7 @@ class BackReader:
         self._back(lambda times: sum(time >= start_ms for time in times.values()) <= f and len(times) > f)
 
     def until_found(self, missing: Collection[Digest]) -> None:
-        """Read further back until none of `missing` is left to find, or there is no more; errors as `back_to`."""
+        """Read further back until all of `missing` are found, or there is no more; errors as `back_to`."""
         self._back(lambda _times: all(digest in self._digests for digest in missing))
 
     def _back(self, is_enough: Callable[[dict[Identity, int]], bool]) -> None:

@@ -53,7 +53,7 @@ _ABOUT_ONE = (Outcome, Header, Absence, Accusation, Void, Unlanded)
 
 @dataclass(frozen=True, slots=True)
 class Witnessed:
-    """When a checkpoint was seen, by the word of `cosigners` of whom one is honest (`is_honest`), in seconds."""
+    """When a checkpoint was seen, in seconds; of `cosigners` one is honest where `is_honest`."""
 
     at_s: int
     cosigners: int
@@ -76,9 +76,9 @@ class OpenedBundle:
 class LogRead:
     """The newer end of a log, read under `signed`: everything from entry `first` on.
 
-    `digests` are of every entry that was read, by envelope digest; `found` those about the incident, by index.
-    It was so still at `seen_at_s` (our clock when a log was asked, an honest cosigner's for a copy, None where
-    neither tells), and already at `held_by_s`. `strange` counts entries that are no envelope of a member.
+    `digests` are of every entry that was read; `found` are those about the incident, by index. It was so
+    still at `seen_at_s` (our clock when a log was asked, an honest cosigner's for a copy, None where neither
+    tells), and already at `held_by_s`. `strange` counts entries that are no envelope of a member.
     """
 
     source: str
@@ -122,7 +122,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What counts as being about the incident: its certified decisions, and the reports that call for them."""
+    """What is about the incident: words on its certified decisions, and reports that call for them."""
 
     network: NetworkId
     decisions: frozenset[DecisionId]

@@ -1,4 +1,4 @@
-"""Holding logs against each other: what one left out, what contradicts itself, what is of two histories (SPEC 4).
+"""Holding logs against each other: what one left out, contradictions, two histories of one log (SPEC 4).
 
 Pure: what could be read was read before. Nobody is accused of leaving out what he had no time to publish, or
 what may stand further back in his log than it was read.
@@ -81,7 +81,8 @@ def _omission(case: Case, log: LogRead, said: Said, *, is_own: bool) -> Finding:
     words = f"{words} {', '.join(others)}"
     doubt = _doubt(log, said)
     if doubt is not None:
-        return Finding("missing", Answer.UNKNOWN, f"{words}; {doubt}", facts)
+        due = {} if said.published_s is None else {"due_at_s": said.published_s + MERGE_DELAY_S + 1}
+        return Finding("missing", Answer.UNKNOWN, f"{words}; {doubt}", {**facts, **due})
     name = "omitted-own" if is_own else "omitted"
     late = (log.seen_at_s or 0) - (said.published_s or 0)
     return Finding(name, Answer.NO, f"{words} for {late} s at least", {**facts, "late_s": late})
@@ -122,7 +123,8 @@ def _forks(case: Case) -> Iterator[Finding]:
             keeper = member_of_log(case, checkpoint.origin)
             words = (
                 f"the log of {keeper} has two roots of size {checkpoint.size:,}, both signed by its key:"
-                f" {root.hex()[:_DIGEST_SHOWN]}… from {first}, {checkpoint.root.hex()[:_DIGEST_SHOWN]}… from {source}"
+                f" {root.hex()[:_DIGEST_SHOWN]}… from {first},"
+                f" {checkpoint.root.hex()[:_DIGEST_SHOWN]}… from {source}"
             )
             facts: dict[str, str | int | tuple[str, ...]] = {
                 "log": checkpoint.origin,
@@ -156,7 +158,8 @@ def _contradictions(case: Case) -> Iterator[Finding]:
 
 
 def _contradiction(case: Case, first: Said, second: Said) -> Finding:
-    words = f"{first.member} signed two verdicts on one decision: {_what(first.message)} and {_what(second.message)}"
+    both = f"{_what(first.message)} and {_what(second.message)}"
+    words = f"{first.member} signed two verdicts on one decision: {both}"
     facts: dict[str, str | int | tuple[str, ...]] = {
         "member": first.member,
         "digests": (first.envelope.digest.hex(), second.envelope.digest.hex()),
@@ -180,8 +183,8 @@ def _too_few(case: Case) -> Iterator[Finding]:
     compared = sorted({log.member for log in case.logs})
     if len(compared) <= case.f:
         words = (
-            f"{count_words(len(compared), 'log')} could be read, and {case.f + 1} are needed for an honest one among them:"
-            " a statement that all of them leave out is not noticed"
+            f"{count_words(len(compared), 'log')} could be read, and {case.f + 1} are needed for an honest"
+            " one among them: a statement that all of them leave out is not noticed"
         )
         yield Finding("too-few-logs", Answer.UNKNOWN, words, {"logs": len(compared), "needed": case.f + 1})
 

@@ -114,7 +114,7 @@ def _bundle_files(folder: Path) -> tuple[Path, ...]:
 
 
 def _says_bundle(file: Path) -> bool:
-    # Keys are sorted, so the schema is at the end of the one spelling; the beginning tells it from other JSON.
+    # Keys are sorted, so the schema stands at the end; the beginning tells a bundle from other JSON.
     with file.open("rb") as opened:
         head = opened.read(_HEAD_BYTES)
     return head.startswith(b'{\n "committees": [') or BUNDLE_SCHEMA.encode() in head

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from math import ceil
 from typing import Final
 
 from proofs.checkpoint import Checkpoint, SignedCheckpoint
 from proofs.committee import CommitteeDocument
 from proofs.errors import ProofError
-from proofs.kinds import NetworkId
+from proofs.kinds import Digest, NetworkId
 from relay.audit.back import BackReader, Read
 from relay.audit.case import Case, LogRead, OpenedBundle, Scope, case_of, scope_of
 from relay.audit.compare import MERGE_DELAY_S, missing_in
@@ -54,9 +53,15 @@ class _Times:
 
 
 def investigate(
-    places: Sequence[Place], prefix: str, trust: Trust, clock_s: Callable[[], float]
+    places: Sequence[Place],
+    prefix: str,
+    trust: Trust,
+    clock_s: Callable[[], int],
+    earlier: Mapping[Digest, int] | None = None,
 ) -> Investigation:
     """Gather an incident from `places`; `prefix` is the beginning of the id of one of its decisions.
+
+    `earlier` tells by when statements stood in a log when it was asked before, in seconds.
 
     Raises:
         Ambiguous: of several incidents.
@@ -69,11 +74,12 @@ def investigate(
         raise NoBundle(findings)
     documents = max((opened.documents for opened in bundles), key=len)
     scope = scope_of(bundles)
-    opened = _open_logs(found, documents, scope, _Times(trust.now_s, ceil(clock_s())))
+    opened = _open_logs(found, documents, scope, _Times(trust.now_s, clock_s() + 1))
     _read_all(opened, findings, _start_ms(case_of(bundles, ())), case_of(bundles, ()).f)
     case = case_of(bundles, _results(opened))
     _read_on(opened, case, findings)
     case = case_of(bundles, _results(opened))
+    _remember(case, earlier or {})
     findings += _inconsistent(case, opened)
     readers = _largest(opened)
     return Investigation(
@@ -82,6 +88,13 @@ def investigate(
         readers=readers,
         unshown=tuple(key.name for key in trust.policy.logs if key.name not in readers),
     )
+
+
+def _remember(case: Case, earlier: Mapping[Digest, int]) -> None:
+    for said in case.said:
+        known = earlier.get(said.envelope.digest)
+        if known is not None and (said.published_s is None or known < said.published_s):
+            said.published_s = known
 
 
 def _of_one_network(bundles: Sequence[OpenedBundle], findings: list[Finding]) -> list[OpenedBundle]:

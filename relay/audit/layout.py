@@ -57,8 +57,8 @@ _STANCES: Final = {
     "absent": Cell("not heard of", Tone.WARN),
 }
 _FOOT: Final = (
-    "Made by tocsin audit incident, from signed statements, logs and receipts that were checked on the machine"
-    " that made this page. Nothing here was believed because a server said it."
+    "Made by tocsin audit incident, from signed statements, logs and receipts that were checked on the"
+    " machine that made this page. Nothing here was believed because a server said it."
 )
 _SHORT: Final = 16
 
@@ -106,10 +106,13 @@ def layout(story: Story) -> Sheet:
 
 
 _STAMPS: Final = (
-    "The stamps are those of VERIS, the vocabulary in which incidents are compared. “At the latest” means that"
-    " it was so by then; the log does not tell how much earlier it began."
+    "The stamps are those of VERIS, the vocabulary in which incidents are compared. “At the latest” means"
+    " that it was so by then; the log does not tell how much earlier it began."
 )
-_CLOCKS: Final = "Chains and members have clocks of their own, which nothing makes agree; so their moments stand in two rows."
+_CLOCKS: Final = (
+    "Chains and members have clocks of their own, which nothing makes agree; so their moments stand in two"
+    " rows."
+)
 
 
 def _protocol(story: Story) -> str:

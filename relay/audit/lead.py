@@ -77,11 +77,9 @@ def _alarm(first: DecisionStory) -> list[str]:
     else:
         told = [f"On {day} at {at}, by the clock of its blockchain, an alarm of {name} went off."]
     if first.reason:
-        told.append(
-            f"{name} had laid down beforehand what should then be done, and why: “{quoted(first.reason)}”."
-        )
+        told.append(f"Its plan said beforehand what should then be done, and why: “{quoted(first.reason)}”.")
     else:
-        told.append(f"{name} had laid down beforehand what should then be done.")
+        told.append("Its plan said beforehand what should then be done.")
     return told
 
 

@@ -1,4 +1,4 @@
-"""Opening what a source gave: a bundle, verified with everything it rests on; an envelope of a log (SPEC 4)."""
+"""Opening what a source gave: a bundle, verified, with everything that it rests on (SPEC 4)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from proofs.bundle import decode_bundle
 from proofs.checkpoint import SignedCheckpoint, open_checkpoint
 from proofs.committee import CommitteeDocument, cosigner_key, parse_committee
-from proofs.envelope import Envelope, open_envelope
-from proofs.errors import ProofError
-from proofs.kinds import NetworkId
+from proofs.envelope import open_envelope
 from proofs.note import VerifierKey, parse_verifier_key
 from proofs.policy import Policy, open_checkpoint_under
 from proofs.tlogproof import parse_tlog_proof
 from proofs.verify import verify_bundle
 from relay.audit.case import OpenedBundle
 
-__all__ = ["Trust", "entry_of", "keeper_of", "open_bundle"]
+__all__ = ["Trust", "keeper_of", "open_bundle"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +56,6 @@ def open_bundle(source: str, data: bytes, trust: Trust) -> OpenedBundle:
         places.append((opened[proof.checkpoint], proof.index))
     envelopes = tuple(open_envelope(record.envelope) for record in bundle.records)
     return OpenedBundle(source, verdict, bundle, documents, envelopes, tuple(places))
-
-
-def entry_of(raw: bytes, network: NetworkId, documents: Sequence[CommitteeDocument]) -> Envelope | None:
-    """Give the envelope that an entry of a log is; None for one that is none, or of no member of its epoch."""
-    try:
-        envelope = open_envelope(raw)
-    except ProofError:
-        return None
-    if envelope.network != network or not 1 <= envelope.committee_epoch <= len(documents):
-        return None
-    is_member = documents[envelope.committee_epoch - 1].member(envelope.author) is not None
-    return envelope if is_member else None
 
 
 def keeper_of(log: VerifierKey, documents: Collection[CommitteeDocument]) -> str | None:

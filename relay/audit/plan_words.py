@@ -1,4 +1,4 @@
-"""What a plan says, read from its canonical bytes for eyes alone: no field is needed, none is believed to fit.
+"""What a plan says, read from its canonical bytes for eyes alone: no field must be there or fit.
 
 A plan's hash was checked before, so these are the words that its decisions were made under. Reading it as a
 node does takes the rules' interpreter, which the base install has not.
@@ -26,7 +26,7 @@ MAX_SHOWN: Final = 600
 
 @dataclass(frozen=True, slots=True)
 class MetricWords:
-    """A metric: its kind (`event_sum`, `call` …), unit, what it reads, on which chain; empty where not told."""
+    """A metric: its kind (`event_sum`, `call` …), unit, chain, what it reads; empty where not told."""
 
     read: str
     unit: str

@@ -1,4 +1,4 @@
-"""What members said beside verdicts and outcomes, in words; sealed fields where their author opened them (SPEC 4)."""
+"""What members said beside verdicts and outcomes, in words; and sealed fields that were opened (SPEC 4)."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """An act that a first protection asked for, and the earliest effect by which it stood, if there is one."""
+    """An act that a first protection asked for, and the earliest effect by which it stood, if any."""
 
     decision: DecisionStory
     call: CallStory
@@ -36,13 +36,13 @@ class Protection:
 
 
 def first_of(decisions: Sequence[DecisionStory]) -> DecisionStory | None:
-    """Give the first certified protection that follows no other's: earliest anchor, the lower tier, the id."""
+    """Give the first certified protection that follows no other's (core SPEC 7.4)."""
     roots = [each for each in decisions if each.op == "protect" and not each.subject.startswith(_LINK)]
     return min(roots, key=_rank, default=None)
 
 
 def protections_of(decisions: Sequence[DecisionStory]) -> tuple[Protection, ...]:
-    """Give each act of the first protection of each plan and subject, by whichever decision it came to stand."""
+    """Give each act of the first protection of each plan and subject, and how it came to stand."""
     firsts: dict[tuple[str, str], DecisionStory] = {}
     for decision in sorted(decisions, key=_rank):
         if decision.op == "protect":

@@ -1,4 +1,4 @@
-"""The story of one incident as values: what is proved, what is said, by whom, and when by whose clock (SPEC 4).
+"""The story of one incident as values: what is proved, what is said, by whom, by whose clock (SPEC 4).
 
 Everything here came out of verified bundles and authenticated logs; texts are as strangers wrote them, so
 whoever shows them escapes them.
@@ -118,7 +118,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class MetricStory:
-    """A metric that members read for a decision; it `differs` where they read several values at one block, and
+    """A metric that members read for a decision; it `differs` where they read several values at one block and
     all must read the same (plans SPEC 1.2).
     """
 
@@ -146,8 +146,8 @@ class PinStory:
 class EffectStory:
     """What became of a call on its chain, as members saw it, and what proves it.
 
-    `receipt` says where in its block the gateway's event stands, if that is proved; `final_by` are the members
-    that signed that the block is final.
+    `receipt` says where in its block the gateway's event stands, if that is proved; `final_by` are the
+    members that signed that the block is final.
     """
 
     effect: str
@@ -218,7 +218,7 @@ class Disclosed:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Something else that a member said: a signal, an absence, an accusation, a void, a call that did not land."""
+    """Something else that a member said: a signal, an absence, an accusation, a call that did not land …"""
 
     kind: str
     member: str
@@ -259,8 +259,8 @@ class BundleStory:
 
 @dataclass(frozen=True, slots=True)
 class AnchorStory:
-    """A checkpoint on a chain: `log` None where its origin hash is of no log known; `is_consistent` None where
-    it could not be told.
+    """A checkpoint on a chain: `log` None where its origin hash is of no known log, `is_consistent` None
+    where it could not be told.
     """
 
     chain: str

@@ -30,8 +30,8 @@ from relay.audit.texts import clean, pieces, plain
 
 __all__ = ["story_html"]
 
-# SECURITY: nearly every text here is a stranger's. Each goes through `_t` or `_code`, which leave no markup and
-# nothing unseen in it and keep its direction to itself; the policy lets no script run anyway.
+# SECURITY: nearly every text here is a stranger's. Each goes through `_t` or `_cell`, which leave no markup
+# and nothing unseen in it, and keep its direction to itself; the policy lets no script run anyway.
 _POLICY: Final = f"default-src 'none'; style-src 'sha256-{STYLE_DIGEST}'; base-uri 'none'; form-action 'none'"
 
 

@@ -6,17 +6,22 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 
-from relay.audit.story import Story
+from relay.audit.story import Finding, Story
 from relay.audit.texts import plain
 
-__all__ = ["story_value"]
+__all__ = ["finding_value", "story_value"]
 
 
 def story_value(story: Story) -> dict[str, object]:
-    """Give the object: times in milliseconds with their clock, bytes in hex, strangers' texts as they came."""
+    """Give the object: times in milliseconds with their clock, bytes in hex, strangers' texts as is."""
     value = _value(story)
     assert isinstance(value, dict), "a story is an object"
     return {str(key): each for key, each in value.items()}
+
+
+def finding_value(finding: Finding) -> object:
+    """Give one finding, where there is no story to tell."""
+    return _value(finding)
 
 
 def _value(value: object) -> object:

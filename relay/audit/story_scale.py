@@ -48,9 +48,9 @@ def _ticks(length: int) -> str:
     for number in range(_TICKS + 1):
         at = length * number // _TICKS
         anchor = "start" if number == 0 else "end" if number == _TICKS else "middle"
-        ticks.append(
-            f'<text x="{_place(at, length)}" y="{_AXIS + 22}" text-anchor="{anchor}">+{_words(at)}</text>'
-        )
+        between = ' class="between"' if number % 2 else ""
+        place = f'x="{_place(at, length)}" y="{_AXIS + 22}" text-anchor="{anchor}"'
+        ticks.append(f"<text{between} {place}>+{_words(at)}</text>")
     return "".join(ticks)
 
 

@@ -37,7 +37,8 @@ h3 .pill { font-size: .76rem; border-color: var(--line); color: var(--soft); mar
   margin: .9rem 0; min-width: 0; }
 .card .card { background: var(--paper); }
 .stamps { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: .8rem; }
-.stamp { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .8rem .95rem; }
+.stamp { background: var(--card); border: 1px solid var(--line); border-radius: .6rem;
+  padding: .8rem .95rem; }
 .stamp b { display: block; text-transform: capitalize; color: var(--mark); }
 .stamp .when { display: block; font-variant-numeric: tabular-nums; margin: .15rem 0; }
 .stamp small { color: var(--soft); display: block; line-height: 1.4; }
@@ -79,6 +80,7 @@ footer { margin-top: 3rem; color: var(--soft); font-size: .88rem; }
   thead { display: none; } table, tbody, tr, td { display: block; max-width: none; }
   tr { border-bottom: 1px solid var(--line); padding: .4rem 0; } td { border: 0; padding: .1rem 0; }
   td:empty { display: none; }
+  .scale text { font-size: 22px; } .scale .between { display: none; }
   td[data-name]::before { content: attr(data-name) ": "; color: var(--soft); font-weight: 400; } }
 @media print { :root { --ink: #000; --soft: #444; --paper: #fff; --card: #fff; --line: #bbb; }
   body { font-size: 10pt; } main { max-width: none; padding: 0; } h2 { break-after: avoid; }

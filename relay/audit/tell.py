@@ -143,7 +143,7 @@ def _not_shown(case: Case, told: Told) -> tuple[str, ...]:
     limits = [limit for opened in case.bundles for limit in opened.verdict.not_proved]
     own = [
         "who attacked, how, and what was lost: the log holds what rules read and what was done about it",
-        "that a statement which no member logged was never made: only what f+1 logs leave out together is missed",
+        "that a statement which no member logged was never made: what all of f+1 logs leave out is missed",
         "times by a member's own clock: they are its word; a cosigner's time is the word of the cosigner",
     ]
     if told.anchors is None:

@@ -1,4 +1,4 @@
-"""The timeline of an incident: what happened on chains, and what members said, each by its own clock (SPEC 4)."""
+"""The timeline: what happened on chains, and what members said, each by its own clock (SPEC 4)."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ _EPILOG = """\b
 Examples:
   tocsin audit verify incident.bundle --policy policy.txt
   tocsin audit replay incident.bundle
+  tocsin audit incident 3f2a91 http://127.0.0.1:9330 http://127.0.0.1:9331 --policy policy.txt
   tocsin audit follow https://alice.example.org https://bob.example.org --policy policy.txt
   tocsin audit mirror https://alice.example.org mirrors/alice --policy policy.txt
 """
@@ -15,6 +16,9 @@ Examples:
 audit = LazyGroup(
     "audit",
     {
+        "incident": Lazy(
+            "relay.cli.audit_incident:incident", "Tell an incident from several nodes' bundles and logs."
+        ),
         "verify": Lazy("relay.cli.verify:verify", "Verify a bundle: every signature and proof in it."),
         "replay": Lazy("relay.cli.replay:replay", "Derive a bundle's verdicts again from its inputs."),
         "follow": Lazy("relay.cli.audit_follow:follow", "Watch logs: fork, rollback, missing witnesses."),

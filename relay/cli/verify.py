@@ -17,12 +17,12 @@ from proofs.policy import MAX_POLICY_BYTES, PolicyError, parse_policy
 from proofs.verdictvalue import VERDICT_SCHEMA, verdict_value
 from proofs.verify import verify_bundle
 from relay.cli.commands import Command
+from relay.cli.hashes import hashes, one_hash
 from relay.cli.settings import Answer, Settings, settings_of
 from relay.cli.verdict_shown import show_verdict
 
 __all__ = ["verify"]
 
-_HASH_BYTES = 32
 _EPILOG = """\b
 Example, with everything pinned:
   tocsin audit verify bundle.json --policy policy.txt --policy-hash H --network ID --plan-hash H
@@ -32,34 +32,16 @@ The form of a bundle is published as proofs/bundle.schema.json, its checks as pr
 _FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 
 
-def _hash(_context: click.Context, _parameter: click.Parameter, value: str | None) -> bytes | None:
-    return None if value is None else _digest(value)
-
-
-def _hashes(_context: click.Context, _parameter: click.Parameter, values: Sequence[str]) -> tuple[bytes, ...]:
-    return tuple(_digest(value) for value in values)
-
-
-def _digest(value: str) -> bytes:
-    try:
-        digest = bytes.fromhex(value.removeprefix("0x"))
-    except ValueError:
-        digest = b""
-    if len(digest) != _HASH_BYTES:
-        raise click.BadParameter(f"expected {_HASH_BYTES} bytes in hex, got {value!r}")
-    return digest
-
-
 @click.command(cls=Command, epilog=_EPILOG)
 @click.argument("file", type=_FILE)
 @click.option("--policy", "policy_file", type=_FILE, help="Whose logs to trust: a C2SP tlog-policy file.")
-@click.option("--policy-hash", callback=_hash, help="SHA-256 that the policy file must have.")
-@click.option("--network", callback=_hash, help="Network id that the genesis committee must give.")
+@click.option("--policy-hash", callback=one_hash, help="SHA-256 that the policy file must have.")
+@click.option("--network", callback=one_hash, help="Network id that the genesis committee must give.")
 @click.option(
     "--plan-hash",
     "plan_hashes",
     multiple=True,
-    callback=_hashes,
+    callback=hashes,
     help="Hash that a plan may have; every plan of the bundle must have one of them. Repeatable.",
 )
 @click.option(
