@@ -8,7 +8,7 @@ from proofs.decision import BlockRef
 from proofs.effects import ShownEffect, check_effect
 from proofs.ground import DecidingError, Ground, LoggedRecord, record_at
 from proofs.hashes import keccak256
-from proofs.kinds import Identity, Seconds
+from proofs.kinds import Digest, Identity, Seconds
 from proofs.mandate import ActLeaf, mandate_digest
 from proofs.remarks import REMARK_READERS, Header
 from proofs.statements import OutcomeStatement, read_outcome
@@ -28,12 +28,12 @@ def check_outcomes(
     Raises:
         ProofError: the first check that failed.
     """
-    account = _Account(ground, entry.decision.key_epoch)
+    account, digest = _Account(ground, entry.decision.key_epoch), mandate_digest(entry.mandate)
     said: dict[int, OutcomeStatement] = {}
     for number in entry.outcomes:
         envelope = record_at(records, number).envelope
         outcome = said[number] = read_outcome(envelope)
-        _check_outcome(entry, outcome)
+        _check_outcome(entry, digest, outcome)
         account.seen.setdefault(outcome, {})[envelope.author] = ground.name_of(envelope)
     _show(entry, said, account)
     for number in entry.headers:
@@ -42,10 +42,8 @@ def check_outcomes(
     return tuple(_act(leaf, by_id[leaf.act_id], account) for leaf in entry.leaves)
 
 
-def _check_outcome(entry: BundleDecision, outcome: OutcomeStatement) -> None:
-    if outcome.decision_id != entry.mandate.decision_id or outcome.mandate_digest != mandate_digest(
-        entry.mandate
-    ):
+def _check_outcome(entry: BundleDecision, digest: Digest, outcome: OutcomeStatement) -> None:
+    if (outcome.decision_id, outcome.mandate_digest) != (entry.mandate.decision_id, digest):
         raise DecidingError("outcome-mandate", "expected an event of this mandate, got one of another")
     places = {(leaf.chain, leaf.gateway, leaf.act_id) for leaf in entry.leaves}
     if (outcome.chain, outcome.gateway, outcome.act_id) not in places:
