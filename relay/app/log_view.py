@@ -36,6 +36,7 @@ def log_view(
                 {"name": each.key.name, "since_ms": each.since_ms, "reason": each.reason}
                 for each in publisher.missing()
             ],
+            "waiting_ms": publisher.waiting_ms(),
             "stopped": publisher.stopped,
         },
         "witness": {"working": desk.is_working},

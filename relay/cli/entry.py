@@ -21,6 +21,7 @@ _COMMANDS = {
     "init": Lazy("relay.cli.init:init", "Make a node's directory: keys, token, node.toml."),
     "run": Lazy("relay.cli.run:run", "Run this node until it is told to stop."),
     "status": Lazy("relay.cli.status:status", "Say how the running node is."),
+    "log": Lazy("relay.cli.log:log", "Show the node's audit log, who cosigned it, whom it witnesses."),
     "doctor": Lazy("relay.cli.doctor:doctor", "Check files, keys, committee, plans and endpoints."),
     "key": Lazy("relay.cli.key:key", "This node's keys."),
     "committee": Lazy("relay.cli.committee:committee", "Committee documents: show, check, sign."),

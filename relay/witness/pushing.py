@@ -167,6 +167,13 @@ class Publisher:
         """Give who has cosigned the newest checkpoint, in this process."""
         return () if self._pending is None else tuple(self._pending.lines)
 
+    def waiting_ms(self) -> int:
+        """Give for how long the newest checkpoint has waited for its quorum; 0 once it is published."""
+        pending = self._pending
+        if pending is None or pending.published >= 0:
+            return 0
+        return max(0, self._parts.clock() - pending.began_ms)
+
     def witnesses(self) -> tuple[VerifierKey, ...]:
         """Give whom this log asks, in that order."""
         return tuple(self._couriers)
@@ -217,7 +224,7 @@ class Publisher:
         if size > self._log.signed_size or shown.root != await self._log.root(size):
             self.stop(f"a checkpoint of size {size} is shown that it signed and this disk does not know")
             return
-        # SECURITY: who shows a cosignature may have kept it for long: it does not tell what a witness holds now.
+        # SECURITY: a cosignature that is shown may be an old one: it does not tell what its witness knows.
         if pending is None or pending.signed.checkpoint != shown or not self._is_confirmed:
             return
         for key in self._couriers.keys() - pending.lines.keys():

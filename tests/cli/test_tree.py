@@ -31,6 +31,7 @@ TREE = {
     "init": (),
     "run": (),
     "status": (),
+    "log": (),
     "doctor": (),
     "key": ("list",),
     "committee": ("show", "check", "sign"),
