@@ -63,6 +63,10 @@ class ApiPorts:
     """Take a signal and give its id; raises `SignalRefused`."""
     metrics: Callable[[], tuple[bytes, str]]
     """The exposition and its content type."""
+    signals: Callable[[], Sequence[Mapping[str, Json]]] = tuple
+    """Signals in the log, newest first; those that were told here with note and reporter."""
+    remarks: Callable[[], Mapping[str, Json]] = dict
+    """`shadows`: what plans in shadow mode would have decided; `readiness`: what members said of facts."""
 
 
 @dataclass(frozen=True, slots=True)

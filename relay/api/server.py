@@ -134,6 +134,8 @@ class Api:
                 web.get("/v1/decisions/{id}/bundle", self._bundle),
                 web.get("/v1/events", self._streams.serve, allow_head=False),
                 web.post("/v1/signals", self._signal),
+                web.get("/v1/signals", self._known_signals),
+                web.get("/v1/remarks", self._remarks),
                 web.get("/v1/log", self._known_logs),
                 web.get("/v1/reports", self._open_reports),
                 web.post("/v1/webhooks/{name}", self._webhook),
@@ -203,6 +205,14 @@ class Api:
             return _told("signal", await self._ports.tell_signal(open_signal(document)))
         except SignalRefused as refusal:
             raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, str(refusal)) from refusal
+
+    async def _known_signals(self, request: web.Request) -> web.Response:
+        # SECURITY: who told us, and in which words, is sealed in the log.
+        self._guard.require(request)
+        return _answer("signals", {"signals": list(self._ports.signals())})
+
+    async def _remarks(self, _request: web.Request) -> web.Response:
+        return _answer("remarks", dict(self._ports.remarks()))
 
     async def _known_logs(self, _request: web.Request) -> web.Response:
         return _answer("log", self._log.log())

@@ -21,7 +21,7 @@ from relay.app.committees import CommitteeWatch
 from relay.app.deeds import Deeds, NodeStopped, Tools
 from relay.app.inbox import Inbox
 from relay.app.pump import Pump
-from relay.app.readiness import Lookout, questions
+from relay.app.readiness import Listener, Lookout, StandingsTeller, questions
 from relay.app.receipts import Receipts
 from relay.app.report_desk import ReportDesk, check_monitors, open_monitors
 from relay.app.reports import Reports
@@ -84,16 +84,8 @@ async def _serve(
     async with AsyncExitStack() as stack:
         group = await stack.enter_async_context(asyncio.TaskGroup())
         meter = Meter(telemetry.metrics, _wall_clock_us)
-        lookout = _lookout(config, shells, telemetry)
-
-        def heard(event: Event) -> None:
-            shells.bundles.heard(event)
-            lookout.heard(event)
-
-        inputs = Pump(node, shells.journal, heard, meter)
-        verifiers = VerifierWatch(
-            node, shells.inspectors, config.readiness.every_ms / 1_000, _wall_clock_ms, inputs.put
-        )
+        inputs = Pump(node, shells.journal, lambda event: _hear(shells, lookout, api, event), meter)
+        lookout, verifiers = _watches(config, shells, telemetry, inputs)
         reports = Reports(node, shells.lane, timeline.at_us, lambda: [*lookout.facts(), *verifiers.facts()])
         expose_readiness(telemetry.metrics, lambda: [(fact.name, fact.ready) for fact in reports.readiness()])
         desk = _desk(config, shells, inputs)
@@ -151,21 +143,37 @@ async def _serve(
         await inputs.run([*shells.learned, started], deeds)
 
 
-def _lookout(config: NodeConfig, shells: Shells, telemetry: Telemetry) -> Lookout:
+def _hear(shells: Shells, lookout: Lookout, api: Api, event: Event) -> None:
+    """Show an event that the node took to whoever keeps what it says."""
+    shells.bundles.heard(event)
+    lookout.heard(event)
+    if (update := shells.board.heard(event)) is not None:
+        api.publish(*update)
+
+
+def _watches(
+    config: NodeConfig, shells: Shells, telemetry: Telemetry, inputs: Pump
+) -> tuple[Lookout, VerifierWatch]:
     """Watch what must hold on the chains; tell what falls and what comes back."""
+    teller = StandingsTeller(shells.node.hearing.standings, inputs.put, _wall_clock_ms, os.urandom)
+    every_ms = config.readiness.every_ms
 
     def changed(fact: Fact) -> None:
         telemetry.notice(
             "readiness changed", fact=fact.name, ready=fact.is_ready, reason=fact.reason, remedy=fact.remedy
         )
 
-    return Lookout(
+    lookout = Lookout(
         partial(questions, shells.node, shells.signer.submitter, config.readiness),
         shells.inspectors,
-        config.readiness.every_ms,
+        every_ms,
         clock_s=time.monotonic,
-        changed=changed,
+        listener=Listener(changed, teller.tell),
     )
+    verifiers = VerifierWatch(
+        shells.node, shells.inspectors, every_ms / 1_000, _wall_clock_ms, inputs.put, teller.tell
+    )
+    return lookout, verifiers
 
 
 def _desk(config: NodeConfig, shells: Shells, inputs: Pump) -> CeremonyDesk:
@@ -197,6 +205,8 @@ def _api(
         readiness=reports.readiness,
         health=lambda: "",  # a node that cannot journal ends, and then nobody answers here
         tell_signal=partial(_tell, shells, inputs),
+        signals=shells.board.signals,
+        remarks=lambda: {"shadows": shells.board.shadows(), "readiness": shells.board.facts()},
         metrics=telemetry.metrics.text,
     )
     options = ApiOptions(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -98,14 +98,17 @@ class Replayed:
     releasable: tuple[Digest, ...]
 
 
-async def replay_journal(node: Node, journal: Journal, heard: Callable[[Event], None]) -> Replayed:
-    """Feed a new node its journal; nothing is done again (core SPEC 6.7 INV-E, 7.1)."""
+async def replay_journal(
+    node: Node, journal: Journal, listeners: Sequence[Callable[[Event], object]]
+) -> Replayed:
+    """Feed a new node its journal, and `listeners` with it; nothing is done again (core SPEC 6.7 INV-E, 7.1)."""
     count = 0
     entries: list[Effect] = []
     releasable: list[Digest] = []
     async for _, data in journal.replay():
         event = event_from_bytes(data)
-        heard(event)
+        for listen in listeners:
+            listen(event)
         for effect in node.advance(event):
             if isinstance(effect, LogEntry):
                 entries.append(effect)

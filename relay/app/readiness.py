@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from proofs.disclosure import SEED_BYTES
 from relay.config import ReadinessSettings
 from relay.core.compiled import CompiledPlan
-from relay.core.events import BlockObserved, Event
+from relay.core.events import BlockObserved, Event, ReadinessChanged
 from relay.core.node import Node
 from relay.core.readiness import (
     ChainQuestion,
@@ -21,14 +22,49 @@ from relay.core.readiness import (
     plans_to_watch,
     untold,
 )
-from relay.core.types import Address, Caip2
+from relay.core.standings import Standings
+from relay.core.types import Address, Caip2, Millis
 
-__all__ = ["Lookout", "Questions", "is_in_force", "questions"]
+__all__ = ["Listener", "Lookout", "Questions", "StandingsTeller", "is_in_force", "questions"]
 
 SOON_S: Final = 2.0
 """At least so long between two looks at a chain, whatever happens there."""
 FORGOTTEN: Final = 3
 """After so many intervals without an answer a fact counts as untold."""
+MAX_REASON_CHARS: Final = 1_000
+"""Of a reason or remedy that is sealed into the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class StandingsTeller:
+    """Tells the node of facts that stand otherwise than it last said of them, also before this run."""
+
+    standings: Standings
+    put: Callable[[Event], Awaitable[None]]
+    clock: Callable[[], Millis]
+    entropy: Callable[[int], bytes]
+
+    async def tell(self, facts: Iterable[Fact]) -> None:
+        """Take the facts of a look, all of them."""
+        for fact in facts:
+            if self.standings.newest(fact.name) != fact.standing.value:
+                reason, remedy = fact.reason[:MAX_REASON_CHARS], fact.remedy[:MAX_REASON_CHARS]
+                seed = self.entropy(SEED_BYTES)
+                await self.put(
+                    ReadinessChanged(fact.name, fact.standing.value, reason, remedy, seed, self.clock())
+                )
+
+
+async def _to_nobody(_facts: Iterable[Fact]) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """`changed` is told of a fact that falls or comes back, `looked` of all facts of each look."""
+
+    changed: Callable[[Fact], None]
+    looked: Callable[[Iterable[Fact]], Awaitable[None]] = _to_nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +130,14 @@ class Lookout:
         every_ms: int,
         *,
         clock_s: Callable[[], float],
-        changed: Callable[[Fact], None],
+        listener: Listener,
         soon_s: float = SOON_S,
     ) -> None:
         self._ask = ask
         self._inspectors = inspectors
         self._every_s = every_ms / 1_000
         self._clock_s = clock_s
-        self._changed = changed
+        self._listener = listener
         self._soon_s = min(soon_s, self._every_s)
         self._watched = {chain: _Watched() for chain in inspectors}
 
@@ -133,6 +169,7 @@ class Lookout:
             for question in asked.gateways:
                 facts += await inspector.look_at_gateway(question)
             self._keep(watched, facts)
+            await self._listener.looked(facts)
             await asyncio.sleep(self._soon_s)
             await _until_stirred(watched.stirred, self._every_s - self._soon_s)
 
@@ -142,7 +179,7 @@ class Lookout:
         watched.facts, watched.at_s = tuple(facts), self._clock_s()
         for fact in facts:
             if fact.is_ready != before.get(fact.name, True):
-                self._changed(fact)
+                self._listener.changed(fact)
 
 
 async def _until_stirred(stirred: asyncio.Event, within_s: float) -> None:

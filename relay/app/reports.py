@@ -9,6 +9,7 @@ from proofs.mandate import Op
 from relay.api import Json, Readiness
 from relay.app.plan_reports import plan_report
 from relay.app.readiness import is_in_force
+from relay.app.remark_reports import remarks_about
 from relay.core.calls import act_of
 from relay.core.incidents import ActState, DecisionState, Incident, incidents
 from relay.core.messages import Verdict
@@ -36,12 +37,7 @@ class Reports:
         self._last_mile = last_mile
 
     def _name(self, identity: bytes) -> str:
-        """Give a member's name by the newest document that names it."""
-        for document in reversed(self._node.committees.documents):
-            member = document.member(identity)
-            if member is not None:
-                return member.name
-        return ""
+        return self._node.committees.name_of(identity)
 
     def incidents(self) -> list[Mapping[str, Json]]:
         """Short forms, newest first."""
@@ -198,6 +194,7 @@ class Reports:
             "attesters": sum(1 for _, verdict in state.verdicts if verdict is Verdict.ATTEST),
             "acts": [_act(act) for act in state.acts],
             "unlanded": self._unlanded(state),
+            **remarks_about(self._node, state),
             "timeline_us": dict(self._timeline.get(state.id, {})),
         }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -70,6 +70,8 @@ class VerifierWatch:
     every_s: float
     clock: Callable[[], Millis]
     put: Callable[[Event], Awaitable[None]]
+    tell: Callable[[Iterable[Fact]], Awaitable[None]]
+    """Told all facts, once the node has taken up what a look showed."""
     _looked: set[tuple[Caip2, Gateway]] = field(default_factory=set)
     """Gateways whose verifier was shown at the newest look."""
 
@@ -80,6 +82,7 @@ class VerifierWatch:
                 await self._look(chain, gateway)
             is_busy = any(not handover.is_done for handover in self.node.handovers.all())
             await asyncio.sleep(min(BUSY_S, self.every_s) if is_busy else self.every_s)
+            await self.tell(self.facts())
 
     def facts(self) -> list[Fact]:
         """Say of each plan's gateways how their verifiers stand to the committees."""

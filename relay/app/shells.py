@@ -10,6 +10,7 @@ from functools import reduce
 
 from proofs.groupkeys import KeysDocument
 from relay.app.assembly import Replayed, lane_config, load_plans, make_node, replay_journal
+from relay.app.board import Board
 from relay.app.bundles import Bundles
 from relay.app.committees import CommitteeFiles, check_in_force
 from relay.app.keys import KeysFiles
@@ -44,6 +45,7 @@ class Shells:
     signer: LocalSigner
     node: Node
     bundles: Bundles
+    board: Board
     replayed: Replayed
     audit: AuditLog
     witness: WitnessStore | None
@@ -91,7 +93,8 @@ async def open_shells(
         telemetry.warning("no share of the keys in force", detail=str(problem))
     node = make_node(config, committees, plans, signer.identity, adapters)
     bundles = Bundles(node, lambda: committees.signed, lambda: [kept.signed for kept in keys.in_force()])
-    replayed = await replay_journal(node, journal, bundles.heard)
+    board = Board(node)
+    replayed = await replay_journal(node, journal, (bundles.heard, board.heard))
     learned = tuple(committees.unknown_to(node.committees))
     new_keys = [each.document for each in known_keys if not node.ceremonies.knows(each.document)]
     now_s = clock() // 1_000
@@ -120,6 +123,7 @@ async def open_shells(
         signer=signer,
         node=node,
         bundles=bundles,
+        board=board,
         replayed=replayed,
         audit=audit,
         witness=witness,

@@ -107,6 +107,11 @@ class Committees:
         asked = None if committee_epoch is None else self.by_epoch(committee_epoch)
         return self.voice_of(author, at_s) if asked is None else asked
 
+    def name_of(self, identity: bytes) -> str:
+        """Give a member's name by the newest document that names it; empty where none does."""
+        found = (each.member(Identity(identity)) for each in reversed(self.documents))
+        return next((member.name for member in found if member is not None), "")
+
     def members(self, at_s: int) -> frozenset[Identity]:
         """Give the members of all documents that are not over."""
         return frozenset(member.identity for each in self.standing(at_s) for member in each.members)

@@ -233,6 +233,11 @@ class Stage:
         envelope, read = self.keys[name].say(message, self.committee, at_ms or self.now_ms)
         return Received(envelope, read, Millis(self.now_ms))
 
+    def says(self, message: Message) -> Signed:
+        """Do what our own signer does with a statement."""
+        envelope, read = self.keys["alice"].say(message, self.committee, self.now_ms)
+        return Signed(envelope, read, Millis(self.now_ms))
+
     def signs(self, effect: SignAttestation) -> Signed:
         """Do what our own signer does."""
         if effect.verdict is Verdict.ATTEST:

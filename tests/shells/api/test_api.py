@@ -51,6 +51,8 @@ class Node:
             readiness=lambda: self.facts,
             health=lambda: self.trouble,
             tell_signal=self.tell_signal,
+            signals=lambda: [{"subject": "unbacked", "reporter": "bob"}],
+            remarks=lambda: {"shadows": [], "readiness": [{"fact": "funds"}]},
             metrics=lambda: (b"tocsin_up 1\n", "text/plain; version=0.0.4; charset=utf-8"),
         )
 
@@ -141,6 +143,27 @@ async def test_a_wrong_token_tells_nothing(tmp_path: Path, token: str | None) ->
         assert status == 401
         assert "Bearer" in str(document["detail"])
         assert setup.node.signals == []
+
+
+@pytest.mark.asyncio
+async def test_who_told_us_what_is_shown_with_the_token_alone(tmp_path: Path) -> None:
+    async with serving(tmp_path) as setup:
+        status, _ = await setup.get("/v1/signals")
+        bearer = {"Authorization": f"Bearer {TOKEN.decode()}"}
+        told = await setup.get("/v1/signals", headers=bearer)
+
+        assert status == 401
+        signals = [{"subject": "unbacked", "reporter": "bob"}]
+        assert told == (200, {"schema": "tocsin/signals/1", "signals": signals})
+
+
+@pytest.mark.asyncio
+async def test_shadow_decisions_and_changes_of_readiness_are_shown(tmp_path: Path) -> None:
+    async with serving(tmp_path) as setup:
+        assert await setup.get("/v1/remarks") == (
+            200,
+            {"schema": "tocsin/remarks/1", "shadows": [], "readiness": [{"fact": "funds"}]},
+        )
 
 
 @pytest.mark.asyncio
@@ -264,7 +287,7 @@ async def test_health_and_metrics_say_how_it_goes(tmp_path: Path) -> None:
 
 @pytest.mark.asyncio
 async def test_the_wrong_method_is_told_the_right_one(tmp_path: Path) -> None:
-    async with serving(tmp_path) as setup, setup.client.get(setup.api.url + "/v1/signals") as answer:
+    async with serving(tmp_path) as setup, setup.client.get(setup.api.url + "/v1/webhooks/one") as answer:
         assert answer.status == 405
         assert answer.headers["Allow"] == "POST"
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import pytest
 
-from relay.app.readiness import Lookout, Questions
-from relay.core.events import BlockObserved
+from relay.app.readiness import Listener, Lookout, Questions, StandingsTeller
+from relay.core.effects import SignStatement
+from relay.core.events import BlockObserved, Event, ReadinessChanged
+from relay.core.messages import ReadinessChange
 from relay.core.observations import BlockReads, PlanRegistered
 from relay.core.readiness import ChainQuestion, Fact, GatewayQuestion, Standing
-from relay.core.types import BlockRef, Caip2, Digest, Gateway, Header, NetworkId, PlanHash
+from relay.core.standings import FACT_REST_MS
+from relay.core.types import BlockRef, Caip2, Digest, Gateway, Header, Millis, NetworkId, PlanHash
+from tests.core.stage import BEGIN_S, Stage
 
 CHAIN = Caip2("sim:1")
 GATEWAY = Gateway(b"\x01" * 32)
@@ -65,9 +69,13 @@ def spoken(*, by_gateway: bool) -> BlockObserved:
 
 
 def lookout_of(
-    stub: Stub, asked: dict[Caip2, Questions], *, every_ms: int, clock: Clock, changed: Callable[[Fact], None]
+    stub: Stub, asked: dict[Caip2, Questions], *, every_ms: int, clock: Clock, listener: Listener
 ) -> Lookout:
-    return Lookout(lambda: asked, {CHAIN: stub}, every_ms, clock_s=clock, changed=changed, soon_s=0.01)
+    return Lookout(lambda: asked, {CHAIN: stub}, every_ms, clock_s=clock, listener=listener, soon_s=0.01)
+
+
+async def to_nobody(_facts: Iterable[Fact]) -> None:
+    """Tell nobody."""
 
 
 @asynccontextmanager
@@ -77,10 +85,12 @@ async def watching(
     every_ms: int = LONG_MS,
     clock: Clock | None = None,
     changed: Callable[[Fact], None] = lambda _: None,
+    looked: Callable[[Iterable[Fact]], Awaitable[None]] = to_nobody,
     asked: dict[Caip2, Questions] | None = None,
 ) -> AsyncIterator[Lookout]:
+    listener = Listener(changed, looked)
     lookout = lookout_of(
-        stub, asked or {CHAIN: ASKED}, every_ms=every_ms, clock=clock or Clock(), changed=changed
+        stub, asked or {CHAIN: ASKED}, every_ms=every_ms, clock=clock or Clock(), listener=listener
     )
     async with asyncio.TaskGroup() as group:
         task = group.create_task(lookout.run(CHAIN))
@@ -94,7 +104,7 @@ def standings(lookout: Lookout) -> set[Standing]:
 
 @pytest.mark.asyncio
 async def test_nothing_is_ready_before_the_first_look() -> None:
-    lookout = lookout_of(Stub(), {CHAIN: ASKED}, every_ms=LONG_MS, clock=Clock(), changed=lambda _: None)
+    lookout = lookout_of(Stub(), {CHAIN: ASKED}, every_ms=LONG_MS, clock=Clock(), listener=Listener(print))
 
     assert {fact.name for fact in lookout.facts()} == set(ASKED.names)
     assert standings(lookout) == {Standing.UNTOLD}
@@ -180,3 +190,68 @@ async def test_a_plan_that_comes_into_force_is_not_ready_by_the_old_ones_answers
 
     assert {found[name] for name in QUESTION.names} == {Standing.HELD}
     assert {found[name] for name in other.names} == {Standing.UNTOLD}
+
+
+# ---- for the log
+
+
+@dataclass
+class Told:
+    """A node's own word on its readiness, and what it was told."""
+
+    stage: Stage = field(default_factory=Stage)
+    events: list[Event] = field(default_factory=list)
+    said: list[ReadinessChange] = field(default_factory=list)
+    now_ms: int = BEGIN_S * 1_000
+
+    async def put(self, event: Event) -> None:
+        self.events.append(event)
+        for effect in self.stage.run(event):
+            if isinstance(effect, SignStatement) and isinstance(effect.message, ReadinessChange):
+                self.said.append(effect.message)
+
+    async def tell(self, *facts: Fact) -> None:
+        standings = self.stage.node.hearing.standings
+        clock = Millis(self.now_ms)
+        await StandingsTeller(standings, self.put, lambda: clock, lambda size: b"s" * size).tell(facts)
+
+
+@pytest.mark.asyncio
+async def test_of_a_first_look_only_what_is_not_held_is_told_and_later_what_stands_otherwise() -> None:
+    told = Told()
+    held, failed = Fact("nonce sim:1", Standing.HELD), Fact("funds sim:1", Standing.FAILED, "too little")
+
+    await told.tell(held, failed)
+    await told.tell(held, failed)
+    told.now_ms += FACT_REST_MS
+    await told.tell(held, replace(failed, standing=Standing.HELD))
+
+    assert [(each.fact, each.standing) for each in told.said] == [
+        ("funds sim:1", "failed"),
+        ("funds sim:1", "held"),
+    ]
+    assert len(told.events) == 2, "what is known is not journalled again"
+
+
+@pytest.mark.asyncio
+async def test_a_long_reason_is_cut_before_it_is_sealed() -> None:
+    told = Told()
+
+    await told.tell(Fact("funds sim:1", Standing.FAILED, "x" * 100_000, "y" * 100_000))
+
+    (event,) = told.events
+    assert isinstance(event, ReadinessChanged)
+    assert (len(event.reason), len(event.remedy)) == (1_000, 1_000)
+
+
+@pytest.mark.asyncio
+async def test_every_fact_of_every_look_is_shown_to_who_keeps_the_log() -> None:
+    stub, shown = Stub(), list[Fact]()
+
+    async def looked(facts: Iterable[Fact]) -> None:
+        shown.extend(facts)
+
+    async with watching(stub, looked=looked):
+        await stub.seen()
+
+    assert {fact.name for fact in shown} == {f"endpoints {CHAIN}", *QUESTION.names}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -70,13 +71,18 @@ class Watched:
         self.stage = Stage()
         self.inspector = Looked(state)
         self.told: list[Event] = []
+        self.looked: list[Fact] = []
         self.watch = VerifierWatch(
             self.stage.node,
             {HOME: self.inspector},  # type: ignore[dict-item]  # asked for verifiers alone
             0.001,
             lambda: Millis(BEGIN_S * 1_000),
             self._put,
+            self._tell,
         )
+
+    async def _tell(self, facts: Iterable[Fact]) -> None:
+        self.looked = list(facts)
 
     async def _put(self, event: Event) -> None:
         self.told.append(event)
@@ -119,8 +125,9 @@ async def test_readiness_says_how_the_verifier_of_each_gateway_stands() -> None:
         "see the endpoints",
     )
 
-    await watched.look()
+    await watched.look(2)
     assert watched.fact() == Fact("keys vault sim:home", Standing.HELD, "key epoch 1 from 0")
+    assert watched.looked == [watched.fact()], "the log is told too, once a look is taken up"
 
     watched.inspector.state = None
     await watched.look(2)
