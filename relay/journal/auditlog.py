@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -320,7 +320,8 @@ class AuditLog:
             raise JournalError(f"{self.directory}: expected an intact log, got one whose last write failed")
 
     def _reader(self, size: int) -> NodeReader:
-        return tile_node_reader(size, partial(read_tile, self.directory))
+        # For one proof: most of its nodes stand in the same few tiles.
+        return tile_node_reader(size, lru_cache(maxsize=16)(partial(read_tile, self.directory)))
 
     async def _write_tiles(self, size: int) -> None:
         while self._writer.range.size < size:
