@@ -101,7 +101,7 @@ class Replayed:
 async def replay_journal(
     node: Node, journal: Journal, listeners: Sequence[Callable[[Event], object]]
 ) -> Replayed:
-    """Feed a new node its journal, and `listeners` with it; nothing is done again (core SPEC 6.7 INV-E, 7.1)."""
+    """Feed a new node its journal, and listeners too; nothing is done again (core SPEC 6.7 INV-E, 7.1)."""
     count = 0
     entries: list[Effect] = []
     releasable: list[Digest] = []
