@@ -1,6 +1,6 @@
 """Committee documents: who the members are, how many must agree, and the chain of epochs (core SPEC 2)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nacl.exceptions import BadSignatureError
@@ -263,11 +263,12 @@ def verify_committee_signatures(signed: SignedCommittee, previous: CommitteeDocu
 def verify_committee_chain(chain: Sequence[SignedCommittee]) -> NetworkId:
     """Check the documents from genesis on, each in force by the one before, and give the network's id.
 
-    The attesters of a key epoch never change: other attesters, another key epoch.
+    The attesters of a key epoch never change: other attesters, another key epoch. The name of a log has one
+    key for ever.
 
     Raises:
         CommitteeError: as `verify_committee_signatures`; `committee-genesis`, `committee-epoch`,
-            `committee-key-epoch`.
+            `committee-key-epoch`, `committee-log`.
     """
     if not chain:
         raise CommitteeError("committee-genesis", "expected the genesis document, got no document")
@@ -276,7 +277,25 @@ def verify_committee_chain(chain: Sequence[SignedCommittee]) -> NetworkId:
         _check_succession(signed.document, previous)
         verify_committee_signatures(signed, previous)
         previous = signed.document
+    _check_logs(signed.document for signed in chain)
     return chain[0].document.network
+
+
+def _check_logs(documents: Iterable[CommitteeDocument]) -> None:
+    """Check that no name of a log goes to another key.
+
+    A cosignature tells of a name, a size and a root, and of no key: whoever held two keys of one name could
+    have a history cosigned under each, and then put either key under both.
+    """
+    keys: dict[str, bytes] = {}
+    for document in documents:
+        for log in (log_key(document, member) for member in document.members):
+            if keys.setdefault(log.name, log.public_key) != log.public_key:
+                raise CommitteeError(
+                    "committee-log",
+                    f"expected the log key of {log.name} in an earlier epoch, got another: a member with a "
+                    "new log key needs a new name",
+                )
 
 
 def _check_succession(document: CommitteeDocument, previous: CommitteeDocument | None) -> None:

@@ -235,3 +235,18 @@ def test_a_document_that_does_not_follow_breaks_the_chain(document: CommitteeDoc
     with pytest.raises(CommitteeError) as caught:
         verify_committee_chain([FIRST, signed(document, *NAMES[:4])])
     assert caught.value.check == check
+
+
+def with_log_of_erin(name: str) -> CommitteeDocument:
+    """The second document, in which alice's log has another key, under `name`."""
+    moved = replace(member("alice"), name=name, log=member("erin").log)
+    return second(members=(moved, *(member(name) for name in NAMES[1:4])))
+
+
+def test_the_name_of_a_log_never_goes_to_another_key() -> None:
+    # A cosignature tells of no key: under two keys of one name two histories could be cosigned for either.
+    with pytest.raises(CommitteeError) as caught:
+        verify_committee_chain([FIRST, signed(with_log_of_erin("alice"), *NAMES[:4])])
+    assert caught.value.check == "committee-log"
+
+    assert verify_committee_chain([FIRST, signed(with_log_of_erin("alice-2"), *NAMES[:4])]) == GENESIS.network
