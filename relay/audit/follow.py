@@ -104,7 +104,7 @@ class LogLook:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One visit to all sources: every log of the policy (of a single source, its own), and what else was met."""
+    """One visit to all sources: every log of the policy (of one source, its own), and what else was met."""
 
     at_s: int
     logs: tuple[LogLook, ...]

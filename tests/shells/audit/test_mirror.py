@@ -322,9 +322,9 @@ def test_a_source_that_falls_silent_is_gone_on_with_later(keeper: Keeper, copy: 
     keeper.publish(entries_of(3_000))
 
     with serving(keeper.folder) as served:
-        with pytest.raises(SourceSilent), closing(WebSource(served.url, QUICK)) as source:
-            served.answers_left = 10
-            mirror(source, copy, terms(keeper))
+        served.answers_left = 10
+        with pytest.raises(SourceSilent):
+            fetch(served, keeper, copy)
         assert not (copy / "checkpoint").exists()
         served.answers_left = None
         served.asked.clear()

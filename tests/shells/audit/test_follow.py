@@ -1,0 +1,414 @@
+"""Followers: every way in which a log can fail them has a name, and its history cannot be forgotten."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from proofs.checkpoint import Checkpoint
+from proofs.forks import decode_fork
+from proofs.hashes import sha256
+from proofs.tree import EMPTY_ROOT
+from relay.audit.evidence import MAX_EVIDENCE_FILES
+from relay.audit.follow import Alarm, FollowTerms, Look, look
+from relay.audit.followed import MAX_STATE_BYTES, following, read_followed
+from relay.audit.sources import Source
+from relay.audit.web import Patience, open_source
+from relay.core.errors import ConfigError
+from tests.shells.audit.logs import NOW_S, Keeper, entries_of, policy_of
+from tests.shells.audit.servers import answering, head, serving
+
+QUICK = Patience(pause_s=0.01)
+NAMES = ("net/alice", "net/bob", "net/carol")
+
+
+@pytest.fixture(autouse=True)
+def _no_power_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Machines do not end here: the disk need not be waited for."""
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
+
+
+class House:
+    """Three logs behind HTTP, a follower's state, and a clock."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.state = folder / "state"
+        self.state.mkdir()
+        self.keepers = [Keeper(folder / name.partition("/")[2], name) for name in NAMES]
+        self.alice, self.bob, self.carol = self.keepers
+        for keeper in self.keepers:
+            keeper.publish(entries_of(300))
+        self.served = [stack.enter_context(serving(keeper.folder)) for keeper in self.keepers]
+        self.urls = [each.url for each in self.served]
+        self.now_s = NOW_S
+        self.quorum = 3
+
+    def look(self, *urls: str, stale_s: int = 3_600) -> Look:
+        """Visit these sources, or all."""
+        policy = policy_of(*self.keepers, quorum=self.quorum)
+        with ExitStack() as stack:
+            sources: list[Source] = [
+                stack.enter_context(closing(open_source(url, QUICK))) for url in urls or self.urls
+            ]
+            return look(sources, FollowTerms(policy, self.state, self.now_s, stale_s))
+
+    def remembered(self, keeper: Keeper) -> Checkpoint | None:
+        followed = read_followed(self.state, keeper.key)
+        return None if followed is None else followed.checkpoint
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    with ExitStack() as stack:
+        yield House(tmp_path, stack)
+
+
+def alarms(found: Look) -> list[tuple[str, str | None]]:
+    return [(each.alarm.value, each.log) for each in found.alarms]
+
+
+def test_the_first_visit_is_the_first_and_the_next_one_tells_growth(house: House) -> None:
+    first = house.look()
+    house.alice.publish(entries_of(700))
+    house.now_s += 60
+    second = house.look()
+    third = house.look()
+
+    assert [first.answer, second.answer, third.answer] == [True, True, True]
+    assert [(log.before, log.grown) for log in first.logs] == [(None, None)] * 3
+    assert [(log.before, log.grown) for log in second.logs] == [(300, 400), (300, 0), (300, 0)]
+    assert [log.grown for log in third.logs] == [0, 0, 0]
+    assert [log.seen_at_s for log in second.logs] == [NOW_S] * 3
+    assert [log.missing for log in second.logs] == [()] * 3
+    assert [log.cosigned_at_s for log in second.logs] == [NOW_S - 10] * 3
+
+
+def test_every_source_is_asked_once_and_for_few_tiles(house: House) -> None:
+    house.look()
+    house.alice.publish(entries_of(700))
+    for each in house.served:
+        each.asked.clear()
+    house.look()
+
+    assert house.served[0].asked == ["/checkpoint", "/tile/0/002.p/188", "/tile/1/000.p/2", "/tile/0/001"]
+    assert house.served[1].asked == ["/checkpoint", "/tile/0/001.p/44", "/tile/1/000.p/1"]
+
+
+def test_an_empty_log_can_be_followed(house: House) -> None:
+    shutil.rmtree(house.alice.folder)
+    house.alice.say(Checkpoint("net/alice", 0, EMPTY_ROOT))
+    first = house.look(house.urls[0])
+    house.alice.publish(entries_of(1))
+
+    assert first.answer
+    assert house.look(house.urls[0]).logs[0].grown == 1
+
+
+def test_a_fork_at_one_size_is_evidence_and_never_forgotten(house: House) -> None:
+    house.look()
+    house.bob.publish(entries_of(300, "other"))
+    found = house.look()
+
+    assert (found.answer, alarms(found)) == (False, [("fork", "net/bob")])
+    (alarm,) = found.alarms
+    (fork,) = [decode_fork(path.read_bytes()) for path in alarm.evidence if path.suffix == ".json"]
+    assert (fork.key, fork.size) == (house.bob.key, 300)
+    assert alarm.source == house.urls[1]
+
+    house.bob.publish(entries_of(301))  # back to the first story
+    again = house.look()
+    assert alarms(again) == [("fork", "net/bob")]
+    assert again.alarms[0].evidence == tuple(path for path in alarm.evidence if path.suffix == ".json")
+
+
+def test_a_log_that_became_smaller_is_rolled_back_until_it_is_not(house: House) -> None:
+    house.look()
+    house.bob.publish(entries_of(299))
+
+    assert alarms(house.look()) == [("rollback", "net/bob")]
+    assert alarms(house.look()) == [("rollback", "net/bob")]
+    remembered = house.remembered(house.bob)
+    assert remembered is not None
+    assert remembered.size == 300
+    house.bob.publish(entries_of(301))
+    assert house.look().answer is True
+
+
+def test_a_log_that_grew_out_of_another_history_is_inconsistent(house: House) -> None:
+    house.look()
+    house.bob.publish(entries_of(301, "other"))
+    found = house.look()
+
+    assert alarms(found) == [("inconsistent", "net/bob")]
+    assert {path.suffix for path in found.alarms[0].evidence} == {".checkpoint"}
+    assert len(found.alarms[0].evidence) == 2
+    assert alarms(house.look()) == [("inconsistent", "net/bob")]
+
+
+@pytest.mark.parametrize(("size", "alarm"), [(300, "fork"), (200, "inconsistent"), (310, "inconsistent")])
+def test_two_sources_that_show_two_stories_of_one_log_are_caught_at_the_first_visit(
+    house: House, tmp_path: Path, size: int, alarm: str
+) -> None:
+    liar = Keeper(tmp_path / "liar", "net/alice")
+    liar.publish(entries_of(size, "other"))
+
+    found = house.look(house.urls[0], str(liar.folder))
+
+    assert ("net/alice" in {each.log for each in found.alarms}) is True
+    assert (alarm, "net/alice") in alarms(found)
+    assert house.remembered(house.alice) is None
+
+
+def test_a_source_that_lags_behind_another_is_no_alarm(house: House, tmp_path: Path) -> None:
+    shutil.copytree(house.alice.folder, tmp_path / "old")
+    house.alice.publish(entries_of(400))
+    house.look()
+
+    found = house.look(str(tmp_path / "old"), *house.urls)
+
+    assert found.answer
+    assert found.logs[0].sources == (str(tmp_path / "old"), house.urls[0])
+
+
+def test_tiles_that_are_gone_are_missing_and_what_is_remembered_stays(house: House) -> None:
+    house.look()
+    house.alice.publish(entries_of(700))
+    (house.alice.folder / "tile/0/001").unlink()
+    found = house.look()
+
+    assert (found.answer, alarms(found)) == (None, [("missing", "net/alice")])
+    remembered = house.remembered(house.alice)
+    assert remembered is not None
+    assert remembered.size == 300
+
+
+def test_tiles_of_another_tree_are_inconsistent_at_the_first_visit_too(house: House) -> None:
+    house.alice.say(Checkpoint("net/alice", 300, sha256(b"nothing")))
+    found = house.look()
+
+    assert (found.answer, alarms(found)) == (False, [("inconsistent", "net/alice")])
+    assert house.remembered(house.alice) is None
+
+
+def test_a_size_that_nobody_can_have_costs_nothing(house: House) -> None:
+    house.look()
+    house.alice.say(Checkpoint("net/alice", (1 << 62) + 1, sha256(b"nothing")))
+    for each in house.served:
+        each.asked.clear()
+
+    assert alarms(house.look()) == [("missing", "net/alice")]
+    assert len(house.served[0].asked) < 20
+
+
+def test_a_checkpoint_that_is_gone_is_missing(house: House) -> None:
+    (house.alice.folder / "checkpoint").unlink()
+    found = house.look()
+
+    assert (found.answer, alarms(found)) == (None, [("missing", None), ("unserved", "net/alice")])
+
+
+def test_fewer_witnesses_than_asked_for_are_named_and_the_log_is_still_followed(house: House) -> None:
+    house.alice.cosigned_s = {"w0": NOW_S, "w2": NOW_S}
+    house.alice.publish(entries_of(301))
+    found = house.look()
+
+    assert (found.answer, alarms(found)) == (False, [("unwitnessed", "net/alice")])
+    assert "missing: w1, w3" in found.alarms[0].problem
+    assert found.logs[0].cosigned == ("w0", "w2")
+    assert house.remembered(house.alice) is not None
+    house.quorum = 0
+    assert house.look().answer is True
+
+
+def test_a_time_ahead_of_ours_counts_for_nothing_and_is_named(house: House) -> None:
+    house.alice.cosigned_s = {"w0": NOW_S, "w1": NOW_S + 300, "w2": NOW_S + 5, "w3": NOW_S + 301}
+    house.alice.publish(entries_of(301))
+    one = house.look()
+    house.alice.cosigned_s = {"w0": NOW_S, "w1": NOW_S, "w2": 1 << 62, "w3": NOW_S + 301}
+    house.alice.publish(entries_of(302))
+    two = house.look()
+
+    assert alarms(one) == [("future", "net/alice")]
+    assert "w3" in one.alarms[0].problem
+    assert one.logs[0].cosigned_at_s == NOW_S + 300
+    assert alarms(two) == [("future", "net/alice")] * 2 + [("unwitnessed", "net/alice")]
+
+
+@pytest.mark.parametrize("harm", ["other key", "flipped", "cosignature", "no note", "no text"])
+def test_a_checkpoint_that_nobody_signed_is_a_wrong_signature(house: House, harm: str) -> None:
+    house.look()
+    path = house.alice.folder / "checkpoint"
+    note = path.read_bytes()
+    lines = note.split(b"\n")
+    if harm == "other key":
+        stranger = Keeper(house.alice.folder, "net/mallory")
+        stranger.say(Checkpoint("net/mallory", 300, sha256(b"x")))
+    elif harm == "flipped":
+        path.write_bytes(note.replace(b"\n300\n", b"\n301\n"))
+    elif harm == "cosignature":
+        path.write_bytes(b"\n".join([*lines[:-2], lines[-2][:-8] + b"AAAAAAA=", b""]))
+    else:
+        path.write_bytes(b"<html>" if harm == "no note" else b"\xff\xfe")
+    found = house.look()
+
+    assert alarms(found) == [("unserved", "net/alice"), ("signature", None)][::-1]
+    assert found.answer is False
+    assert found.alarms[0].source == house.urls[0]
+
+
+def test_silence_and_what_is_not_read_are_told_apart(house: House) -> None:
+    house.served[0].answers_left = 0
+    with answering(
+        lambda connection, _over: connection.sendall(head("302 There", "Location: /x", "Content-Length: 0"))
+    ) as (elsewhere, _):
+        found = house.look(house.urls[0], elsewhere, house.urls[2])
+
+    assert found.answer is None
+    assert alarms(found) == [
+        ("silent", None),
+        ("refused", None),
+        ("unserved", "net/alice"),
+        ("unserved", "net/bob"),
+    ]
+
+
+def test_a_source_that_falls_silent_in_the_middle_is_silent(house: House) -> None:
+    house.look()
+    house.alice.publish(entries_of(700))
+    house.served[0].answers_left = 2
+    found = house.look()
+
+    assert (found.answer, alarms(found)) == (None, [("silent", "net/alice")])
+
+
+def test_an_alarm_outweighs_what_could_not_be_told(house: House) -> None:
+    house.look()
+    house.served[0].answers_left = 0
+    house.bob.publish(entries_of(200))
+
+    assert house.look().answer is False
+
+
+def test_a_log_that_stands_still_while_another_grows_is_stale_after_a_while(house: House) -> None:
+    looks = []
+    for minute in (0, 30, 60, 90, 91):
+        house.now_s = NOW_S + minute * 60
+        house.alice.publish(entries_of(300 + minute))
+        house.carol.publish(entries_of(300 + min(minute, 60)))
+        looks.append(alarms(house.look()))
+    house.bob.publish(entries_of(305))
+    house.now_s += 60
+
+    assert looks == [[], [], [], [], [("stale", "net/bob")]]
+    assert house.look().answer is True
+
+
+def test_logs_that_all_stand_still_are_not_stale(house: House) -> None:
+    for hour in range(3):
+        house.now_s = NOW_S + hour * 7_200
+        assert house.look().answer is True
+
+
+def test_one_source_answers_for_its_own_log_alone(house: House) -> None:
+    found = house.look(house.urls[1])
+
+    assert found.answer is True
+    assert [log.name for log in found.logs] == ["net/bob"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{}",
+        b"[" * 100_000,
+        b"\xff",
+        bytes(MAX_STATE_BYTES + 1),
+        b'{"schema": 1, "schema": 2}',
+        b'{"x": 1' + b"0" * 5_000 + b"}",
+    ],
+    ids=["empty", "other", "deep", "no text", "long", "twice", "number"],
+)
+def test_a_state_of_another_form_is_a_usage_error_with_a_way_out(house: House, content: bytes) -> None:
+    house.look()
+    (path,) = house.state.glob("net.alice-*.json")
+    path.write_bytes(content)
+
+    with pytest.raises(ConfigError, match="move it away") as caught:
+        house.look()
+
+    assert caught.value.where == str(path)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("field", ["schema", "vkey", "note", "seen_at_s", "behind_since_s"])
+def test_an_altered_state_is_not_taken_for_one(house: House, field: str) -> None:
+    house.look()
+    (path,) = house.state.glob("net.alice-*.json")
+    state = json.loads(path.read_text())
+    for value in ("other", -1, [], state["note"].replace("\n300\n", "\n299\n") if field == "note" else True):
+        path.write_text(json.dumps(state | {field: value}))
+        with pytest.raises(ConfigError):
+            house.look()
+    path.write_text(json.dumps({key: value for key, value in state.items() if key != field}))
+    with pytest.raises(ConfigError):
+        house.look()
+
+
+def test_what_is_remembered_of_one_log_is_not_another_ones(house: House) -> None:
+    house.look()
+    (alice,), (bob,) = house.state.glob("net.alice-*.json"), house.state.glob("net.bob-*.json")
+    shutil.copyfile(alice, bob)
+
+    with pytest.raises(ConfigError):
+        house.look()
+
+
+def test_the_state_is_written_whole_or_not_at_all(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.look()
+    house.alice.publish(entries_of(700))
+
+    def full(_source: object, _target: object) -> None:
+        raise OSError(28, "no space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", full)
+        with pytest.raises(OSError, match="no space"):
+            house.look()
+
+    assert house.look().logs[0].grown == 400
+
+
+def test_two_followers_of_one_state_do_not_work_at_once(house: House) -> None:
+    with following(house.state), pytest.raises(ConfigError, match=str(os.getpid())), following(house.state):
+        raise AssertionError
+
+
+def test_a_log_that_lies_at_every_visit_does_not_fill_the_disk(house: House) -> None:
+    house.look()
+    evidence = house.state / "evidence"
+    evidence.mkdir()
+    for number in range(MAX_EVIDENCE_FILES - 1):
+        (evidence / str(number)).touch()
+    house.alice.publish(entries_of(301, "other"))
+
+    (alarm,) = house.look().alarms
+
+    assert alarm.alarm is Alarm.INCONSISTENT
+    assert len(alarm.evidence) == 1
+    assert len(list(evidence.iterdir())) == MAX_EVIDENCE_FILES
+
+
+def test_names_of_logs_are_no_paths(house: House, tmp_path: Path) -> None:
+    odd = Keeper(tmp_path / "odd", "../../..//etc/pässwd")
+    odd.publish(entries_of(3))
+    house.keepers = [odd]
+
+    assert house.look(str(odd.folder)).answer is True
+    assert [path.name[:4] for path in house.state.iterdir()] == ["etc."]
