@@ -101,7 +101,8 @@ class BackReader:
                 return
 
     def _take(self, index: int, raw: bytes, newest: dict[Identity, int]) -> None:
-        self._digests[sha256(raw)] = index
+        digest = sha256(raw)
+        self._digests[digest] = index
         try:
             envelope = parse_envelope(raw)
         except ProofError:
@@ -113,7 +114,7 @@ class BackReader:
         fields = envelope.fields
         newest[fields.author] = max(fields.at_ms, newest.get(fields.author, 0))
         try:
-            if self._scope.holds(read_body(fields.kind, fields.body)):
+            if digest in self._scope.records or self._scope.holds(read_body(fields.kind, fields.body)):
                 self._found[index] = verify_envelope(envelope)
         except ProofError:
             self._strange += 1

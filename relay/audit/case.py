@@ -122,11 +122,14 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is about the incident: words on its certified decisions, and reports that call for them."""
+    """What is about the incident: words on its certified decisions, reports that call for them, and whatever
+    else the bundles hold (`records`, by digest), such as signals.
+    """
 
     network: NetworkId
     decisions: frozenset[DecisionId]
     parents: frozenset[bytes]
+    records: frozenset[Digest]
 
     def holds(self, message: Message) -> bool:
         """Tell whether a statement is about the incident."""
@@ -178,6 +181,7 @@ def scope_of(bundles: Sequence[OpenedBundle]) -> Scope:
         network=bundles[0].verdict.network,
         decisions=frozenset(each.decision_id for each in decisions),
         parents=frozenset(each.decision.parent for each in decisions if each.decision.parent is not None),
+        records=frozenset(envelope.digest for opened in bundles for envelope in opened.envelopes),
     )
 
 

@@ -16,7 +16,7 @@ from relay.audit.case import Case, LogRead, Said
 from relay.audit.story import Answer, DecisionStory, Finding
 from relay.audit.telling import member_of_log
 from relay.core.messages import Attestation, Equivocation, Message, Verdict
-from relay.core.words import count_words
+from relay.core.words import count_words, span
 
 __all__ = ["MERGE_DELAY_S", "compare", "missing_in"]
 
@@ -85,7 +85,7 @@ def _omission(case: Case, log: LogRead, said: Said, *, is_own: bool) -> Finding:
         return Finding("missing", Answer.UNKNOWN, f"{words}; {doubt}", {**facts, **due})
     name = "omitted-own" if is_own else "omitted"
     late = (log.seen_at_s or 0) - (said.published_s or 0)
-    return Finding(name, Answer.NO, f"{words} for {late} s at least", {**facts, "late_s": late})
+    return Finding(name, Answer.NO, f"{words} for {span(late)} at least", {**facts, "late_s": late})
 
 
 def _doubt(log: LogRead, said: Said) -> str | None:

@@ -161,7 +161,7 @@ def _ask_node(found: Found, node: WebSource, prefix: str, trust: Trust) -> None:
         decisions = _decisions_of(node, prefix)
         for number, decision in enumerate(decisions[:_MAX_TRIES], start=1):
             try:
-                data = node.read(f"v1/decisions/{decision}/bundle", MAX_BUNDLE_BYTES)
+                data = node.fetch(f"v1/decisions/{decision}/bundle", MAX_BUNDLE_BYTES)
             except SourceMissing:
                 if number == min(len(decisions), _MAX_TRIES):
                     raise
@@ -207,7 +207,7 @@ def _inside(node: WebSource, name: str) -> list[str]:
 
 def _ids(node: WebSource, path: str, *keys: str) -> list[str]:
     """Give the ids in a list of an answer; what has another form than ours has none."""
-    value: object = _json(node.read(path, _MAX_LIST_BYTES))
+    value: object = _json(node.fetch(path, _MAX_LIST_BYTES))
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     items = value if isinstance(value, list) else []

@@ -318,9 +318,14 @@ def _log(log: LogStory) -> tuple[Cell, ...]:
         words(f"{log.size:,}"),
         words(f"{read}{strange}"),
         words(f"{log.statements}"),
-        words(", ".join(map(quoted, log.cosigned_by)) or "nobody"),
+        words(", ".join(map(_cosigner, log.cosigned_by)) or "nobody"),
         words(moment_words(log.witnessed)),
     )
+
+
+def _cosigner(name: str) -> str:
+    """A cosigner key's name; of a member's (`proofs/SPEC.md` 3) the member's alone."""
+    return quoted(name.removesuffix("/cosigner").rpartition("/")[2] if name.endswith("/cosigner") else name)
 
 
 def _remarks(remarks: Sequence[Remark]) -> Block:

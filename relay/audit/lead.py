@@ -107,17 +107,32 @@ def _done(
     first: DecisionStory, protections: Sequence[Protection], decisions: Sequence[DecisionStory]
 ) -> list[str]:
     told: list[str] = []
+    before: EffectStory | None = None
     ordered = sorted(protections, key=lambda each: _order(first, each))
     for each in ordered[:_MAX_SENTENCES]:
         name = quoted(each.decision.protocol)
         if each.effect is None:
             told.append(f"Nobody signed to have seen that “{quoted(each.call.act)}” took effect at {name}.")
             continue
-        told.append(_stood(first, each, each.effect, name))
+        told.append(_stood(first, each, each.effect, before))
         told += _ending(each, decisions)
+        before = each.effect
     if len(protections) > _MAX_SENTENCES:
         told.append(f"{len(protections) - _MAX_SENTENCES} more acts are told below.")
-    return told
+    return [*told, *_shown_by(protections)]
+
+
+def _shown_by(protections: Sequence[Protection]) -> list[str]:
+    """Say what proves the effects."""
+    effects = [each.effect for each in protections if each.effect is not None]
+    proved = sum(effect.receipt is not None for effect in effects)
+    if not effects:
+        return []
+    if proved == len(effects):
+        return ["That was checked against the blockchains' own records."]
+    if proved:
+        return ["What no name stands behind was checked against the blockchains' own records."]
+    return ["The blockchains' own records of it are not here to check."]
 
 
 def _order(first: DecisionStory, each: Protection) -> tuple[bool, int]:
@@ -126,20 +141,24 @@ def _order(first: DecisionStory, each: Protection) -> tuple[bool, int]:
     return each.decision.plan_hash != first.plan_hash, at_ms
 
 
-def _stood(first: DecisionStory, each: Protection, effect: EffectStory, name: str) -> str:
-    later_s = (effect.at.at_ms - first.anchor.at_ms) // 1_000
-    when = f"{_span(later_s)} later" if later_s > 0 else f"At {time_words(effect.at.at_ms)}"
+def _stood(first: DecisionStory, each: Protection, effect: EffectStory, before: EffectStory | None) -> str:
+    name, chain = quoted(each.decision.protocol), quoted(each.call.chain)
     because = "" if each.decision.plan_hash == first.plan_hash else ", because of this,"
     done = _DONE.get(each.call.verb, "an act was carried out at {}").format(name)
-    chain = quoted(each.call.chain)
-    how = f"{when}{because} {done} on the chain {chain}"
+    how = f"{_when(first, effect, before)}{because} {done} on the chain {chain}"
     if effect.effect == "noop":
-        how = f"{when}{because} a call on the chain {chain} had nothing left to change: {done} already"
+        how = f"{_when(first, effect, before)}{because} a call on the chain {chain} had nothing left to do:"
+        how = f"{how} {done} already"
     if effect.until is not None:
         how += f", until {_end(first, effect.until.at_ms)} at the longest"
-    if effect.receipt is not None:
-        return f"{how}; the chain's own record of it was checked."
-    return f"{how}, by the word of {_names(effect.seen_by)}: no record of the chain is here to prove it."
+    return f"{how}." if effect.receipt is not None else f"{how}, by the word of {_names(effect.seen_by)}."
+
+
+def _when(first: DecisionStory, effect: EffectStory, before: EffectStory | None) -> str:
+    if before is not None and before.at.at_ms == effect.at.at_ms:
+        return "At the same time"
+    later_s = (effect.at.at_ms - first.anchor.at_ms) // 1_000
+    return f"{_span(later_s)} later" if later_s > 0 else f"At {time_words(effect.at.at_ms)}"
 
 
 def _end(first: DecisionStory, at_ms: int) -> str:

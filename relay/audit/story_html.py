@@ -133,8 +133,8 @@ def _row(columns: Sequence[str], row: Row) -> str:
 def _stamp(stamp: tuple[str, Cell, Cell, str]) -> str:
     name, when, source, how = stamp
     return (
-        f'<div class="stamp"><b>{_t(name)}</b><span class="when">{_cell(when)}</span>'
-        f"{_cell(source)}<small>{_t(how)}</small></div>"
+        f'<div class="stamp"><b>{_t(name)}</b> <span class="when">{_cell(when)}</span> '
+        f"{_cell(source)} <small>{_t(how)}</small></div>"
     )
 
 
@@ -154,6 +154,6 @@ def _mark(mark: Mark) -> str:
     when = f"{moment_words(mark.moment)} · {source_words(mark.moment)}"
     detail = f"<small>{_t(mark.detail)}</small>" if mark.detail else ""
     return (
-        f'<li><span class="dot {mark.tone}"></span><time>{_t(when)}</time>{_t(mark.title)}{detail}'
-        f"<small>{_t(mark.proof)}</small></li>"
+        f'<li><span class="dot {mark.tone}"></span><time>{_t(when)}</time> {_t(mark.title)} {detail}'
+        f" <small>{_t(mark.proof)}</small></li>"
     )
