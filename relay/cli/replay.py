@@ -27,7 +27,8 @@ Examples:
 Of a bundle every signature and log proof is verified first, as by audit verify; of a log every signature, and
 that its entries have the checkpoint's root, not whose log it is. Then each attestation's rule is evaluated
 again from what its author logged; the trace must come out to the same bytes, and the mandate must be the one
-that plan and decision give, with the plan's calls. Nothing is asked of any server.
+that plan and decision give, with the plan's calls. What a plan in shadow mode would have decided (log only)
+is derived likewise; it signs nothing. Nothing is asked of any server.
 
 Exit code 0 when all of it follows, 1 when something does not and the failed check is named, 2 usage,
 3 when some attestation could not be derived from what is there, or none says anything. What no log holds is
@@ -89,7 +90,7 @@ def _document(each: Replayed, case: Case) -> dict[str, object]:
         "tier": said.decision.tier.name.lower(),
         "anchor": said.decision.anchor.number,
         "member": case.name_of(each.stated.author),
-        "verdict": said.verdict.value,
+        "verdict": each.stated.word,
         "result": said.trace["result"],
         "same": None if not each.is_rebuilt else refusal is None,
         "check": None if refusal is None else refusal.check,
@@ -144,4 +145,4 @@ def _row(each: Replayed, case: Case) -> list[object]:
     subject = decision.subject + (f", rung {decision.rung}" if decision.rung else "")
     told = "none" if result is None else str(result).lower()
     words = (decision.op.name.lower(), decision.tier.name.lower(), decision.anchor.number)
-    return [subject, *words, case.name_of(each.stated.author), said.verdict.value, told]
+    return [subject, *words, case.name_of(each.stated.author), each.stated.word, told]

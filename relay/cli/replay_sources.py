@@ -18,7 +18,7 @@ from relay.chains import load_adapters
 from relay.cli.plan import read_plan
 from relay.core.compiled import CompiledPlan, compile_plan
 from relay.core.errors import ConfigError, PlanError
-from relay.core.messages import Attestation
+from relay.core.messages import Attestation, Shadow
 from relay.core.plan import Plan
 from relay.core.plan_file import plan_from_canonical
 from relay.core.replay import Replayer, Stated
@@ -130,6 +130,8 @@ def _stated(envelopes: Iterable[Envelope]) -> Iterator[Stated]:
         message = read_message(envelope)
         if isinstance(message, Attestation):
             yield Stated(envelope.author, message)
+        elif isinstance(message, Shadow):
+            yield Stated.shadow(envelope.author, message)
 
 
 def _names(bundle: Bundle) -> Mapping[Identity, str]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Final
+from typing import Final, Self
 
 from proofs.canonical import Value, encode
 from proofs.decision import Decision, block_value, decision_id
 from proofs.mandate import Op, Tier
+from proofs.remarks import Shadow
 from relay.core.compiled import CompiledPlan
 from relay.core.decisions import Prepared, is_linked, link_of, prepare, report_of, rung_of
 from relay.core.errors import WireError
@@ -22,7 +23,7 @@ from relay.core.expressions import PEER, Condition, Input, Result
 from relay.core.ladder import LANDING_PATIENCE_S
 from relay.core.links import peer_facts
 from relay.core.messages import Attestation, Verdict
-from relay.core.plan import OnFault
+from relay.core.plan import Mode, OnFault
 from relay.core.traces import LoggedTrace, TraceError, read_trace
 from relay.core.types import Caip2, DecisionId, Identity, NetworkId, PlanHash
 
@@ -40,10 +41,21 @@ _RESULTS: Final[Mapping[Result, Value]] = {Result.TRUE: True, Result.FALSE: Fals
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """An attestation and who signed it."""
+    """An attestation and who signed it; `in_shadow`, what its author would have attested."""
 
     author: Identity
     attestation: Attestation
+    in_shadow: bool = False
+
+    @classmethod
+    def shadow(cls, author: Identity, shadow: Shadow) -> Self:
+        """Take what a plan in shadow mode would have decided: it is borne out as an attestation is."""
+        return cls(author, Attestation(shadow.decision, Verdict.ATTEST, shadow.trace), in_shadow=True)
+
+    @property
+    def word(self) -> str:
+        """Give the verdict, or that it is a shadow's."""
+        return "shadow" if self.in_shadow else self.attestation.verdict.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +148,7 @@ class Replayer:
             if stated.attestation.verdict is Verdict.ATTEST:
                 _check_anchor(compiled, decision)
                 _check_link(compiled, ground, decision)
-                _check_verdict(compiled, stated.attestation, prepared, is_effective=effective)
+                _check_verdict(compiled, stated, prepared, is_effective=effective)
                 untold = (*self._check_rung(compiled, decision), *untold)
         except TraceError as error:
             return Replayed(stated, identity, Refusal("trace-form", str(error)), ())
@@ -348,11 +360,13 @@ def _check_link(compiled: CompiledPlan, ground: _Ground, decision: Decision) -> 
         )
 
 
-def _check_verdict(
-    compiled: CompiledPlan, attestation: Attestation, prepared: Prepared, *, is_effective: bool
-) -> None:
+def _check_verdict(compiled: CompiledPlan, stated: Stated, prepared: Prepared, *, is_effective: bool) -> None:
     """An attestation signs the mandate that plan and decision give, and its condition bears it out."""
-    if attestation.digest != prepared.digest:
+    attestation = stated.attestation
+    if stated.in_shadow:
+        if compiled.plan.mode is not Mode.SHADOW:
+            raise _RefusedError("mandate", "expected a plan in shadow mode, got one that is armed")
+    elif attestation.digest != prepared.digest:
         raise _RefusedError("mandate", f"expected {prepared.digest.hex()}, got {_hex(attestation.digest)}")
     release, op = compiled.plan.release, attestation.decision.op
     if op is Op.EXTEND:
