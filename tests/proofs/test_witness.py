@@ -6,7 +6,7 @@ import pytest
 
 from proofs.checkpoint import checkpoint_text, open_checkpoint
 from proofs.kinds import Digest
-from proofs.note import Note, NoteError, NoteSignature, format_note, parse_note
+from proofs.note import KeyKind, Note, NoteError, NoteSignature, format_note, parse_note
 from proofs.tree import EMPTY_ROOT
 from proofs.witness import (
     MAX_REQUEST_BYTES,
@@ -194,7 +194,17 @@ def test_a_request_of_another_form_is_a_bad_request(raw: bytes) -> None:
 
 
 def test_a_request_has_one_spelling() -> None:
-    for raw in (b"", b"old 1\n", b"old 1\n\xff\n\n", b"old 1\n====\n\n", bytes(MAX_REQUEST_BYTES + 1)):
+    filled = b"old 0\n\n".ljust(MAX_REQUEST_BYTES, b"x")
+    assert len(parse_add_checkpoint(filled).checkpoint) == MAX_REQUEST_BYTES - 7 == 65_529
+    for raw in (
+        b"",
+        filled + b"x",
+        b"old 1",
+        b"old 1\n",
+        b"old 1\n\xff\n\n",
+        b"old 1\n====\n\n",
+        bytes(MAX_REQUEST_BYTES + 1),
+    ):
         with pytest.raises(WitnessError) as caught:
             parse_add_checkpoint(raw)
         assert caught.value.check == "witness-form"
@@ -215,9 +225,10 @@ TEXT = checkpoint_text(CHECKPOINT)
 
 
 def test_a_cosignature_is_read_from_the_answer_and_lines_of_other_keys_are_passed_over() -> None:
-    body = accepted_answer([W2.line(TEXT), W1.line(TEXT)]).body
+    accepted = accepted_answer([W2.line(TEXT), W1.line(TEXT)])
 
-    assert read_answer(200, body, (CHECKPOINT, W1.key)) == Cosigned(W1.line(TEXT), NOW_S)
+    assert (accepted.status, accepted.content_type) == (200, "text/plain; charset=utf-8")
+    assert read_answer(200, accepted.body, (CHECKPOINT, W1.key)) == Cosigned(W1.line(TEXT), NOW_S)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +257,8 @@ def test_what_is_no_right_cosignature_of_the_witness_is_refused(line: NoteSignat
         (200, b"13\n", None),
         (200, b"", None),
         (503, b"\xff\x1b[2J", Refused(503, "\ufffd[2J")),
-        (404, b"n" * 1_000, Refused(404, "n" * 200)),
+        (404, b"n" * 65_536, Refused(404, "n" * 200)),
+        (404, b"n" * 65_537, Refused(404, "expected at most 65536 bytes, got 65537")),
         (200, b"n" * 70_000, None),
     ],
 )  # fmt: skip
@@ -258,14 +270,20 @@ def test_answers_are_read_for_what_they_are(
     assert answered == expected if expected else isinstance(answered, Refused)
 
 
+def test_a_log_key_is_no_witness() -> None:
+    answered = read_answer(200, accepted_answer([ALICE.line(TEXT)]).body, (CHECKPOINT, ALICE.key))
+
+    assert isinstance(answered, Refused)
+
+
 def test_cosignatures_are_merged_in_one_order_and_each_key_once() -> None:
     note = LOG.note()
-    one, two = W1.line(TEXT), W2.line(TEXT)
+    one, two = Signer("a.witness", KeyKind.COSIGNATURE).line(TEXT), W2.line(TEXT)
 
     both = add_cosignatures(note, [two, one, replace(one, signature=bytes(72))])
 
-    assert both == add_cosignatures(add_cosignatures(note, [one]), [W1.line(TEXT, at_s=NOW_S + 1), two])
+    assert both == add_cosignatures(add_cosignatures(note, [one]), [replace(one, signature=b"later"), two])
     assert parse_note(both).signatures == (ALICE.line(TEXT), one, two)
-    assert len(open_checkpoint(both, [ALICE.key], [W1.key, W2.key]).cosigned) == 2
+    assert len(open_checkpoint(both, [ALICE.key], [W2.key]).cosigned) == 1
     with pytest.raises(NoteError, match="note-form"):
         add_cosignatures(note, [witness(str(number)).line(TEXT) for number in range(128)])
