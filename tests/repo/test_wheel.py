@@ -1,5 +1,6 @@
 """The wheel holds what a node and an auditor need, and nothing else; the base install works alone."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,9 @@ from email.message import Message
 from pathlib import Path
 
 import pytest
+
+from proofs.bundle import encode_bundle
+from tests.proofs.incident import City, Incident
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,6 +62,7 @@ def test_contract_artifacts_and_the_specification_are_inside(names: set[str]) ->
     assert artifacts
     assert artifacts <= names
     assert "relay/core/SPEC.md" in names
+    assert {"proofs/SPEC.md", "proofs/bundle.schema.json"} <= names
 
 
 def test_nothing_else_is_inside(names: set[str]) -> None:
@@ -102,6 +107,14 @@ def test_a_clean_base_install_verifies_without_libp2p_and_web3(wheel: Path, tmp_
     ):
         result = run(command, tmp_path)
         assert result.returncode == 0, f"{command}\n{result.stdout}{result.stderr}"
+
+    case = Incident.of(City()).case()
+    (tmp_path / "bundle.json").write_bytes(encode_bundle(case.bundle))
+    (tmp_path / "policy.txt").write_bytes(case.policy)
+    command = ["audit", "verify", "bundle.json", "--policy", "policy.txt", "--json"]
+    verified = run([tmp_path / "venv" / "bin" / "tocsin", *command], tmp_path)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert json.loads(verified.stdout)["records"] == len(case.bundle.records)
 
     absent = run([python, "-c", "import libp2p, web3"], tmp_path)
     assert "ModuleNotFoundError" in absent.stderr
