@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from proofs.errors import ProofError
 from proofs.kinds import Digest
-from proofs.note import VerifiedSignature, VerifierKey, parse_note, verify_note
+from proofs.note import NoteError, VerifiedSignature, VerifierKey, parse_note, verify_note
 from proofs.text import base64_text, decimal, from_base64
 from proofs.tree import EMPTY_ROOT, HASH_BYTES
 
@@ -75,10 +75,12 @@ def open_checkpoint(
         CheckpointError: `checkpoint-form`, `checkpoint-origin`.
     """
     note = parse_note(raw)
-    signers = [signature.key for signature in verify_note(note, logs)]
-    cosigned = tuple(
-        signature for signature in verify_note(note, [*logs, *witnesses]) if signature.key in witnesses
-    )
+    signed = verify_note(note, [*logs, *witnesses])
+    known_logs, known_witnesses = frozenset(logs), frozenset(witnesses)
+    signers = [signature.key for signature in signed if signature.key in known_logs]
+    if not signers:
+        raise NoteError("note-unsigned", "expected a signature of a known log, got none")
+    cosigned = tuple(signature for signature in signed if signature.key in known_witnesses)
     checkpoint = parse_checkpoint(note.text)
     for log in signers:
         if log.name == checkpoint.origin:
