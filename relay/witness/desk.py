@@ -124,17 +124,21 @@ class WitnessDesk:
         note = plain_note(opened.note, opened.key)
         sighting = Sighting(opened.key, opened.checkpoint, note, self._parts.clock())
         try:
-            verdict, fork = await self._store.add(
+            added = await self._store.add(
                 opened, sighting, self._parts.clock() // 1_000, self._refusal(opened.key)
             )
         except JournalError as error:
             self.fail(error)
             return Answer(503, b"this witness's disk refuses\n")
-        await self._note(sighting, fork)
-        if isinstance(verdict, Answer):
-            return verdict
-        self._hold(sighting, verdict)
-        return accepted_answer(await self._lines(verdict))
+        await self._note(sighting, added.fork)
+        log = log_name(opened.key)
+        if added.is_proved:
+            self._mark_proved(log, opened.checkpoint.size)
+        if isinstance(added.outcome, Answer):
+            return added.outcome
+        self._cosigned[log] = added.outcome
+        self._changed[opened.key] = None
+        return accepted_answer(await self._lines(added.outcome))
 
     def _refusal(self, key: VerifierKey) -> Answer | None:
         """Say why a log is not cosigned although its request is right."""
@@ -150,12 +154,6 @@ class WitnessDesk:
         body = parse_note(row.note).text.encode()
         signature = await self._parts.cosign(body, row.at_s)
         return [cosignature(name, row.at_s, signature) for name in self._parts.names()]
-
-    def _hold(self, sighting: Sighting, row: CosignedRow) -> None:
-        log = log_name(sighting.key)
-        self._cosigned[log] = row
-        self._mark_proved(log, row.held.size)
-        self._changed[sighting.key] = None
 
     # ---- what is seen
 

@@ -21,6 +21,7 @@ from relay.disk import Durable, Probe, Schema, no_probe
 __all__ = [
     "MAX_DEBTS",
     "MAX_SEEN",
+    "Added",
     "CosignedRow",
     "ForkRow",
     "SeenRow",
@@ -91,6 +92,15 @@ class Sighting:
     at_ms: Millis
 
 
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What came of a request: a row to cosign, or an answer; `is_proved` tells that its proof was right."""
+
+    outcome: CosignedRow | Answer
+    fork: ForkRow | None
+    is_proved: bool
+
+
 class WitnessStore:
     """One open file. What concerns a log is compared and stored within one transaction, one after another."""
 
@@ -134,31 +144,30 @@ class WitnessStore:
         """Keep a checkpoint that a log has signed; gives what it contradicts, if it does."""
         return await self._durable.write(partial(_see, sighting=sighting))
 
-    async def add(
-        self, opened: Opened, sighting: Sighting, now_s: int, refusal: Answer | None
-    ) -> tuple[CosignedRow | Answer, ForkRow | None]:
+    async def add(self, opened: Opened, sighting: Sighting, now_s: int, refusal: Answer | None) -> Added:
         """Judge a request by what is held, and hold what is accepted; resolves when that is on disk.
 
         `refusal` is given in place of a cosignature. Gives what may be cosigned now, with a time that is
-        never before the last one of this log, or the answer; and what the checkpoint contradicts.
+        never before the last one of this log, or the answer, and what else is known now.
         """
 
-        def work(connection: sqlite3.Connection) -> tuple[CosignedRow | Answer, ForkRow | None]:
+        def work(connection: sqlite3.Connection) -> Added:
             fork = _see(connection, sighting)
             log = log_name(sighting.key)
             row = _cosigned(connection, log)
             verdict = judge(opened, None if row is None else row.held)
             if not isinstance(verdict, Accepted):
-                return verdict, fork
+                return Added(verdict, fork, is_proved=False)
             if _is_forked(connection, log):
-                return two_roots(sighting.key), fork
+                return Added(two_roots(sighting.key), fork, is_proved=False)
             if refusal is not None:
-                return refusal, None
+                _prove(connection, log, (sighting.checkpoint.size,))
+                return Added(refusal, None, is_proved=True)
             at_s = now_s if row is None else max(now_s, row.at_s)
             accepted = CosignedRow(verdict.held, sighting.note, at_s)
             # DURABLE: what was cosigned is known before the cosignature exists: no later one goes back.
             _hold(connection, log, accepted)
-            return accepted, None
+            return Added(accepted, None, is_proved=True)
 
         return await self._durable.write(work)
 
