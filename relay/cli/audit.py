@@ -16,6 +16,7 @@ Examples:
 audit = LazyGroup(
     "audit",
     {
+        "disclose": Lazy("relay.cli.audit_disclose:disclose", "Open sealed fields of what this node said."),
         "incident": Lazy(
             "relay.cli.audit_incident:incident", "Tell an incident from several nodes' bundles and logs."
         ),
