@@ -14,6 +14,7 @@ from rich.text import Text
 
 from proofs.kinds import Digest
 from proofs.policy import MAX_POLICY_BYTES, Policy, PolicyError, parse_policy, policy_hash
+from relay.cli.hashes import one_hash
 from relay.cli.settings import Answer
 from relay.core.errors import ConfigError
 
@@ -21,7 +22,6 @@ __all__ = [
     "ANSWER_WORDS",
     "PinnedPolicy",
     "age",
-    "hash_option",
     "moment",
     "now_s",
     "pin_words",
@@ -32,37 +32,24 @@ __all__ = [
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 ANSWER_WORDS = {Answer.YES: "yes", Answer.NO: "no", Answer.UNKNOWN: "unknown"}
 """As JSON has it (audit SPEC 1)."""
-_HASH_BYTES = 32
 _LAST_SHOWN_SECOND = 253_402_300_799
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
 @dataclass(frozen=True, slots=True)
 class PinnedPolicy:
-    """A policy and the hash of its file; pinned if the caller named that hash."""
+    """A policy, its file and the hash of that; pinned if the caller named the hash."""
 
     policy: Policy
+    raw: bytes
     hash: Digest
     is_pinned: bool
-
-
-def hash_option(_context: click.Context, _parameter: click.Parameter, value: str | None) -> bytes | None:
-    """Read a hash of 32 bytes in hex, with or without 0x."""
-    if value is None:
-        return None
-    try:
-        digest = bytes.fromhex(value.removeprefix("0x"))
-    except ValueError:
-        digest = b""
-    if len(digest) != _HASH_BYTES:
-        raise click.BadParameter(f"expected {_HASH_BYTES} bytes in hex, got {value!r}")
-    return digest
 
 
 def policy_hash_option(command: Decorated) -> Decorated:
     """Add --policy-hash."""
     about = "SHA-256 that the policy file must have."
-    return click.option("--policy-hash", "pinned_hash", callback=hash_option, help=about)(command)
+    return click.option("--policy-hash", "pinned_hash", callback=one_hash, help=about)(command)
 
 
 def read_policy(file: Path, pinned: bytes | None) -> PinnedPolicy:
@@ -85,7 +72,7 @@ def read_policy(file: Path, pinned: bytes | None) -> PinnedPolicy:
     if pinned not in (None, digest):
         problem = f"expected {bytes(pinned or b'').hex()}, got {digest.hex()}"
         raise PolicyError("policy-pin", problem)
-    return PinnedPolicy(policy, digest, pinned is not None)
+    return PinnedPolicy(policy, raw, digest, pinned is not None)
 
 
 def pin_words(policy: PinnedPolicy) -> Text:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from proofs.errors import ProofError
 from relay.cli import shown
+from relay.cli.audit_policy import policy_hash_option, read_policy
 from relay.cli.commands import Command
 from relay.cli.replay_sources import Case, case_of
 from relay.cli.settings import Answer, Settings
@@ -22,19 +23,21 @@ _EPILOG = """\b
 Examples:
   tocsin audit replay incident.bundle                        the plans are in the bundle
   tocsin audit replay incident.bundle --plan acme.plan.toml  and this file is one of them
-  tocsin audit replay log/ --plan acme.plan.toml             a node's whole audit log, or a mirror of one
+  tocsin audit replay log/ --plan acme.plan.toml             a node's whole audit log
+  tocsin audit replay mirrors/alice --plan acme.plan.toml --policy policy.txt      a mirror, and whose it is
 
 Of a bundle every signature and log proof is verified first, as by audit verify; of a log every signature, and
-that its entries have the checkpoint's root, not whose log it is. Then each attestation's rule is evaluated
-again from what its author logged; the trace must come out to the same bytes, and the mandate must be the one
-that plan and decision give, with the plan's calls. What a plan in shadow mode would have decided (log only)
-is derived likewise; it signs nothing. Nothing is asked of any server.
+that its entries have the checkpoint's root; with --policy also whose log it is, and who cosigned. Then each
+attestation's rule is evaluated again from what its author logged; the trace must come out to the same bytes,
+and the mandate must be the one that plan and decision give, with the plan's calls. What a plan in shadow mode
+would have decided (log only) is derived likewise; it signs nothing. Nothing is asked of any server.
 
 Exit code 0 when all of it follows, 1 when something does not and the failed check is named, 2 usage,
 3 when some attestation could not be derived from what is there, or none says anything. What no log holds is
 named and changes no exit code.
 """
 _FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
+_UNTOLD_CHECK = "log-missing"
 _SOURCE = click.Path(exists=True, readable=True, path_type=Path)
 
 
@@ -47,15 +50,28 @@ _SOURCE = click.Path(exists=True, readable=True, path_type=Path)
     type=_FILE,
     help="A plan's file, which a decision there must be of. A log needs them, a bundle has them. Repeatable.",
 )
+@click.option(
+    "--policy", "policy_file", type=_FILE, help="Whose logs and witnesses count (C2SP tlog-policy)."
+)
+@policy_hash_option
 @click.pass_obj
-def replay(settings: Settings, source: Path, plan_files: tuple[Path, ...]) -> Answer:
+def replay(
+    settings: Settings,
+    source: Path,
+    plan_files: tuple[Path, ...],
+    policy_file: Path | None,
+    pinned_hash: bytes | None,
+) -> Answer:
     """Evaluate every attestation's rule again, from a bundle or an audit log alone."""
+    if pinned_hash is not None and policy_file is None:
+        raise click.UsageError("--policy-hash: expected --policy FILE with it, got none")
     try:
-        case = case_of(source, plan_files)
+        policy = None if policy_file is None else read_policy(policy_file, pinned_hash)
+        case = case_of(source, plan_files, policy)
     except OSError as error:
         return settings.fail(f"{error.filename}: {error.strerror}", "", Answer.UNKNOWN)
     except ProofError as error:
-        return _refuse(settings, error.check, error.message)
+        return _refuse(settings, error)
     return _give(settings, case, list(case.replayer.run()))
 
 
@@ -99,15 +115,17 @@ def _document(each: Replayed, case: Case) -> dict[str, object]:
     }
 
 
-def _refuse(settings: Settings, check: str, problem: str) -> Answer:
-    document = {"replayed": False, "check": check, "problem": problem}
+def _refuse(settings: Settings, error: ProofError) -> Answer:
+    answer = Answer.UNKNOWN if error.check == _UNTOLD_CHECK else Answer.NO
+    replayed = None if answer is Answer.UNKNOWN else False
+    document = {"replayed": replayed, "check": error.check, "problem": error.message}
 
     def show(console: Console) -> None:
-        console.print(Text.assemble(("NOT REPLAYED", "bold red"), f"  failed check: {check}"))
-        console.print(Text(f"  {problem}"))
+        console.print(Text.assemble(_TITLES[answer], f"  failed check: {error.check}"))
+        console.print(Text(f"  {error.message}"))
 
     settings.give("audit-replay", document, show)
-    return Answer.NO
+    return answer
 
 
 _TITLES = {

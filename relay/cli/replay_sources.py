@@ -1,4 +1,4 @@
-"""What `tocsin audit replay` is given: a bundle, verified, or the folder of a node's audit log."""
+"""What `tocsin audit replay` is given: a bundle, verified, or the folder of an audit log or of its mirror."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from proofs.checkpoint import Checkpoint, parse_checkpoint
 from proofs.committee import parse_committee
 from proofs.envelope import Envelope, open_envelope
 from proofs.errors import ProofError
-from proofs.tiles import ENTRIES, TILE_WIDTH, Tile, decode_entries, tile_path
-from proofs.tree import CompactRange, leaf_digest
+from proofs.note import parse_note
+from proofs.policy import open_checkpoint_under
 from proofs.verify import verify_bundle
+from relay.audit.reading import LogReading
+from relay.audit.sources import FolderSource, read_checkpoint
 from relay.chains import load_adapters
+from relay.cli.audit_policy import PinnedPolicy, now_s
 from relay.cli.plan import read_plan
 from relay.core.compiled import CompiledPlan, compile_plan
 from relay.core.errors import ConfigError, PlanError
@@ -27,12 +30,12 @@ from relay.core.wire import read_message
 
 __all__ = ["Case", "ReplayError", "case_of"]
 
-MAX_CHECKPOINT_BYTES = 64 * 1024
 SHORT_BYTES = 8
+_SHOWN_STRANGERS = 8
 
 
 class ReplayError(ProofError):
-    """`plan-file`: a plan that nothing here is of; `log-root`: a log's entries are not those of its root."""
+    """`plan-file`: a plan that nothing here is of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +54,17 @@ class Case:
         return self.names.get(identity) or identity[:SHORT_BYTES].hex()
 
 
-def case_of(source: Path, plan_files: Sequence[Path]) -> Case:
-    """Read a bundle, or a log with its plans; every signature is checked.
+def case_of(source: Path, plan_files: Sequence[Path], policy: PinnedPolicy | None = None) -> Case:
+    """Read a bundle, or a log with its plans; every signature is checked, under `policy` if there is one.
 
     Raises:
-        OSError: something cannot be read.
+        OSError, SourceError: something cannot be read.
         ProofError: something does not verify; `plan-file` for a plan that nothing here is of.
         ConfigError: a log without plans.
     """
     given = {plan.hash: (file, plan) for file in plan_files for plan in [read_plan(file)]}
-    case = _of_log(source, [plan for _, plan in given.values()]) if source.is_dir() else _of_bundle(source)
+    plans = [plan for _, plan in given.values()]
+    case = _of_log(source, plans, policy) if source.is_dir() else _of_bundle(source, policy)
     there = {each.attestation.decision.plan_hash for each in case.replayer.stated}
     for plan_hash, (file, _) in given.items():
         if plan_hash not in there:
@@ -69,10 +73,10 @@ def case_of(source: Path, plan_files: Sequence[Path]) -> Case:
     return case
 
 
-def _of_bundle(file: Path) -> Case:
+def _of_bundle(file: Path, policy: PinnedPolicy | None) -> Case:
     with file.open("rb") as source:
         data = source.read(MAX_BUNDLE_BYTES + 1)
-    verify_bundle(data)
+    verify_bundle(data, policy=None if policy is None else policy.raw, now_s=now_s())
     bundle = decode_bundle(data)
     plans: dict[PlanHash, CompiledPlan] = {}
     problems: list[str] = []
@@ -85,44 +89,41 @@ def _of_bundle(file: Path) -> Case:
     return Case(tuple(problems), _names(bundle), Replayer(bundle.network, plans, stated))
 
 
-def _of_log(folder: Path, given: Sequence[Plan]) -> Case:
+def _of_log(folder: Path, given: Sequence[Plan], policy: PinnedPolicy | None) -> Case:
     if not given:
         raise ConfigError(str(folder), "expected plans beside a log, got none", remedy="give --plan FILE")
-    envelopes = [open_envelope(entry) for entry in _entries(folder)]
+    source = FolderSource(folder)
+    log = LogReading(source, _checkpoint(read_checkpoint(source), policy))
+    envelopes, strangers = _envelopes(log)
     network = envelopes[0].network if envelopes else NetworkId(bytes(32))
     plans = {plan.hash: compile_plan(plan, load_adapters()) for plan in given}
     ours = (envelope for envelope in envelopes if envelope.network == network)
-    return Case((), {}, Replayer(network, plans, tuple(_stated(ours))))
+    return Case(_told(strangers), {}, Replayer(network, plans, tuple(_stated(ours))))
 
 
-def _entries(folder: Path) -> list[bytes]:
-    """Give a log's entries, which must have the root of its checkpoint (proofs SPEC 6)."""
-    checkpoint = _checkpoint(folder)
-    entries: list[bytes] = []
-    for index in range(-(-checkpoint.size // TILE_WIDTH)):
-        width = min(TILE_WIDTH, checkpoint.size - index * TILE_WIDTH)
-        entries += _tile(folder, Tile(ENTRIES, index, width))
-    compact = CompactRange()
-    for entry in entries:
-        compact = compact.append(leaf_digest(entry))
-    if compact.root() != checkpoint.root:
-        raise ReplayError("log-root", f"expected {checkpoint.root.hex()}, got {compact.root().hex()}")
-    return entries
+def _checkpoint(note: str, policy: PinnedPolicy | None) -> Checkpoint:
+    """Judge the log's checkpoint, or without a policy only read it: then nobody says whose log it is."""
+    if policy is None:
+        return parse_checkpoint(parse_note(note).text)
+    return open_checkpoint_under(note, policy.policy, now_s=now_s()).checkpoint
 
 
-def _checkpoint(folder: Path) -> Checkpoint:
-    with (folder / "checkpoint").open("rb") as source:
-        text = source.read(MAX_CHECKPOINT_BYTES).decode(errors="replace")
-    return parse_checkpoint(text.partition("\n\n")[0] + "\n")
+def _envelopes(log: LogReading) -> tuple[list[Envelope], list[str]]:
+    """Give the entries that are envelopes, and what is wrong with those that are none (proofs SPEC 14)."""
+    envelopes: list[Envelope] = []
+    strangers: list[str] = []
+    for number, entry in log.entries(0, log.size):
+        try:
+            envelopes.append(open_envelope(entry))
+        except ProofError as error:
+            strangers.append(f"entry {number}: {error}")
+    return envelopes, strangers
 
 
-def _tile(folder: Path, tile: Tile) -> Iterable[bytes]:
-    """Read a bundle of entries, cut out of the full one if the partial one is gone."""
-    partial = folder / tile_path(tile)
-    if partial.exists():
-        return decode_entries(partial.read_bytes(), tile.width)
-    full = Tile(tile.level, tile.index)
-    return decode_entries((folder / tile_path(full)).read_bytes(), TILE_WIDTH)[: tile.width]
+def _told(strangers: Sequence[str]) -> tuple[str, ...]:
+    more = len(strangers) - _SHOWN_STRANGERS
+    rest = (f"{more} more entries are no envelopes",) if more > 0 else ()
+    return (*strangers[:_SHOWN_STRANGERS], *rest)
 
 
 def _stated(envelopes: Iterable[Envelope]) -> Iterator[Stated]:
