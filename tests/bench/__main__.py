@@ -20,6 +20,7 @@ from rich.table import Table
 
 from tests.bench import (
     appends,
+    auditlog,
     backtest,
     ceremony,
     certificates,
@@ -27,11 +28,13 @@ from tests.bench import (
     footprint,
     gas,
     intake,
+    million,
     plans,
     sessions,
     submissions,
     threshold,
     verification,
+    witnessing,
 )
 from tests.bench.figure import Figure
 
@@ -44,6 +47,7 @@ BENCHES: Mapping[str, Callable[[int], Awaitable[Sequence[Figure]]]] = {
     "backtest": backtest.measure,
     "footprint": footprint.measure,
     "appends": lambda seed: appends.measure(),
+    "auditlog": auditlog.measure,
     "ceremony": ceremony.measure,
     "gas": gas.measure,
     "submissions": submissions.measure,
@@ -51,21 +55,26 @@ BENCHES: Mapping[str, Callable[[int], Awaitable[Sequence[Figure]]]] = {
     "threshold": threshold.measure,
     "sessions": sessions.measure,
     "verification": verification.measure,
+    "witnessing": witnessing.measure,
 }
+LONG: Mapping[str, Callable[[int], Awaitable[Sequence[Figure]]]] = {"million": million.measure}
+"""Run by name alone."""
 
 
 def main() -> int:
     """Run what is asked for, and print it."""
     parser = argparse.ArgumentParser(prog="tests.bench", description="Measure, beside floors and goals.")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    parser.add_argument("--only", action="append", choices=list(BENCHES), help="these alone; may be repeated")
+    parser.add_argument(
+        "--only", action="append", choices=[*BENCHES, *LONG], help="these alone; may be repeated"
+    )
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
     console = Console(stderr=True)
     found: dict[str, Sequence[Figure]] = {}
     for name in chosen.only or BENCHES:
         console.print(f"measuring {name} …", style="dim")
-        found[name] = asyncio.run(_one(BENCHES[name], chosen.seed))
+        found[name] = asyncio.run(_one({**BENCHES, **LONG}[name], chosen.seed))
     if chosen.json:
         sys.stdout.write(json.dumps(_document(found, chosen.seed), indent=2) + "\n")
     else:

@@ -26,7 +26,7 @@ _STAMP_BYTES = 8
 _ROOT = Path(__file__).parents[2]
 
 
-class _Nothing:
+class Nothing:
     """A store that holds nothing: anti-entropy is measured as idle cost only."""
 
     async def recent_digests(self, limit: int) -> Sequence[bytes]:
@@ -46,7 +46,7 @@ def run(
 async def measure(*, nodes: int, per_s: int, seconds: float, frame_bytes: int) -> dict[str, object]:
     """As `run`, within an event loop."""
     seeds = [bytes([number + 1]) * 32 for number in range(nodes)]
-    ports = _free_ports(nodes)
+    ports = free_ports(nodes)
     peers = [
         (identity_of(seed).hex(), f"/ip4/127.0.0.1/tcp/{port}")
         for seed, port in zip(seeds, ports, strict=True)
@@ -88,7 +88,7 @@ def _summary(results: list[dict[str, list[float]]], nodes: int, per_s: int) -> d
 # -- the parent
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     probes = [socket() for _ in range(count)]
     for probe in probes:
         probe.bind(("127.0.0.1", 0))
@@ -138,7 +138,7 @@ async def _member(arguments: str) -> None:
     config = LaneConfig(listen=f"/ip4/127.0.0.1/tcp/{port}", peers=members, redial_max_s=0.5)
     one_way_ms: list[float] = []
     async with (
-        Lane.open(identity_seed=bytes.fromhex(seed), config=config, store=_Nothing()) as lane,
+        Lane.open(identity_seed=bytes.fromhex(seed), config=config, store=Nothing()) as lane,
         asyncio.TaskGroup() as group,
     ):
         await lane.wait_connected(len(members) - 1)

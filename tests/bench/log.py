@@ -5,9 +5,9 @@
 A batch of n is one call with n events and the envelopes they brought, as the node's pump makes it; "callers"
 are n tasks that wait together with one each, and so share a commit. Ratios are taken within one run, turn by
 turn, because the disk's own speed changes from minute to minute. The floor is bare SQLite that is as durable
-(WAL, FULL): one table without index, one transaction a batch, the bytes that the call is given, each event and
-its envelope. As events hold their envelopes, the journal stores those bytes once; `share_of_bare_events` is by
-a floor that also does.
+(WAL, FULL): one table without index, one transaction a batch, the bytes that the call is given, each event
+and its envelope. As events hold their envelopes, the journal stores those bytes once; `share_of_bare_events`
+is by a floor that also does.
 """
 
 import asyncio
