@@ -72,6 +72,9 @@ def investigate(
     bundles = _of_one_network([bundle for each in found for bundle in each.bundles], findings)
     if not bundles:
         raise NoBundle(findings)
+    # Who serves a log and no bundle is a source all the same: what it leaves out shows in its log.
+    served = {each.place.name for each in found if each.signed is not None}
+    findings = [each for each in findings if each.name != "no-bundle" or each.facts["source"] not in served]
     documents = max((opened.documents for opened in bundles), key=len)
     scope = scope_of(bundles)
     opened = _open_logs(found, documents, scope, _Times(trust.now_s, clock_s() + 1))
