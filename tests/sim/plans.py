@@ -182,13 +182,20 @@ class SimAdapter:
         )
 
     def gateway_address(self, text: str) -> Gateway:
-        """Give 32 bytes for a name."""
+        """Give 32 bytes for a name, or those that it writes out, as auditors read them."""
+        if text.startswith("0x"):
+            return Gateway(bytes.fromhex(text.removeprefix("0x")))
         return Gateway(sha256(text.encode()))
 
 
 def compile_text(text: str) -> CompiledPlan:
     """Parse and compile a plan of simulated chains."""
     return compile_plan(parse_plan(text, where="sim.plan.toml"), {"sim": SimAdapter()})
+
+
+def written_out(text: str) -> str:
+    """Give a plan with its gateways as hex: then bundles of it verify, which know no chain's names."""
+    return re.sub(r"gateway-[a-z]+", lambda name: f"0x{sha256(name[0].encode()).hex()}", text)
 
 
 def sim_plans() -> tuple[CompiledPlan, ...]:

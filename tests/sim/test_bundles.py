@@ -35,6 +35,7 @@ from proofs.statements import OutcomeStatement, read_outcome
 from proofs.trie import MAX_TRIE_NODES
 from relay.app.bundles import Bundles
 from relay.app.receipts import Claim, Receipts
+from relay.core.compiled import CompiledPlan
 from relay.core.errors import NoAgreement
 from relay.core.history import event_from_bytes
 from relay.core.types import BlockRef, Digest, Millis
@@ -61,8 +62,8 @@ class Pruned:
         raise NoAgreement(block.chain, f"no receipt of {tx.hex()}")
 
 
-def an_incident() -> Town:
-    town = Town(random.Random(2))
+def an_incident(plans: tuple[CompiledPlan, ...] | None = None) -> Town:
+    town = Town(random.Random(2), plans=plans)
     town.burn(100)
     town.run(60)
     town.release(500)
