@@ -47,6 +47,15 @@ def test_who_signs_for_a_log_that_is_not_his_is_not_convicted_for_it() -> None:
         check_fork(notes[0], notes[1], [BOB.key])
 
 
+def test_two_logs_that_sign_for_each_other_are_two_logs() -> None:
+    texts = [checkpoint_text(log.checkpoint()) for log in (LOG, Log(BOB).grow(b"x", b"y", b"z"))]
+    notes = [format_note(Note(text, (ALICE.line(text), BOB.line(text)))) for text in texts]
+
+    for pair in (notes, notes[::-1]):
+        with pytest.raises(ForkError, match="fork-origin"):
+            check_fork(pair[0], pair[1], KEYS)
+
+
 def test_the_evidence_is_a_file_that_convicts_by_itself() -> None:
     assert decode_fork(FILE) == FORK
     assert json.loads(FILE)["schema"] == "tocsin/fork/1"
