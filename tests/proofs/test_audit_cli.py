@@ -14,6 +14,7 @@ from proofs.bundle import MAX_BUNDLE_BYTES, encode_bundle
 from proofs.hashes import sha256
 from relay.cli.entry import call
 from tests.proofs.grouptown import keys_of, with_frost
+from tests.proofs.incident import Case, City, Incident
 from tests.proofs.shown import alarm, with_receipts
 
 if TYPE_CHECKING:
@@ -106,6 +107,111 @@ def test_both_kinds_of_certificate_are_named_with_who_stands_behind_them(
     assert "of key epoch 1, generation 1, signed by " in said
     assert f"oftheceremony{document.ceremony.hex()}" in said.replace(" ", "")
     assert "which holders made a group's signature" in said
+
+
+@pytest.fixture(scope="module")
+def whole() -> Case:
+    return Incident.of(City()).case()
+
+
+@pytest.fixture
+def files(whole: Case, tmp_path: Path) -> tuple[Path, Path, Path]:
+    """Give the bundle of a whole incident, its policy, and the disclosure of a field."""
+    paths = tmp_path / "whole.json", tmp_path / "policy.txt", tmp_path / "reporter.json"
+    for path, data in zip(paths, (encode_bundle(whole.bundle), whole.policy, whole.disclosure), strict=True):
+        path.write_bytes(data)
+    return paths
+
+
+def test_it_names_the_witnesses_behind_the_newest_checkpoint_and_who_is_missing(
+    verify: Verify, files: tuple[Path, Path, Path]
+) -> None:
+    bundle, policy, _ = files
+    said = " ".join(verify(bundle, "--policy", policy).stdout.split())
+    alone = " ".join(verify(bundle).stdout.split())
+
+    assert "cosigned by 6 of 7 witnesses: alice, bob, dave, erin, frank, grace; not by carol" in said
+    assert "quorum of the policy: 5 of 7, epoch-1" in said
+    assert "cosigned by 6 of 7 witnesses" in alone
+    assert "no quorum of witnesses was asked for" in alone
+    assert "by the clock of alice; log size 45" in said
+
+
+def test_it_tells_what_else_members_said_and_which_blocks_are_final(
+    verify: Verify, files: tuple[Path, Path, Path]
+) -> None:
+    said = " ".join(verify(files[0], "--policy", files[1]).stdout.split())
+
+    for words in (
+        "dave: was told of unbacked; by whom and what is sealed signal, 2022-08-01 21:40:00 UTC by its own",
+        "alice: holds no verdict of grace absence,",
+        "bob: accuses grace: bad signature share; its word alone",
+        "erin: shows that grace attested to two mandates",
+        "frank: its own call on eip155:31338 had no effect after 2 tries: unfunded",
+        "carol: the anchor left its chain; an effect had been seen",
+        "the block is said to be final by 3 of 7 members, one of them honest",
+        "the block is said to be final by 2 of 7 members, too few to exclude lies (f = 2)",
+    ):
+        assert words in said
+    assert "that block 101 of chain eip155:31338 is final" in said.partition("Not proved by this bundle")[2]
+
+
+def test_disclosed_fields_are_shown_with_whose_they_are(
+    verify: Verify, files: tuple[Path, Path, Path]
+) -> None:
+    bundle, policy, disclosure = files
+    without = " ".join(verify(bundle, "--policy", policy).stdout.split())
+    given = verify(bundle, "--policy", policy, "--disclosure", disclosure)
+    said = " ".join(given.stdout.split())
+
+    assert "note a caller says funds are leaving sealed in the signal of dave, record" in without
+    assert "hotline" not in without
+    assert "reporter hotline sealed in the signal of dave, record" in said
+    value = json.loads(verify(bundle, "--json", "--disclosure", disclosure).stdout)
+    assert {each["field"]: each["value"] for each in value["disclosed"]} == {
+        "note": "a caller says funds are leaving",
+        "reporter": "hotline",
+    }
+
+
+def test_a_disclosure_of_something_else_is_no(
+    verify: Verify, bundle: Path, files: tuple[Path, Path, Path]
+) -> None:
+    result = verify(bundle, "--disclosure", files[2])
+
+    assert result.returncode == 1
+    assert "sealed-record" in result.stdout
+
+
+def test_every_time_in_the_verdict_says_whose_it_is(verify: Verify, files: tuple[Path, Path, Path]) -> None:
+    value = json.loads(verify(files[0], "--json", "--policy", files[1]).stdout)
+
+    first = value["decisions"][0]
+    assert first["anchor"]["timestamp_source"] == "block"
+    assert first["witnessed"] == {
+        "at_s": 1_659_399_045,
+        "at_source": "witnessed",
+        "by": "town/alice/cosigner",
+        "size": 45,
+    }
+    assert {each["at_source"] for each in first["statements"]} == {"self-asserted"}
+    finals = [outcome["final"] for act in first["acts"] for outcome in act["outcomes"]]
+    assert sorted((each["is_agreed"], each["said_by"]) for each in finals) == [
+        (False, ["bob", "erin"]),
+        (True, ["alice", "bob", "dave"]),
+    ]
+
+
+@pytest.mark.parametrize("columns", ["80", "120"])
+def test_no_line_is_wider_than_the_terminal(
+    verify: Verify, files: tuple[Path, Path, Path], columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+
+    lines = verify(files[0], "--policy", files[1], "--disclosure", files[2]).stdout.splitlines()
+
+    assert max(map(len, lines)) <= int(columns)
+    assert not any("\x1b" in line for line in lines)
 
 
 def test_it_runs_on_the_base_install(bundle: Path) -> None:
