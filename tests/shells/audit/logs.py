@@ -25,7 +25,7 @@ from proofs.policy import Group, Policy
 from proofs.tiles import ENTRIES, TILE_WIDTH, Tile, encode_entries, tile_path
 from proofs.tree import fold_nodes, leaf_digest, tree_root
 
-__all__ = ["NOW_S", "Keeper", "entries_of", "policy_of", "signed_note", "write_tiles"]
+__all__ = ["NOW_S", "WITNESSES", "Keeper", "entries_of", "policy_of", "signed_note", "write_tiles"]
 
 NOW_S = 1_800_000_000
 WITNESSES = ("w0", "w1", "w2", "w3")
