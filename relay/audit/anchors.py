@@ -206,7 +206,7 @@ def _judged(readers: Mapping[str, BackReader], origin: str | None, event: _Event
     if found is None:
         return True, "the log that was read begins with it"
     check, problem = found
-    if check == "rollback" and reader.read.seen_at_s is None:
+    if check == "rollback" and not reader.read.is_live:
         return None, "the copy that was read ends before it"
     return False, f"{check}: {problem}"
 

@@ -31,7 +31,10 @@ MAX_ENTRIES: Final = 262_144
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Which log is read: its keeper, where from, under which note, and when its state was so (`LogRead`)."""
+    """Which log is read: its keeper, where from, under which note, and when its state was so (`LogRead`).
+
+    It `is_live` where its node was asked just now; else it is a copy, which may be old.
+    """
 
     source: str
     files: Source
@@ -40,6 +43,7 @@ class Read:
     signed: SignedCheckpoint
     seen_at_s: int | None
     held_by_s: int
+    is_live: bool
 
 
 class BackReader:

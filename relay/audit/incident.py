@@ -125,7 +125,14 @@ def _open_logs(
         seen_at_s = times.asked_s if each.place.is_live else _still_so_s(each.signed, documents[-1].f)
         member = keeper_of(each.signed.log, documents) or each.signed.log.name
         read = Read(
-            each.place.name, each.place.log, member, each.note, each.signed, seen_at_s, times.answered_s
+            source=each.place.name,
+            files=each.place.log,
+            member=member,
+            note=each.note,
+            signed=each.signed,
+            seen_at_s=seen_at_s,
+            held_by_s=times.answered_s,
+            is_live=each.place.is_live,
         )
         opened.append(BackReader(read, scope, documents))
     return opened
