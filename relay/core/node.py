@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import assert_never
 
 from proofs.committee import CommitteeDocument
 from proofs.decision import Decision
@@ -70,27 +70,16 @@ from relay.core.incidents import closed_incidents
 from relay.core.keyring import Keyring, KeyringSettings
 from relay.core.landing import Landing, LandingSettings
 from relay.core.membership import Membership
-from relay.core.messages import (
-    REMARKS,
-    Equivocation,
-    ForkShown,
-    Heartbeat,
-    Message,
-    Outcome,
-    Recall,
-    Recalled,
-    Report,
-    Void,
-)
+from relay.core.messages import Heartbeat, Message, Recall, Recalled
 from relay.core.ports import Submission
 from relay.core.presence import Beat, Presence
 from relay.core.recall import RecallState
 from relay.core.room import Room
 from relay.core.rotations import Rotation
 from relay.core.types import Caip2, DecisionId, Identity, Millis, PlanHash
+from relay.core.unsaid import Unsaid
 from relay.core.view import ChainView, newest_times
 from relay.core.witnessing import WitnessingMessage
-from relay.threshold.messages import Proposal
 
 __all__ = ["Node", "NodeSettings", "is_journalled"]
 
@@ -108,10 +97,6 @@ class NodeSettings:
     """Whether this member puts checkpoints of its log on chains (SPEC 7.4)."""
     rotation_form: Callable[[Rotation], bytes] | None = None
     """Gives the bytes of a rotation as its chain's verifiers sign it; pure (threshold SPEC 5)."""
-
-
-_KEPT: Final = (Outcome, Equivocation, *REMARKS, Report, Void, ForkShown, Proposal)
-"""What we say beside attestations and that must not be lost; an `unlanded` is said again by its call."""
 
 
 class Node:
@@ -141,8 +126,7 @@ class Node:
         self._anchoring = Anchoring(settings.me)
         self.now_ms = Millis(0)
         self.log_size = 0
-        self._unsaid: dict[Message, None] = {}
-        """Statements that our signer was asked for and that are not signed: a restart asks again."""
+        self._unsaid = Unsaid()
 
     @property
     def is_released(self) -> bool:
@@ -200,9 +184,7 @@ class Node:
         """Apply one event and give what is to be done (SPEC 7.1)."""
         wanted = (effect for effect in self._apply(event) if not self.hearing.is_said(effect))
         effects = tuple(self._membership.in_our_name(wanted, self._decision_of))
-        for effect in effects:
-            if isinstance(effect, SignStatement) and isinstance(effect.message, _KEPT):
-                self._unsaid[effect.message] = None
+        self._unsaid.ask(effects)
         return effects
 
     def _apply(self, event: Event) -> Sequence[Effect]:  # noqa: C901  one case per event, closed
@@ -274,7 +256,7 @@ class Node:
         self.landing.rearm(event.at_ms)
         self._anchoring.started()
         keys = self._keyring.started(self.now_ms)
-        return [*self.presence.started(event), *map(SignStatement, self._unsaid), *keys]
+        return [*self.presence.started(event), *self._unsaid.again(), *keys]
 
     def _learned(self, document: CommitteeDocument) -> list[Effect]:
         effects = self._membership.learn(document)
@@ -333,8 +315,7 @@ class Node:
                 return self._heard(envelope, message)
 
     def _signed(self, envelope: Envelope, message: Message) -> list[Effect]:
-        if isinstance(message, _KEPT):
-            self._unsaid.pop(message, None)
+        self._unsaid.signed(message)
         return self._heard(envelope, message)
 
     def _heard(self, envelope: Envelope, message: Message) -> list[Effect]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from proofs.canonical import encode
 from proofs.committee import CommitteeDocument
 from proofs.envelope import (
     Envelope,
@@ -22,7 +23,15 @@ from relay.core.messages import KIND, ON_DECISIONS, Equivocation, Message, Verdi
 from relay.core.messages import Attestation as AttestationMessage
 from relay.core.types import Identity, Millis
 
-__all__ = ["contradict", "open_equivocation", "open_message", "payload_of", "read_message", "seal"]
+__all__ = [
+    "contradict",
+    "open_equivocation",
+    "open_message",
+    "payload_of",
+    "read_message",
+    "seal",
+    "statement_key",
+]
 
 
 _ON_DECISIONS: Final = frozenset(KIND[kind] for kind in ON_DECISIONS)
@@ -111,6 +120,11 @@ def payload_of(message: Message, *, committee: CommitteeDocument, author: Identi
             body=body_of(message),
         )
     )
+
+
+def statement_key(message: Message) -> bytes:
+    """Give the bytes that two messages share exactly when they say the same."""
+    return encode([KIND[type(message)], body_of(message)])
 
 
 def seal(payload: bytes, signature: bytes) -> tuple[Envelope, Message]:

@@ -82,7 +82,8 @@ def test_our_own_readiness_is_shown_with_its_reason_and_one_line_a_fact() -> Non
 def test_an_update_for_watchers_holds_nothing_that_is_sealed(kind: str, expected: set[str]) -> None:
     stage = Stage()
     board = Board(stage.node)
-    event = dict(zip(("signal", "readiness"), told_of(stage), strict=True))[kind]
+    signal, readiness = told_of(stage)
+    event: Event = signal if kind == "signal" else readiness
     updates: list[tuple[str, Mapping[str, Json]] | None] = [board.heard(event)]
     for effect in stage.run(event):
         if isinstance(effect, SignStatement):
