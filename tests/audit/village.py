@@ -95,9 +95,11 @@ class Alarm:
             self._attest(name, attestation_body(self.decision, "attest", digest, signature))
         self._attest("dave", attestation_body(self.decision, "dissent", None, None))
         until = mandate.not_before + 21_600
-        at = {"number": 101 + 10 * self.number, "timestamp": mandate.not_before + 12}
-        home = Block(HOME, [NOISE, receipt(started(mandate, village.leaf("halt"), until))], **at)
-        away = Block(AWAY, [NOISE, receipt(started(mandate, village.leaf("disable"), until))], **at)
+        number, at_s = 101 + 10 * self.number, mandate.not_before + 12
+        halted = [NOISE, receipt(started(mandate, village.leaf("halt"), until))]
+        disabled = [NOISE, receipt(started(mandate, village.leaf("disable"), until))]
+        home = Block(HOME, halted, number=number, timestamp=at_s)
+        away = Block(AWAY, disabled, number=number, timestamp=at_s)
         for name, act, where in (("alice", "halt", home), ("bob", "halt", home), ("bob", "disable", away)):
             seen = outcome_body(mandate, village.leaf(act), block=block_value(where.ref()), until=until)
             self.say(name, "outcome", {**seen, "gas_used": GAS - 21_000})
