@@ -122,10 +122,14 @@ async def open_books(
     node, signer = shells.node, shells.signer
     desk = await _open_desk(shells, telemetry, clocks.wall_ms, put)
     tools = WitnessingTools(
+        me=signer.identity,
         committees=lambda: node.committees,
-        signer=signer,
-        lane=shells.lane,
-        audit=shells.audit,
+        sign=signer.sign_envelope,
+        connected=shells.lane.connected,
+        send=shells.lane.send,
+        broadcast=shells.lane.broadcast,
+        log=shells.audit.key,
+        prove=shells.audit.consistency_proof,
         telemetry=telemetry,
         clock=clocks.wall_ms,
         clock_s=clocks.monotonic_s,

@@ -27,10 +27,7 @@ from relay.core.witnessing import (
     Witnessed,
     WitnessingMessage,
 )
-from relay.gossip import Lane
 from relay.gossip.buckets import Bucket, Rate
-from relay.journal import AuditLog
-from relay.keys import LocalSigner
 from relay.telemetry import Telemetry
 from relay.witness.desk import WitnessDesk
 from relay.witness.logs import logs_of, quorum_of
@@ -47,12 +44,18 @@ _MAX_UNDER_WAY: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class WitnessingTools:
-    """The shells that witnessing is done with."""
+    """What witnessing is done with: who we are, our voice, and our log."""
 
+    me: Identity
     committees: Callable[[], Committees]
-    signer: LocalSigner
-    lane: Lane
-    audit: AuditLog
+    sign: Callable[[bytes], Awaitable[bytes]]
+    """The signature of our identity over an envelope's payload; may raise `GuardRefusal`."""
+    connected: Callable[[], frozenset[bytes]]
+    send: Callable[[Identity, bytes], Awaitable[None]]
+    broadcast: Callable[[bytes], Awaitable[None]]
+    log: VerifierKey
+    prove: Callable[[int, int], Awaitable[tuple[Digest, ...]]]
+    """Proves our log consistent between two sizes; raises KeyError where it never had them."""
     telemetry: Telemetry
     clock: Callable[[], Millis]
     clock_s: Callable[[], float]
@@ -98,6 +101,10 @@ class Witnessing:
     _waiting: dict[tuple[Identity, Digest], asyncio.Future[tuple[int, bytes]]] = field(default_factory=dict)
     _under_way: int = 0
     _met: frozenset[bytes] = frozenset()
+    _told_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._told_s = self.tools.clock_s()
 
     # ---- from members
 
@@ -153,12 +160,12 @@ class Witnessing:
     async def _look_at(self, notes: Sequence[str]) -> None:
         for note in notes:
             key = await self.desk.see(note)
-            if key == self.tools.audit.key and self.publisher is not None:
+            if key == self.tools.log and self.publisher is not None:
                 await self.publisher.heard(note)
 
     async def _prove(self, author: Identity, first: int, second: int) -> None:
         try:
-            proof = await self.tools.audit.consistency_proof(first, second)
+            proof = await self.tools.prove(first, second)
         except KeyError:
             return  # we never signed so much
         await self._say(Consistency(first, second, proof), author)
@@ -167,7 +174,7 @@ class Witnessing:
 
     async def exchange(self, identity: Identity, raw: bytes) -> tuple[int, bytes]:
         """Ask a member's witness; raises `WitnessSilent`."""
-        if identity not in self.tools.lane.connected():
+        if identity not in self.tools.connected():
             raise WitnessSilent("not connected")
         key = (identity, Digest(sha256(raw)))
         waiting: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
@@ -184,18 +191,22 @@ class Witnessing:
     async def run(self) -> None:
         """Tell members what was cosigned, and ask logs for what they owe, for ever."""
         await self.desk.tell_forks()
-        told_s = self.tools.clock_s()
         while True:
-            await self._greet()
-            if self.desk.has_changed and self.tools.clock_s() - told_s >= GOSSIP_EVERY_S:
-                told_s = self.tools.clock_s()
-                await self._tell(self.desk.take_changed(), None)
-            await self._dun()
+            await self.turn()
             await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def turn(self) -> None:
+        """Greet who came, tell what is new where it is time, and ask for what is owed."""
+        await self._greet()
+        now_s = self.tools.clock_s()
+        if self.desk.has_changed and now_s - self._told_s >= GOSSIP_EVERY_S:
+            self._told_s = now_s
+            await self._tell(self.desk.take_changed(), None)
+        await self._dun()
 
     async def _dun(self) -> None:
         """Ask logs whose members can be reached for the proofs that they have not given."""
-        connected = self.tools.lane.connected()
+        connected = self.tools.connected()
         owners = logs_of(self.tools.committees().documents)
         reached = {key for key, owner in owners.items() if owner in connected}
         for key, first, second in self.desk.ask_now(reached.__contains__):
@@ -203,7 +214,7 @@ class Witnessing:
 
     async def _greet(self) -> None:
         """Show who is newly connected what we hold, and ask for what it has not cosigned."""
-        connected, committees = self.tools.lane.connected(), self.tools.committees()
+        connected, committees = self.tools.connected(), self.tools.committees()
         for identity in connected - self._met:
             await self._tell(list(self.desk.held()), Identity(identity))
             for key, member in quorum_of(committees.in_force(self.tools.clock() // 1_000)).cosigners.items():
@@ -218,18 +229,17 @@ class Witnessing:
 
     async def _say(self, message: WitnessingMessage, to: Identity | None) -> None:
         tools, at_ms = self.tools, self.tools.clock()
-        me = tools.signer.identity
-        committee = tools.committees().spoken_under(me, at_ms // 1_000, None)
-        payload = payload_of(message, committee=committee, author=me, at_ms=at_ms)
+        committee = tools.committees().spoken_under(tools.me, at_ms // 1_000, None)
+        payload = payload_of(message, committee=committee, author=tools.me, at_ms=at_ms)
         try:
-            envelope, _ = seal(payload, await tools.signer.sign_envelope(payload))
+            envelope, _ = seal(payload, await tools.sign(payload))
         except GuardRefusal as refusal:
             tools.telemetry.notice("statement refused", reason=refusal.reason)
             return
         if to is None:
-            await tools.lane.broadcast(envelope.raw)
+            await tools.broadcast(envelope.raw)
         else:
-            await tools.lane.send(to, envelope.raw)
+            await tools.send(to, envelope.raw)
 
     def _logs_of(self, identity: Identity) -> list[VerifierKey]:
         owners = logs_of(self.tools.committees().documents)
