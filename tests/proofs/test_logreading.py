@@ -288,6 +288,26 @@ def test_what_a_source_says_otherwise_goes_through() -> None:
         open_log(served.checkpoint, silent)
 
 
+def test_as_many_tiles_as_are_kept_are_read_once() -> None:
+    served = Served(70_000)
+    reader = served.open()
+
+    for _ in range(2):
+        served.asked.clear()
+        for number in range(CACHED_TILES - 1):
+            reader.tile(0, number)
+
+    assert served.asked == []  # with the one above them
+
+
+def test_opening_a_log_reads_no_full_tile() -> None:
+    served = Served(65_536)
+
+    served.open()
+
+    assert served.asked == ["tile/2/000.p/1"]
+
+
 def test_the_tiles_that_are_kept_are_bounded() -> None:
     served = Served(70_000)
     reader = served.open()
