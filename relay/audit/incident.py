@@ -206,15 +206,23 @@ def _largest(opened: Sequence[BackReader]) -> dict[str, BackReader]:
 
 
 def _inconsistent(case: Case, opened: Sequence[BackReader]) -> list[Finding]:
-    """Hold every checkpoint of a log that a bundle or another copy shows against the longest copy's tiles."""
+    """Hold every checkpoint of a log that a bundle or a copy shows against what is served of it now.
+
+    The longest copy must begin with each. A node that is asked must hold each: what was published before
+    cannot be more than what it has. An older copy may hold less.
+    """
     older = {signed.checkpoint: bundle.source for bundle in case.bundles for signed, _ in bundle.places}
-    older |= {log.signed.checkpoint: log.source for log in case.logs}
-    largest = _largest(opened)
+    older |= {each.read.signed.checkpoint: each.read.source for each in opened if not each.read.is_live}
+    largest = _largest(opened).values()
     findings: list[Finding] = []
     for checkpoint, source in older.items():
-        newest = largest.get(checkpoint.origin)
-        if newest is not None and checkpoint.size < newest.read.signed.checkpoint.size:
-            findings += _held_against(newest, source, checkpoint)
+        for each in opened:
+            now = each.read.signed.checkpoint
+            is_longer = any(each is longest for longest in largest) and checkpoint.size < now.size
+            if now.origin == checkpoint.origin and (
+                is_longer or (each.read.is_live and checkpoint.size > now.size)
+            ):
+                findings += _held_against(each, source, checkpoint)
     return findings
 
 

@@ -23,10 +23,11 @@ from relay.audit.sheet import (
     Timeline,
     Tone,
 )
-from relay.audit.story import Clock, Mark
+from relay.audit.story import Mark
 from relay.audit.story_scale import scale
 from relay.audit.story_style import STYLE, STYLE_DIGEST
 from relay.audit.texts import clean, pieces, plain
+from relay.audit.timeline import by_clock
 
 __all__ = ["story_html"]
 
@@ -140,13 +141,9 @@ def _stamp(stamp: tuple[str, Cell, Cell, str]) -> str:
 
 def _timeline(marks: Sequence[Mark]) -> str:
     parts: list[str] = []
-    for title, own in (
-        ("By the clocks of the chains", [mark for mark in marks if mark.moment.clock is Clock.BLOCK]),
-        ("By the members' own clocks", [mark for mark in marks if mark.moment.clock is not Clock.BLOCK]),
-    ):
-        if own:
-            items = "".join(_mark(mark) for mark in own)
-            parts.append(f'<h3>{_t(title)}</h3>\n{scale(own)}\n<ol class="marks">{items}</ol>')
+    for title, own in by_clock(marks):
+        items = "".join(_mark(mark) for mark in own)
+        parts.append(f'<h3>{_t(title)}</h3>\n{scale(own)}\n<ol class="marks">{items}</ol>')
     return "\n".join(parts)
 
 

@@ -22,6 +22,7 @@ from relay.audit.sheet import (
 )
 from relay.audit.story import Mark
 from relay.audit.texts import clean, plain
+from relay.audit.timeline import by_clock
 
 __all__ = ["story_markdown"]
 
@@ -91,7 +92,9 @@ def _large(block: Stamps | Timeline | Card, depth: int) -> Iterator[str]:
             rows = [(_t(name), _cell(when), _cell(source), _t(how)) for name, when, source, how in stamps]
             yield _rows(("stamp", "when", "whose clock", "how it is known"), rows)
         case Timeline(marks):
-            yield "\n".join(_mark(mark) for mark in marks)
+            for title, own in by_clock(marks):
+                yield f"{'#' * depth} {_t(title)}"
+                yield "\n".join(_mark(mark) for mark in own)
         case Card(title, pill, blocks):
             yield f"{'#' * depth} {_t(title)}" + (f" ({_t(pill)})" if pill else "")
             for each in blocks:

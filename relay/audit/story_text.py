@@ -25,8 +25,9 @@ from relay.audit.sheet import (
     Timeline,
     Tone,
 )
-from relay.audit.story import Clock, Mark
+from relay.audit.story import Mark
 from relay.audit.texts import clean, plain
+from relay.audit.timeline import by_clock
 
 __all__ = ["show_story"]
 
@@ -132,12 +133,8 @@ def _table(table: Table) -> RenderableType:
 
 def _timeline(marks: Sequence[Mark]) -> RenderableType:
     parts: list[RenderableType] = []
-    for title, own in (
-        ("By the clocks of the chains", [mark for mark in marks if mark.moment.clock is Clock.BLOCK]),
-        ("By the members' own clocks", [mark for mark in marks if mark.moment.clock is not Clock.BLOCK]),
-    ):
-        if own:
-            parts += [Text(title, style="dim"), *map(_mark, own)]
+    for title, own in by_clock(marks):
+        parts += [Text(title, style="dim"), *map(_mark, own)]
     return Group(*parts)
 
 

@@ -10,7 +10,7 @@ from relay.audit.story import CallStory, Clock, DecisionStory, EffectStory, Mark
 from relay.audit.texts import quoted
 from relay.core.words import joined
 
-__all__ = ["MAX_MARKS", "timeline_of"]
+__all__ = ["MAX_MARKS", "by_clock", "timeline_of"]
 
 MAX_MARKS: Final = 400
 """A long incident has thousands of moments; its beginning and its end are told."""
@@ -40,6 +40,14 @@ def timeline_of(decisions: Sequence[DecisionStory], remarks: Sequence[Remark]) -
         return tuple(marks)
     half = MAX_MARKS // 2
     return (*marks[:half], *marks[-half:])
+
+
+def by_clock(marks: Sequence[Mark]) -> Iterator[tuple[str, list[Mark]]]:
+    """Give the rows of a timeline that have moments, with their titles."""
+    for title, is_of_chains in (("By the clocks of the chains", True), ("By the members' own clocks", False)):
+        own = [mark for mark in marks if (mark.moment.clock is Clock.BLOCK) is is_of_chains]
+        if own:
+            yield title, own
 
 
 def _said(decision: DecisionStory) -> Iterator[Mark]:

@@ -101,8 +101,8 @@ def test_a_member_that_omits_its_own_dissent_is_named_before_one_that_omits_anot
 def test_nobody_is_accused_of_what_he_still_has_time_to_publish(scene: Scene) -> None:
     # As the cosigners of the bundle's checkpoint say.
     published_s = NOW_S - 1_000 + len(scene.alarm.said) + 1
-    nodes = (scene.node("alice"), scene.log_only("dave", scene.without(scene.alarm.dissent)))
-    with served(*nodes) as urls:
+    dave = scene.log_only("dave", scene.without(scene.alarm.dissent), at_s=published_s)
+    with served(scene.node("alice", at_s=published_s), dave) as urls:
         soon = scene.story(*urls, now_s=published_s + 20)
         late = scene.story(*urls, now_s=published_s + 61)
 
@@ -145,12 +145,20 @@ def test_a_log_that_grew_out_of_another_history_than_the_bundle_shows_is_named(s
     assert names(story) == ["inconsistent"]
 
 
-def test_a_log_that_is_shorter_than_its_bundle_was_rolled_back(scene: Scene, tmp_path: Path) -> None:
+def test_a_log_that_is_shorter_than_its_bundle_was_rolled_back(scene: Scene) -> None:
+    with served(scene.node("alice", scene.alarm.said[:9]), scene.node("bob")) as urls:
+        story = scene.story(*urls)
+
+    assert "rollback" in names(story)
+    assert story.answer is Answer.NO
+
+
+def test_an_older_copy_of_a_log_leaves_nothing_out(scene: Scene, tmp_path: Path) -> None:
     short = put(tmp_path / "alice", log_files(scene.village, "alice", scene.alarm.said[:9]))
     with served(scene.node("alice"), scene.node("bob")) as urls:
         story = scene.story(*urls, short)
 
-    assert "omitted" not in names(story), "an older copy of a log leaves nothing out"
+    assert (story.answer, names(story)) == (Answer.YES, [])
 
 
 def test_fewer_logs_than_hold_one_honest_one_are_too_few(scene: Scene) -> None:
