@@ -1,12 +1,8 @@
-"""Followers: every way in which a log can fail them has a name, and its history cannot be forgotten."""
+"""Followers: every way in which a log can fail them has a name."""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -16,61 +12,10 @@ from proofs.forks import decode_fork
 from proofs.hashes import sha256
 from proofs.tree import EMPTY_ROOT
 from relay.audit.evidence import MAX_EVIDENCE_FILES
-from relay.audit.follow import Alarm, FollowTerms, Look, look
-from relay.audit.followed import MAX_STATE_BYTES, following, read_followed
-from relay.audit.sources import Source
-from relay.audit.web import Patience, open_source
-from relay.core.errors import ConfigError
-from tests.shells.audit.logs import NOW_S, Keeper, entries_of, policy_of
-from tests.shells.audit.servers import answering, head, serving
-
-QUICK = Patience(pause_s=0.01)
-NAMES = ("net/alice", "net/bob", "net/carol")
-
-
-@pytest.fixture(autouse=True)
-def _no_power_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Machines do not end here: the disk need not be waited for."""
-    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
-
-
-class House:
-    """Three logs behind HTTP, a follower's state, and a clock."""
-
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self.state = folder / "state"
-        self.state.mkdir()
-        self.keepers = [Keeper(folder / name.partition("/")[2], name) for name in NAMES]
-        self.alice, self.bob, self.carol = self.keepers
-        for keeper in self.keepers:
-            keeper.publish(entries_of(300))
-        self.served = [stack.enter_context(serving(keeper.folder)) for keeper in self.keepers]
-        self.urls = [each.url for each in self.served]
-        self.now_s = NOW_S
-        self.quorum = 3
-
-    def look(self, *urls: str, stale_s: int = 3_600) -> Look:
-        """Visit these sources, or all."""
-        policy = policy_of(*self.keepers, quorum=self.quorum)
-        with ExitStack() as stack:
-            sources: list[Source] = [
-                stack.enter_context(closing(open_source(url, QUICK))) for url in urls or self.urls
-            ]
-            return look(sources, FollowTerms(policy, self.state, self.now_s, stale_s))
-
-    def remembered(self, keeper: Keeper) -> Checkpoint | None:
-        followed = read_followed(self.state, keeper.key)
-        return None if followed is None else followed.checkpoint
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    with ExitStack() as stack:
-        yield House(tmp_path, stack)
-
-
-def alarms(found: Look) -> list[tuple[str, str | None]]:
-    return [(each.alarm.value, each.log) for each in found.alarms]
+from relay.audit.follow import Alarm
+from tests.shells.audit.followed_house import House, alarms
+from tests.shells.audit.logs import NOW_S, Keeper, entries_of
+from tests.shells.audit.servers import answering, head
 
 
 def test_the_first_visit_is_the_first_and_the_next_one_tells_growth(house: House) -> None:
@@ -320,74 +265,6 @@ def test_one_source_answers_for_its_own_log_alone(house: House) -> None:
 
     assert found.answer is True
     assert [log.name for log in found.logs] == ["net/bob"]
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"{}",
-        b"[" * 100_000,
-        b"\xff",
-        bytes(MAX_STATE_BYTES + 1),
-        b'{"schema": 1, "schema": 2}',
-        b'{"x": 1' + b"0" * 5_000 + b"}",
-    ],
-    ids=["empty", "other", "deep", "no text", "long", "twice", "number"],
-)
-def test_a_state_of_another_form_is_a_usage_error_with_a_way_out(house: House, content: bytes) -> None:
-    house.look()
-    (path,) = house.state.glob("net.alice-*.json")
-    path.write_bytes(content)
-
-    with pytest.raises(ConfigError, match="move it away") as caught:
-        house.look()
-
-    assert caught.value.where == str(path)
-    assert path.read_bytes() == content
-
-
-@pytest.mark.parametrize("field", ["schema", "vkey", "note", "seen_at_s", "behind_since_s"])
-def test_an_altered_state_is_not_taken_for_one(house: House, field: str) -> None:
-    house.look()
-    (path,) = house.state.glob("net.alice-*.json")
-    state = json.loads(path.read_text())
-    for value in ("other", -1, [], state["note"].replace("\n300\n", "\n299\n") if field == "note" else True):
-        path.write_text(json.dumps(state | {field: value}))
-        with pytest.raises(ConfigError):
-            house.look()
-    path.write_text(json.dumps({key: value for key, value in state.items() if key != field}))
-    with pytest.raises(ConfigError):
-        house.look()
-
-
-def test_what_is_remembered_of_one_log_is_not_another_ones(house: House) -> None:
-    house.look()
-    (alice,), (bob,) = house.state.glob("net.alice-*.json"), house.state.glob("net.bob-*.json")
-    shutil.copyfile(alice, bob)
-
-    with pytest.raises(ConfigError):
-        house.look()
-
-
-def test_the_state_is_written_whole_or_not_at_all(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    house.look()
-    house.alice.publish(entries_of(700))
-
-    def full(_source: object, _target: object) -> None:
-        raise OSError(28, "no space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "replace", full)
-        with pytest.raises(OSError, match="no space"):
-            house.look()
-
-    assert house.look().logs[0].grown == 400
-
-
-def test_two_followers_of_one_state_do_not_work_at_once(house: House) -> None:
-    with following(house.state), pytest.raises(ConfigError, match=str(os.getpid())), following(house.state):
-        raise AssertionError
 
 
 def test_a_log_that_lies_at_every_visit_does_not_fill_the_disk(house: House) -> None:
