@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -340,6 +342,14 @@ def test_without_any_bundle_there_is_no_story_and_nothing_is_claimed(
     code, out, _ = run(scene.alarm.id[:8], mirror, "--json")
 
     assert (code, json.loads(out)["answer"], json.loads(out)["story"]) == (3, "unknown", None)
+
+
+def test_the_command_needs_the_base_install_alone() -> None:
+    absent = ("aiohttp", "cel_expr_python", "cryptography", "libp2p", "trio", "web3")
+    program = f"import sys; sys.modules.update(dict.fromkeys({absent!r})); import relay.cli.audit_incident"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_an_id_that_begins_two_incidents_is_asked_for_more_exactly(
