@@ -35,13 +35,14 @@ __all__ = ["check_decision"]
 
 @dataclass(frozen=True, slots=True)
 class _Voices:
-    """What members said to a decision: names by stance, and the ECDSA signatures by attester.
+    """What members said to a decision: names by stance, all who spoke, and the ECDSA signatures by attester.
 
     `astray` attested to another mandate than the decision gives: a liar's word stops no honest bundle.
     """
 
     names: Mapping[Stance, tuple[str, ...]]
     astray: tuple[str, ...]
+    heard: frozenset[Identity]
     signatures: Mapping[Address, bytes]
 
 
@@ -69,7 +70,6 @@ def check_decision(
     voices = _voices(entry, digest, ground, [record_at(records, at).envelope for at in entry.attestations])
     certified_by = _standing(entry, certificate, document, voices)
     acts = check_outcomes(entry, act_names, ground, records)
-    heard = {name for names in voices.names.values() for name in names} | set(voices.astray)
     return DecisionVerdict(
         decision_id=entry.mandate.decision_id,
         decision=entry.decision,
@@ -82,7 +82,7 @@ def check_decision(
         dissented=voices.names[Stance.DISSENT],
         abstained=voices.names[Stance.ABSTAIN],
         astray=voices.astray,
-        silent=tuple(member.name for member in document.members if member.name not in heard),
+        silent=tuple(member.name for member in document.members if member.identity not in voices.heard),
         acts=acts,
         reporters=reporters,
         statements=check_statements(entry, ground, records),
@@ -212,7 +212,8 @@ def _voices(entry: BundleDecision, digest: Digest, ground: Ground, envelopes: Se
         stance: tuple(name for name, said_stance in spoken.values() if said_stance is stance)
         for stance in Stance
     }
-    return _Voices(names, tuple(final[author][0] for author in final if author in astray), signatures)
+    misled = tuple(final[author][0] for author in final if author in astray)
+    return _Voices(names, misled, frozenset({*final, *abstained}), signatures)
 
 
 def _signer(signature: bytes, author: CommitteeMember, digest: Digest) -> Address:

@@ -340,6 +340,42 @@ def test_voices_of_two_committees_do_not_add_up(town: Town) -> None:
     assert finals(verdict(joint)) == {"halt": (("alice", "erin", "dave"), True)}
 
 
+def second_document(town: Town) -> BundleDocument:
+    """Give the document of epoch 2 with the same keys, by which bob has the name robert."""
+    members = tuple(
+        replace(tower.member(), name="robert") if name == "bob" else tower.member()
+        for name, tower in town.towers.items()
+    )
+    following = build_committee(CommitteeStatement("town", 2, 1, 1, False, town.network, members))
+    message = committee_signing_bytes(following.raw)
+    signatures = {each.identity: each.identity_key.sign(message).signature for each in town.towers.values()}
+    return BundleDocument(following.raw, signatures)
+
+
+def test_a_member_with_another_name_by_now_was_heard_and_has_one_voice(town: Town) -> None:
+    entry = scene(town)
+    first = remark(town, "bob", header(entry))
+    documents = (town.signed_genesis(*town.names), second_document(town))
+    once = replace(town.bundle(replace(entry, headers=(first,))), committees=documents)
+    town.say("bob", "header", remark_body(header(entry)), committee_epoch=2)
+    twice = replace(town.bundle(replace(entry, headers=(first, first + 1))), committees=documents)
+
+    (verdict,) = verify_bundle(encode_bundle(once)).decisions
+
+    assert (verdict.attested, set(verdict.silent)) == (("bob", "carol"), {"alice", "dave"})
+    assert check_of(twice) == "header-twice"
+
+
+def test_the_last_document_may_be_left_out_if_nothing_rests_on_it(town: Town) -> None:
+    bundle = town.bundle(scene(town))
+    both = replace(bundle, committees=(*bundle.committees, second_document(town)))
+
+    for each, epochs in ((bundle, [1]), (both, [1, 2])):
+        verdict = verify_bundle(encode_bundle(each))
+        assert [epoch.committee_epoch for epoch in verdict.epochs] == epochs
+    assert check_of(replace(both, committees=both.committees[1:])) == "committee-epoch"
+
+
 def test_a_decision_is_witnessed_by_the_first_cosigner_of_the_last_checkpoint_it_needs() -> None:
     city = City()
     first, second = Incident.of(city), Incident.of(city, 1)
