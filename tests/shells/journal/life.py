@@ -113,11 +113,11 @@ async def _publish(log: AuditLog, witness: WitnessStore, say: Say) -> None:
     proof = await log.consistency_proof(old, pending.checkpoint.size)
     opened = open_request(format_add_checkpoint(AddCheckpoint(old, proof, pending.note)), {ORIGIN: [LOG]})
     assert isinstance(opened, Opened)
-    row, fork = await witness.add(
-        opened, Sighting(LOG, pending.checkpoint, pending.note, Millis(0)), 1_700_000_000, None
-    )
+    sighting = Sighting(LOG, pending.checkpoint, pending.note, Millis(0))
+    added = await witness.add(opened, sighting, 1_700_000_000, None)
+    row = added.outcome
     assert isinstance(row, CosignedRow), row
-    assert fork is None
+    assert added.fork is None
     body = checkpoint_text(pending.checkpoint)
     line = cosignature(COSIGNER, row.at_s, COSIGNER_KEY.sign(cosigned_bytes(body, row.at_s)).signature)
     say("cosigned", add_cosignatures(pending.note, [line]))
