@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from relay.audit.lead import day_words, time_words
+from relay.audit.clock_words import moment_words, source_words
+from relay.audit.layout_decision import decision_card
 from relay.audit.sheet import (
     Block,
-    Card,
     Cell,
     Facts,
     Items,
-    Lines,
     Paragraph,
     Section,
     Sheet,
@@ -27,21 +26,19 @@ from relay.audit.story import (
     AnchorStory,
     Answer,
     CallStory,
-    Clock,
-    DecisionStory,
-    EffectStory,
     LogStory,
-    MetricStory,
     Moment,
     Remark,
     Stamp,
     Story,
-    Voice,
 )
-from relay.audit.texts import quoted
-from relay.core.words import count_words, joined, number_words, span
+from relay.audit.texts import named, quoted
+from relay.core.words import count_words
 
-__all__ = ["layout", "moment_words", "source_words"]
+__all__ = ["MAX_CARDS", "layout"]
+
+MAX_CARDS: Final = 24
+"""Decisions that are shown in full; JSON has all of them."""
 
 _VERDICTS: Final = {
     Answer.YES: Cell("everything checked holds", Tone.GOOD),
@@ -49,36 +46,11 @@ _VERDICTS: Final = {
     Answer.UNKNOWN: Cell("something could not be told", Tone.WARN),
 }
 _ANSWER_TONES: Final = {Answer.YES: Tone.GOOD, Answer.NO: Tone.BAD, Answer.UNKNOWN: Tone.WARN}
-_STANCES: Final = {
-    "attest": Cell("attests", Tone.GOOD),
-    "dissent": Cell("dissents", Tone.BAD),
-    "abstain": Cell("abstains", Tone.WARN),
-    "astray": Cell("attests to another mandate", Tone.BAD),
-    "absent": Cell("not heard of", Tone.WARN),
-}
 _FOOT: Final = (
     "Made by tocsin audit incident, from signed statements, logs and receipts that were checked on the"
     " machine that made this page. Nothing here was believed because a server said it."
 )
 _SHORT: Final = 16
-
-
-def moment_words(moment: Moment | None) -> str:
-    """A time as people write it; `not told` where there is none."""
-    if moment is None:
-        return "not told"
-    at = time_words(moment.at_ms)
-    if moment.clock is Clock.SELF_ASSERTED:
-        # Members answer within a second of each other.
-        at = at.replace(" UTC", f".{moment.at_ms % 1_000:03d} UTC")
-    return f"{day_words(moment.at_ms)}, {at}"
-
-
-def source_words(moment: Moment | None) -> str:
-    """Whose word a time is."""
-    if moment is None:
-        return ""
-    return f"{quoted(moment.whose)} ({moment.clock.value})"
 
 
 def layout(story: Story) -> Sheet:
@@ -87,7 +59,7 @@ def layout(story: Story) -> Sheet:
         Section("Findings", (_findings(story),)),
         Section("Five stamps", (Stamps(tuple(map(_stamp, story.stamps))), Paragraph(_STAMPS, Tone.SOFT))),
         Section("Timeline", (Timeline(story.timeline), Paragraph(_CLOCKS, Tone.SOFT))),
-        Section("Decisions", tuple(_decision(story, each) for each in story.decisions)),
+        Section("Decisions", tuple(_decisions(story))),
         Section("Price in gas", (_gas(story),)),
         Section("Logs that were compared", tuple(_logs(story))),
         Section("Signals and other words", (_remarks(story.remarks),)),
@@ -96,8 +68,8 @@ def layout(story: Story) -> Sheet:
         Section("What this rests on", tuple(_ground(story))),
     )
     return Sheet(
-        title=f"Incident at {quoted(_protocol(story))}",
-        subtitle=f"{quoted(story.title)} · {moment_words(_began(story))}",
+        title=f"Incident at {named(_protocol(story))}",
+        subtitle=f"{named(story.title)} · {moment_words(_began(story))}",
         verdict=_VERDICTS[story.answer],
         lead=Paragraph(" ".join(story.lead), is_lead=True),
         sections=sections,
@@ -142,152 +114,25 @@ def _stamp(stamp: Stamp) -> tuple[str, Cell, Cell, str]:
     return stamp.name, words(when, tone), words(source_words(stamp.moment), Tone.SOFT), stamp.how
 
 
-def _decision(story: Story, decision: DecisionStory) -> Card:
-    at = f"{moment_words(decision.anchor)}, {source_words(decision.anchor)}"
-    about: list[tuple[str, Cell]] = [
-        ("plan of", words(quoted(decision.protocol))),
-        ("anchored at", words(at)),
-        ("certificate", words(f"{decision.certificate}; {_behind(decision)}")),
-        ("good until", words(f"{moment_words(decision.not_after)}, by that chain's clock")),
-        ("decision", code(decision.id)),
-    ]
-    if decision.parent is not None:
-        about.insert(1, ("follows", code(decision.parent)))
-    if decision.reporters:
-        about.insert(1, ("reported by", code("\n".join(decision.reporters))))
-    blocks: list[Block] = []
-    if decision.condition:
-        blocks += [Paragraph(f"When {quoted(decision.condition_words)}."), Lines(decision.condition)]
-    blocks += [
-        Facts(tuple(about)),
-        Table(_VOICES, tuple(_voice(voice) for voice in decision.voices)),
-        *_values(decision),
-    ]
-    blocks += [_call(call, story.ground.members) for call in decision.calls]
-    return Card(f"{decision.op} “{quoted(decision.subject)}”{_rung(decision)}", decision.tier, tuple(blocks))
-
-
-_VOICES: Final = ("member", "says", "by its own clock", "witnessed", "rule", "in the logs of")
-
-
-def _rung(decision: DecisionStory) -> str:
-    return f", rung {decision.rung}" if decision.rung else ""
-
-
-def _behind(decision: DecisionStory) -> str:
-    names = joined([quoted(name) for name in decision.certified_by])
-    return f"{names} stand behind it, {decision.threshold} of {decision.members} are enough"
-
-
-def _voice(voice: Voice) -> tuple[Cell, ...]:
-    stance = _STANCES[voice.stance]
-    rule = voice.result + (f" (faulted: {', '.join(voice.faulted)})" if voice.faulted else "")
-    return (
-        words(quoted(voice.member)),
-        stance,
-        words("" if voice.said is None else moment_words(voice.said)),
-        words("" if voice.witnessed is None else moment_words(voice.witnessed)),
-        words(rule, Tone.SOFT),
-        words(", ".join(map(quoted, voice.logs)), Tone.SOFT),
-    )
-
-
-def _values(decision: DecisionStory) -> Iterable[Block]:
-    if decision.metrics:
-        rows = tuple(row for group in _grouped(decision.metrics) for row in _metric(group))
-        yield Table(("read", "value", "by", "from"), rows)
-    if decision.pins:
-        rows = tuple(
-            (
-                words(pin.chain),
-                words(f"{pin.number:,}"),
-                words(moment_words(pin.at)),
-                words(", ".join(map(quoted, pin.members)), Tone.SOFT),
-            )
-            for pin in decision.pins
+def _decisions(story: Story) -> Iterable[Block]:
+    """Give the first decisions in full; of a long incident the others in a row each."""
+    yield from (decision_card(each) for each in story.decisions[:MAX_CARDS])
+    rows = tuple(
+        (
+            words(f"{each.op} “{named(each.subject)}” of {named(each.protocol)}, {each.tier}"),
+            words(moment_words(each.anchor)),
+            words(", ".join(map(quoted, each.certified_by))),
+            words(", ".join(_outcome(call) for call in each.calls)),
         )
-        yield Table(("chain", "read at block", "time of the block", "by"), rows)
-
-
-def _grouped(metrics: Sequence[MetricStory]) -> Iterable[tuple[MetricStory, ...]]:
-    """Put the entries of one map together, where all read the same; what differs stands alone."""
-    group: list[MetricStory] = []
-    for metric in metrics:
-        if group and (metric.differs or group[0].differs or _about(metric) != _about(group[0])):
-            yield tuple(group)
-            group = []
-        group.append(metric)
-    if group:
-        yield tuple(group)
-
-
-def _about(metric: MetricStory) -> tuple[str, tuple[str, ...]]:
-    return metric.name.partition("[")[0], metric.readings[0].members
-
-
-def _metric(group: tuple[MetricStory, ...]) -> Iterable[tuple[Cell, ...]]:
-    first = group[0]
-    source = f"{first.source} on {first.chain}" if first.chain else first.source
-    unit = f" {first.unit}" if first.unit else ""
-    if len(group) > 1:
-        entries = " · ".join(f"{_entry(each)} {_shown(each.readings[0].value)}" for each in group)
-        by = words(", ".join(map(quoted, first.readings[0].members)))
-        yield code(_about(first)[0]), words(f"{entries}{unit}"), by, words(source, Tone.SOFT)
-        return
-    tone = Tone.BAD if first.differs else Tone.PLAIN
-    for number, reading in enumerate(first.readings):
-        mark = " (differs)" if first.differs else ""
-        yield (
-            code("" if number else first.name),
-            words(f"{_shown(reading.value)}{unit}{mark}", tone),
-            words(", ".join(map(quoted, reading.members)), tone),
-            words("" if number else source, Tone.SOFT),
-        )
-
-
-def _entry(metric: MetricStory) -> str:
-    return quoted(metric.name.partition("[")[2].removesuffix("]"))
-
-
-def _shown(value: str) -> str:
-    return number_words(int(value)) if value.removeprefix("-").isdigit() else value
-
-
-def _call(call: CallStory, members: Sequence[str]) -> Card:
-    about: list[tuple[str, Cell]] = [
-        ("calls", code(call.call or "not told by the plan")),
-        ("on", code(call.target or "not told by the plan")),
-        ("chain", words(call.chain)),
-        ("through the gateway", code(call.gateway)),
-        ("for", words(span(call.duration_s))),
-    ]
-    blocks: list[Block] = [Facts(tuple(about))]
-    blocks += [_effect(effect, members) for effect in call.effects]
-    if not call.effects:
-        blocks.append(Paragraph("Nobody signed to have seen an effect.", Tone.WARN))
-    return Card(f"“{quoted(call.act)}”", call.verb or "act", tuple(blocks))
-
-
-def _effect(effect: EffectStory, members: Sequence[str]) -> Facts:
-    seen = f"{', '.join(map(quoted, effect.seen_by))} ({len(effect.seen_by)} of {len(members)})"
-    honest = "an honest member is among them" if effect.is_seen_by_an_honest_member else "all of them may lie"
-    final = ", ".join(map(quoted, effect.final_by)) or "nobody signed that the block is final"
-    shown = (
-        words(f"proved: {effect.receipt}", Tone.GOOD)
-        if effect.receipt is not None
-        else words("not here: members' words alone", Tone.WARN)
+        for each in story.decisions[MAX_CARDS:]
     )
-    about = [
-        ("effect", words(f"{effect.effect}, block {effect.block_number:,}, {moment_words(effect.at)}")),
-        ("receipt", shown),
-        ("seen by", words(f"{seen}; {honest}")),
-        ("final by", words(final, Tone.PLAIN if effect.final_by else Tone.SOFT)),
-        ("transaction", code(f"0x{effect.tx}")),
-        ("gas", words(f"{effect.gas:,}")),
-    ]
-    if effect.until is not None:
-        about.insert(1, ("until", words(moment_words(effect.until))))
-    return Facts(tuple(about))
+    if rows:
+        yield Table(("decision", "anchored at", "behind it", "came of it"), rows)
+
+
+def _outcome(call: CallStory) -> str:
+    effects = ", ".join(effect.effect for effect in call.effects) or "nothing seen"
+    return f"{named(call.act)}: {effects}"
 
 
 def _gas(story: Story) -> Block:

@@ -1,21 +1,21 @@
 """The first paragraph: what happened, for somebody who never heard of any of this (SPEC 4).
 
 Each sentence says only what was verified, or whose word it is. Names that strangers chose are marked
-(`quoted`), so that whoever shows the text keeps them apart.
+(`quoted`, `named`), so that whoever shows the text keeps them apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Final
 
+from relay.audit.clock_words import day_words, time_words
 from relay.audit.stamps import STARTING, Protection, first_of, protections_of
 from relay.audit.story import Answer, DecisionStory, EffectStory, Finding
-from relay.audit.texts import quoted
+from relay.audit.texts import named, quoted
 from relay.core.words import count_words, joined, span
 
-__all__ = ["day_words", "lead_of", "time_words"]
+__all__ = ["lead_of"]
 
 _DONE: Final = {
     "drill": "a harmless practice call was made at {}",
@@ -38,19 +38,8 @@ _ENDED: Final = {
     "close": "It was found ended",
     "forced": "The owner ended it by force",
 }
-_LAST_SECOND: Final = 253_402_300_799
 _MAX_SENTENCES: Final = 12
 """Of effects: a long ladder is told in the timeline."""
-
-
-def time_words(at_ms: int) -> str:
-    """A time of the day as `20:13:36 UTC`."""
-    return _shown(at_ms, "%H:%M:%S UTC")
-
-
-def day_words(at_ms: int) -> str:
-    """A day as `14 November 2023`; months by name, since their order differs between countries."""
-    return _shown(at_ms, "%d %B %Y").lstrip("0")
 
 
 def lead_of(
@@ -70,7 +59,7 @@ def lead_of(
 
 def _alarm(first: DecisionStory) -> list[str]:
     day, at = day_words(first.anchor.at_ms), time_words(first.anchor.at_ms)
-    name = quoted(first.protocol)
+    name = named(first.protocol)
     if first.reporters:
         people = count_words(len(first.reporters), "person", "people")
         told = [f"On {day} at {at}, {people} whom {name} had named for it reported an emergency."]
@@ -110,9 +99,9 @@ def _done(
     before: EffectStory | None = None
     ordered = sorted(protections, key=lambda each: _order(first, each))
     for each in ordered[:_MAX_SENTENCES]:
-        name = quoted(each.decision.protocol)
+        name = named(each.decision.protocol)
         if each.effect is None:
-            told.append(f"Nobody signed to have seen that “{quoted(each.call.act)}” took effect at {name}.")
+            told.append(f"Nobody signed to have seen that “{named(each.call.act)}” took effect at {name}.")
             continue
         told.append(_stood(first, each, each.effect, before))
         told += _ending(each, decisions)
@@ -142,7 +131,7 @@ def _order(first: DecisionStory, each: Protection) -> tuple[bool, int]:
 
 
 def _stood(first: DecisionStory, each: Protection, effect: EffectStory, before: EffectStory | None) -> str:
-    name, chain = quoted(each.decision.protocol), quoted(each.call.chain)
+    name, chain = named(each.decision.protocol), named(each.call.chain)
     because = "" if each.decision.plan_hash == first.plan_hash else ", because of this,"
     done = _DONE.get(each.call.verb, "an act was carried out at {}").format(name)
     how = f"{_when(first, effect, before)}{because} {done} on the chain {chain}"
@@ -198,16 +187,9 @@ def _judged(findings: Sequence[Finding], answer: Answer) -> str:
 
 
 def _names(names: Sequence[str]) -> str:
-    return joined([quoted(name) for name in names])
+    return joined([named(name) for name in names])
 
 
 def _span(seconds: int) -> str:
     """A span for people: seconds are spelled out where there is nothing else."""
     return count_words(seconds, "second") if seconds < 120 else span(seconds)
-
-
-def _shown(at_ms: int, form: str) -> str:
-    seconds = at_ms // 1_000
-    if not 0 <= seconds <= _LAST_SECOND:
-        return f"{seconds} s"
-    return datetime.fromtimestamp(seconds, tz=UTC).strftime(form)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final, assert_never
 
-from relay.audit.layout import moment_words, source_words
+from relay.audit.clock_words import moment_words, source_words
 from relay.audit.sheet import (
     Block,
     Card,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, assert_never
 
-from relay.audit.layout import moment_words, source_words
+from relay.audit.clock_words import moment_words, source_words
 from relay.audit.sheet import (
     Block,
     Card,

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from relay.audit.layout import moment_words, source_words
+from relay.audit.clock_words import moment_words, source_words
 from relay.audit.sheet import (
     Block,
     Card,

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-__all__ = ["clean", "pieces", "plain", "quoted"]
+__all__ = ["clean", "named", "pieces", "plain", "quoted"]
 
 # Neither can stand in a text that went through `clean`, so nobody can forge them.
 _OPEN: Final = "\x02"
 _CLOSE: Final = "\x03"
+_NAME_CHARACTERS: Final = 80
 
 
 def clean(text: str) -> str:
@@ -24,6 +25,11 @@ def clean(text: str) -> str:
 def quoted(text: str) -> str:
     """Mark a stranger's text within one of ours."""
     return f"{_OPEN}{clean(text)}{_CLOSE}"
+
+
+def named(name: str) -> str:
+    """Mark a name that a stranger chose, as much of it as names need."""
+    return quoted(name if len(name) <= _NAME_CHARACTERS else f"{name[:_NAME_CHARACTERS]}…")
 
 
 def pieces(text: str) -> Iterator[tuple[bool, str]]:

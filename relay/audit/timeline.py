@@ -7,7 +7,7 @@ from typing import Final
 
 from relay.audit.stamps import STARTING
 from relay.audit.story import CallStory, Clock, DecisionStory, EffectStory, Mark, Remark
-from relay.audit.texts import quoted
+from relay.audit.texts import named
 from relay.core.words import joined
 
 __all__ = ["MAX_MARKS", "by_clock", "timeline_of"]
@@ -52,7 +52,7 @@ def by_clock(marks: Sequence[Mark]) -> Iterator[tuple[str, list[Mark]]]:
 
 def _said(decision: DecisionStory) -> Iterator[Mark]:
     """Give when the ground of a decision was laid, when enough had attested, and who refused."""
-    what = f"{_OPS[decision.op]} “{quoted(decision.subject)}” of {quoted(decision.protocol)}, {decision.tier}"
+    what = f"{_OPS[decision.op]} “{named(decision.subject)}” of {named(decision.protocol)}, {decision.tier}"
     is_alarm = decision.op == "protect"
     yield Mark(
         moment=decision.anchor,
@@ -66,12 +66,12 @@ def _said(decision: DecisionStory) -> Iterator[Mark]:
     for number, voice in enumerate(heard, start=1):
         if voice.said is not None and number in {1, decision.threshold}:
             enough = f", of whom {decision.threshold} are enough" if number == decision.threshold else ""
-            title = f"{quoted(voice.member)} attests: number {number}{enough}"
+            title = f"{named(voice.member)} attests: number {number}{enough}"
             yield Mark(voice.said, title, what, "said", "signed")
     for voice in decision.voices:
         if voice.stance in {"dissent", "astray"} and voice.said is not None:
             how = "dissents" if voice.stance == "dissent" else "attests to another mandate"
-            yield Mark(voice.said, f"{quoted(voice.member)} {how}", what, "refused", "signed")
+            yield Mark(voice.said, f"{named(voice.member)} {how}", what, "refused", "signed")
 
 
 def _done(decision: DecisionStory) -> Iterator[Mark]:
@@ -85,7 +85,7 @@ def _effect(decision: DecisionStory, call: CallStory, effect: EffectStory) -> Ma
     proof = "receipt proved" if effect.receipt is not None else f"by the word of {_names(effect.seen_by)}"
     return Mark(
         moment=effect.at,
-        title=f"“{quoted(call.act)}” ({quoted(call.verb or 'act')}) at {quoted(decision.protocol)} {how}",
+        title=f"“{named(call.act)}” ({named(call.verb or 'act')}) at {named(decision.protocol)} {how}",
         detail=f"{call.call} on {call.chain}" if call.call else call.chain,
         tone="acted" if effect.effect in STARTING else "ended",
         proof=proof,
@@ -93,8 +93,8 @@ def _effect(decision: DecisionStory, call: CallStory, effect: EffectStory) -> Ma
 
 
 def _remarked(remark: Remark) -> Mark:
-    return Mark(remark.said, f"{quoted(remark.member)}: {remark.kind}", remark.words, "said", "signed")
+    return Mark(remark.said, f"{named(remark.member)}: {remark.kind}", remark.words, "said", "signed")
 
 
 def _names(names: Sequence[str]) -> str:
-    return joined([quoted(name) for name in names])
+    return joined([named(name) for name in names])
