@@ -141,6 +141,8 @@ def test_a_missing_file_is_named(size: int) -> None:
             everything(served.open())
         assert caught.value.check == "log-missing"
         assert path.partition(".p")[0] in str(caught.value)
+        assert served.asked.count(path) == 1
+        served.asked.clear()
         served.files[path] = content
 
 
