@@ -12,6 +12,7 @@ from typing import Protocol
 from proofs.committee import CommitteeDocument
 from proofs.decision import decision_id
 from proofs.hashes import sha256
+from relay.core.ceremony_effects import KeepEvidence
 from relay.core.compiled import CompiledPlan
 from relay.core.effects import (
     Anchor,
@@ -79,6 +80,8 @@ class Disk:
     """Envelopes by digest, which anti-entropy offers."""
     log: dict[bytes, bytes] = field(default_factory=dict)
     released: set[bytes] = field(default_factory=set)
+    evidence: dict[bytes, bytes] = field(default_factory=dict)
+    """What was kept of faults, by digest."""
     guard: Guard = field(default_factory=Guard)
     boot: int = 0
 
@@ -266,6 +269,8 @@ class Host:
                 self.pages.append(effect)
             case Notice():
                 self.notices.append(effect)
+            case KeepEvidence(_, _, raw):
+                self.disk.evidence[sha256(raw)] = raw
             case _:
                 pass  # log entries are in the commit; nobody watches
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from proofs.decision import BlockRef, Decision
+from proofs.decision import BlockRef, Decision, decision_id
 from proofs.hashes import sha256
 from proofs.kinds import Digest, Identity, Millis
 from proofs.mandate import Op, Tier
 from relay.core.decisions import prepare
 from relay.core.errors import WireError
 from relay.core.messages import (
+    Absence,
+    Accusation,
     Attestation,
+    Header,
+    Message,
     Outcome,
+    ReadinessChange,
     Recall,
     Recalled,
+    Shadow,
     Signal,
     Verdict,
     Void,
@@ -39,6 +45,7 @@ class Mallory(Liar):
     def __init__(self, keys: Keys, town: Town, chance: random.Random) -> None:
         super().__init__(keys, town, chance)
         self.newest: BlockRef | None = None
+        self.attested: list[Attestation] = []
         self.saboteur = Saboteur(keys, town, chance)
         self.bridge = next(plan for plan in town.plans if plan.plan.protocol == "bridge")
 
@@ -49,6 +56,8 @@ class Mallory(Liar):
             envelope, message = open_message(raw, self.town.committees, at_s=self.town.now_s)
         except WireError:
             return  # another liar's garbage
+        if isinstance(message, Attestation) and len(self.attested) < 200:
+            self.attested.append(message)
         if isinstance(message, Recall):
             self._mislead(envelope.author, message)
         elif isinstance(message, Attestation) and self.chance.random() < 0.3:
@@ -65,7 +74,7 @@ class Mallory(Liar):
         if self.chance.random() < 0.15:
             self.chance.choice((self._flood, self._replay, self._lie, self._chatter, self._garble))()
 
-    def _say(self, message: Attestation | Outcome | Recalled | Signal | Void) -> None:
+    def _say(self, message: Message) -> None:
         envelope, _ = self.keys.say(message, self.town.committee, self.town.now_ms)
         for member in self.town.committee.members:
             if member.identity != self.keys.identity and self.chance.random() < 0.8:
@@ -154,6 +163,21 @@ class Mallory(Liar):
         self._say(outcome)
         self._say(Void(about, block, False))  # type: ignore[arg-type]  # likewise
         self._say(Signal(PlanHash(about), "subject", about))
+        self._say(ReadinessChange(f"fact {about.hex()}", "failed", about))
+        self._remark(about, block)
+
+    def _remark(self, nonsense: Digest, block: BlockRef) -> None:
+        """Say of a decision that is known what is not so: all are absent, faulty, and a block is final."""
+        if not self.attested:
+            return
+        decision = self.chance.choice(self.attested).decision
+        about = decision_id(self.town.committee.network, decision)
+        members = [member.identity for member in self.town.committee.members]
+        some = sorted(self.chance.sample(members, self.chance.randrange(1, len(members) + 1)))
+        self._say(Absence(about, tuple(some)))
+        self._say(Accusation(about, self.chance.choice(members), "bad signature share", nonsense))
+        self._say(Header(about, HOME, block))
+        self._say(Shadow(decision, EMPTY_TRACE))
 
     def _garble(self) -> None:
         """Send bytes that are no message, and messages that are not its own."""
