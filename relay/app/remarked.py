@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Final
 
 from proofs.bundledecision import MAX_STATEMENTS, BundleDecision
@@ -12,6 +13,7 @@ from proofs.decision import BlockRef, decision_id
 from proofs.envelope import Envelope
 from proofs.errors import ProofError
 from proofs.ground import Ground
+from proofs.mandate import Mandate
 from proofs.remarked import MAX_STATEMENTS_OF_ONE, check_statement
 from proofs.remarks import Absence, Accusation, Header, Signal
 from relay.core.committees import Committees
@@ -43,6 +45,36 @@ class _Kept:
     block: BlockRef | None = None
 
 
+class _Store:
+    """Statements by what they are about and by member; of each member the newest `limit`."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._abouts: dict[Identity, dict[Digest, DecisionId | PlanHash]] = {}
+        self._kept: dict[DecisionId | PlanHash, dict[Identity, dict[Digest, _Kept]]] = {}
+
+    def add(self, kept: _Kept) -> None:
+        author, digest = kept.envelope.author, kept.envelope.digest
+        own = self._abouts.setdefault(author, {})
+        own[digest] = kept.about
+        self._kept.setdefault(kept.about, {}).setdefault(author, {})[digest] = kept
+        if len(own) > self._limit:
+            self._drop(author, next(iter(own)))
+
+    def _drop(self, author: Identity, digest: Digest) -> None:
+        about = self._abouts[author].pop(digest)
+        members = self._kept[about]
+        del members[author][digest]
+        if not members[author]:
+            del members[author]
+        if not members:
+            del self._kept[about]
+
+    def of(self, about: DecisionId | PlanHash) -> Mapping[Identity, Mapping[Digest, _Kept]]:
+        """Give what was said about something, by member, in the order in which it was heard."""
+        return self._kept.get(about, {})
+
+
 class Allowance:
     """The bytes that each of `members` may still fill in one bundle."""
 
@@ -64,19 +96,14 @@ class Remarks:
     def __init__(self, committees: Callable[[], Committees]) -> None:
         """`committees` gives the documents known now."""
         self._committees = committees
-        self._kept: dict[Identity, dict[Digest, _Kept]] = {}
-        self._signals: dict[Identity, dict[Digest, _Kept]] = {}
+        self._said = _Store(MAX_KEPT)
+        self._signals = _Store(MAX_SIGNALS)
 
     def heard(self, envelope: Envelope, message: Message) -> None:
         """Keep what a bundle may hold; the node took it before."""
         kept = self._read(envelope, message)
-        if kept is None:
-            return
-        is_signal = isinstance(message, Signal)
-        own = (self._signals if is_signal else self._kept).setdefault(envelope.author, {})
-        own[envelope.digest] = kept
-        if len(own) > (MAX_SIGNALS if is_signal else MAX_KEPT):
-            del own[next(iter(own))]
+        if kept is not None:
+            (self._signals if isinstance(message, Signal) else self._said).add(kept)
 
     def _read(self, envelope: Envelope, message: Message) -> _Kept | None:
         match message:
@@ -100,10 +127,10 @@ class Remarks:
     ) -> list[Envelope]:
         """Give the headers of a decision that are of its outcomes' `blocks`; each has its count of voices."""
         found: list[Envelope] = []
-        for own in self._kept.values():
+        for own in self._said.of(about).values():
             first: dict[BlockRef, Envelope] = {}
             for kept in own.values():
-                if kept.block is not None and kept.about == about and kept.block in blocks:
+                if kept.block is not None and kept.block in blocks:
                     first.setdefault(kept.block, kept.envelope)
             wanted = sorted(first, key=lambda block: -blocks[block])[:MAX_HEADERS]
             found += [first[block] for block in wanted if allowance.takes(first[block])]
@@ -111,28 +138,30 @@ class Remarks:
 
     def statements(self, entry: BundleDecision, ground: Ground, allowance: Allowance) -> list[Envelope]:
         """Give what else was said of a decision, as far as a verifier will take it."""
-        share = min(MAX_STATEMENTS_OF_ONE, MAX_STATEMENTS // max(1, len(self._kept | self._signals)))
+        mandate = entry.mandate
+        said, signals = self._said.of(mandate.decision_id), self._signals.of(mandate.plan_hash)
+        members = {**said, **signals}
+        share = min(MAX_STATEMENTS_OF_ONE, MAX_STATEMENTS // max(1, len(members)))
         found: list[Envelope] = []
-        for member in self._kept | self._signals:
-            own = [each for each in self._of(member, entry) if _is_of(each, entry, ground)]
-            found += [each for each in own[:share] if allowance.takes(each)]
+        for member in members:
+            told = chain(said.get(member, {}).values(), _in_time(signals.get(member, {}).values(), mandate))
+            own = (kept.envelope for kept in told if _is_of(kept, entry, ground))
+            found += [each for each in islice(own, share) if allowance.takes(each)]
         return found
 
-    def _of(self, member: Identity, entry: BundleDecision) -> Iterator[Envelope]:
-        for kept in self._kept.get(member, {}).values():
-            if kept.block is None and kept.about == entry.mandate.decision_id:
-                yield kept.envelope
-        begin, end = entry.mandate.not_before - SIGNAL_BEFORE_S, entry.mandate.not_after
-        for kept in self._signals.get(member, {}).values():
-            if kept.about == entry.mandate.plan_hash and begin <= kept.envelope.at_ms // 1_000 <= end:
-                yield kept.envelope
+
+def _in_time(signals: Iterable[_Kept], mandate: Mandate) -> Iterator[_Kept]:
+    begin, end = mandate.not_before - SIGNAL_BEFORE_S, mandate.not_after
+    return (kept for kept in signals if begin <= kept.envelope.at_ms // 1_000 <= end)
 
 
-def _is_of(envelope: Envelope, entry: BundleDecision, ground: Ground) -> bool:
+def _is_of(kept: _Kept, entry: BundleDecision, ground: Ground) -> bool:
     """Tell whether a verifier will take it: one liar's odd word must not cost the bundle."""
+    if kept.block is not None:
+        return False
     try:
-        ground.check_author(envelope)
-        check_statement(envelope, entry, ground)
+        ground.check_author(kept.envelope)
+        check_statement(kept.envelope, entry, ground)
     except ProofError:
         return False
     return True

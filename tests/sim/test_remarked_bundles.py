@@ -216,6 +216,21 @@ async def test_a_flood_of_one_member_costs_no_other_member_a_word(tmp_path: Path
 
 
 @pytest.mark.asyncio
+async def test_of_each_member_the_newest_are_kept_and_nobody_pays_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.app.remarked.MAX_KEPT", 30)
+    prepared, dave = first().tally.prepared, town().keys["dave"].identity
+    void = Void(prepared.id, prepared.decision.anchor, landed=True)
+    honest = [said("bob", message) for message in remarks(prepared, dave)]
+    flood = [said("dave", void, at_s) for at_s in range(1, 61)]
+
+    found = {each.digest for each in statements_of(await made(tmp_path, [*honest, *flood]))}
+
+    assert found == {each.envelope.digest for each in (*honest, *flood[-30:])}
+
+
+@pytest.mark.asyncio
 async def test_a_signal_belongs_to_the_hour_before_its_decision_and_to_its_mandate_s_life(
     tmp_path: Path,
 ) -> None:
