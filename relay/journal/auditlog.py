@@ -45,6 +45,7 @@ from proofs.witness import add_cosignatures
 from relay.core.errors import ConfigError, JournalError
 from relay.core.types import EnvelopeDigest
 from relay.disk import Durable, Probe, make_directory, no_probe, replace_file
+from relay.journal.rows import entries_between, index_of, indices_of, released_size
 from relay.journal.store import Journal, write_meta
 from relay.journal.tilewriter import TileWriter, read_tile
 
@@ -133,7 +134,7 @@ class AuditLog:
 
     async def released_size(self) -> int:
         """Give the length of the longest prefix whose entries are all releasable."""
-        return await self._durable.read(_released_size)
+        return await self._durable.read(released_size)
 
     async def release(self, digests: Iterable[EnvelopeDigest]) -> None:
         """Make entries releasable, for good; those that are, or are no entries, change nothing."""
@@ -158,7 +159,7 @@ class AuditLog:
         """
         async with self._turn:
             self._require_intact()
-            size = await self._durable.read(_released_size)
+            size = await self._durable.read(released_size)
             if size != self._signed.size:
                 with self._unfinished():
                     await self._write_tiles(size)
@@ -236,14 +237,14 @@ class AuditLog:
         Raises:
             KeyError: `digest` is no entry, or not among the first `size` signed ones.
         """
-        index = await self._durable.read(partial(_index_of, digest=digest))
+        index = await self._durable.read(partial(index_of, digest=digest))
         if index is None or not index < size <= self._signed.size:
             raise KeyError(digest)
         return index, await self._on_disk(partial(inclusion_proof, index, size, self._reader(size)))
 
     async def covers(self, digests: Iterable[EnvelopeDigest], size: int) -> bool:
         """Tell whether all of these are among the first `size` entries."""
-        indices = await self._durable.read(partial(_indices_of, digests=tuple(digests)))
+        indices = await self._durable.read(partial(indices_of, digests=tuple(digests)))
         return all(index is not None and index < size for index in indices)
 
     async def tlog_proof(self, digest: EnvelopeDigest) -> str:
@@ -327,7 +328,7 @@ class AuditLog:
         while self._writer.range.size < size:
             first = self._writer.range.size // TILE_WIDTH * TILE_WIDTH
             entries = await self._durable.read(
-                partial(_entries, first=first, last=min(first + TILE_WIDTH, size))
+                partial(entries_between, first=first, last=min(first + TILE_WIDTH, size))
             )
             await self._on_disk(partial(self._writer.extend, entries))
         await self._on_disk(self._writer.finish)
@@ -373,32 +374,3 @@ class AuditLog:
             raise JournalError(
                 f"{self.directory}: expected the disk to serve the log, got: {error}"
             ) from error
-
-
-def _released_size(connection: sqlite3.Connection) -> int:
-    (size,) = connection.execute(
-        "SELECT coalesce((SELECT min(log_index) FROM held_entry),"
-        " (SELECT max(log_index) + 1 FROM log_entry), 0)"
-    ).fetchone()
-    assert isinstance(size, int)
-    return size
-
-
-def _entries(connection: sqlite3.Connection, first: int, last: int) -> tuple[bytes, ...]:
-    rows = connection.execute(
-        "SELECT bytes FROM log_entry JOIN envelope USING (number) WHERE log_entry.log_index >= ?"
-        " AND log_entry.log_index < ? ORDER BY log_entry.log_index",
-        (first, last),
-    ).fetchall()
-    if len(rows) != last - first:
-        raise JournalError(f"expected log entries {first} to {last - 1} in the journal, got {len(rows)}")
-    return tuple(entry for (entry,) in rows)
-
-
-def _index_of(connection: sqlite3.Connection, digest: EnvelopeDigest) -> int | None:
-    row = connection.execute("SELECT log_index FROM envelope WHERE digest = ?", (digest,)).fetchone()
-    return None if row is None else row[0]
-
-
-def _indices_of(connection: sqlite3.Connection, digests: Sequence[EnvelopeDigest]) -> list[int | None]:
-    return [_index_of(connection, digest) for digest in digests]

@@ -1,4 +1,4 @@
-"""What an append puts into the journal's tables (SPEC 7.1): rows first, then one statement a table."""
+"""The journal's tables (SPEC 7.1): what an append puts into them, and where the audit log is in them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,22 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from proofs.envelope import MAX_ENVELOPE_BYTES
+from relay.core.errors import JournalError
 from relay.core.types import EnvelopeDigest, Millis
 
-__all__ = ["TABLES", "Append", "Ends", "LogEntry", "Stored", "StoredEnvelope", "insert"]
+__all__ = [
+    "TABLES",
+    "Append",
+    "Ends",
+    "LogEntry",
+    "Stored",
+    "StoredEnvelope",
+    "entries_between",
+    "index_of",
+    "indices_of",
+    "insert",
+    "released_size",
+]
 
 TABLES = (
     # An event that brought a new envelope is stored without it: `number` is the envelope's, which goes back
@@ -184,3 +197,40 @@ def insert(
         stored = [rows.add(append) for append in appends]
         rows.insert(connection)
     return stored, rows.ends
+
+
+def released_size(connection: sqlite3.Connection) -> int:
+    """Give the length of the longest prefix of the log whose entries are all releasable."""
+    (size,) = connection.execute(
+        "SELECT coalesce((SELECT min(log_index) FROM held_entry),"
+        " (SELECT max(log_index) + 1 FROM log_entry), 0)"
+    ).fetchone()
+    assert isinstance(size, int)
+    return size
+
+
+def entries_between(connection: sqlite3.Connection, first: int, last: int) -> tuple[bytes, ...]:
+    """Give the log entries from `first` on, up to before `last`.
+
+    Raises:
+        JournalError: they are not all there: the file was altered.
+    """
+    rows = connection.execute(
+        "SELECT bytes FROM log_entry JOIN envelope USING (number) WHERE log_entry.log_index >= ?"
+        " AND log_entry.log_index < ? ORDER BY log_entry.log_index",
+        (first, last),
+    ).fetchall()
+    if len(rows) != last - first:
+        raise JournalError(f"expected log entries {first} to {last - 1} in the journal, got {len(rows)}")
+    return tuple(entry for (entry,) in rows)
+
+
+def index_of(connection: sqlite3.Connection, digest: EnvelopeDigest) -> int | None:
+    """Give the place of an envelope in the log, or None if it is no entry."""
+    row = connection.execute("SELECT log_index FROM envelope WHERE digest = ?", (digest,)).fetchone()
+    return None if row is None else row[0]
+
+
+def indices_of(connection: sqlite3.Connection, digests: Sequence[EnvelopeDigest]) -> list[int | None]:
+    """Give the places of envelopes in the log, as `index_of`."""
+    return [index_of(connection, digest) for digest in digests]
