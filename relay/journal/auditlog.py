@@ -45,7 +45,7 @@ from proofs.witness import add_cosignatures
 from relay.core.errors import ConfigError, JournalError
 from relay.core.types import EnvelopeDigest
 from relay.disk import Durable, Probe, make_directory, no_probe, replace_file
-from relay.journal.rows import entries_between, index_of, indices_of, released_size
+from relay.journal.rows import entries_between, index_of, indices_of, put_held_last, released
 from relay.journal.store import Journal, write_meta
 from relay.journal.tilewriter import TileWriter, read_tile
 
@@ -68,12 +68,13 @@ class LogCheckpoint:
 
 
 class AuditLog:
-    """One log: entries enter with their event (`Journal.append`), and come out in order once releasable.
+    """One log: entries enter with their event (`Journal.append`), and come out once they are releasable.
 
-    What is signed is the longest prefix whose entries are all releasable. Nothing is signed that is not on
-    disk, and never a smaller or another tree than before: the last one is in the journal before its signature
-    exists. What is published is a checkpoint of the same history, perhaps an older one, and never a smaller
-    one than before.
+    What is signed are all entries that are releasable, in the order in which they entered; one that is
+    released later stands behind them, so that it holds back nothing that came after it. Nothing is signed
+    that is not on disk, and never a smaller or another tree than before: the last one is in the journal
+    before its signature exists. What is published is a checkpoint of the same history, perhaps an older one,
+    and never a smaller one than before.
     """
 
     def __init__(self, journal: Journal, directory: Path, origin: str, log_key: bytes) -> None:
@@ -133,8 +134,8 @@ class AuditLog:
         return self._published
 
     async def released_size(self) -> int:
-        """Give the length of the longest prefix whose entries are all releasable."""
-        return await self._durable.read(released_size)
+        """Give how many entries are releasable."""
+        return (await self._durable.read(released))[0]
 
     async def release(self, digests: Iterable[EnvelopeDigest]) -> None:
         """Make entries releasable, for good; those that are, or are no entries, change nothing."""
@@ -159,9 +160,11 @@ class AuditLog:
         """
         async with self._turn:
             self._require_intact()
-            size = await self._durable.read(released_size)
+            size, first_held = await self._durable.read(released)
             if size != self._signed.size:
                 with self._unfinished():
+                    if first_held < size:
+                        await self._durable.write(put_held_last)
                     await self._write_tiles(size)
                     await self._record(self._writer.range)
             return await self._sign(sign)

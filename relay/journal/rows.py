@@ -22,7 +22,8 @@ __all__ = [
     "index_of",
     "indices_of",
     "insert",
-    "released_size",
+    "put_held_last",
+    "released",
 ]
 
 TABLES = (
@@ -33,7 +34,7 @@ TABLES = (
     "CREATE TABLE envelope (number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, bytes BLOB NOT NULL,"
     " expires_at_ms INTEGER NOT NULL, log_index INTEGER) STRICT",
     "CREATE TABLE log_entry (log_index INTEGER PRIMARY KEY, number INTEGER NOT NULL) STRICT",
-    # Entries that may not be published yet; what comes after the first of them waits with it.
+    # Entries that may not be published yet; what is published before them takes their places.
     "CREATE TABLE held_entry (log_index INTEGER PRIMARY KEY) STRICT",
 )
 
@@ -199,14 +200,32 @@ def insert(
     return stored, rows.ends
 
 
-def released_size(connection: sqlite3.Connection) -> int:
-    """Give the length of the longest prefix of the log whose entries are all releasable."""
-    (size,) = connection.execute(
-        "SELECT coalesce((SELECT min(log_index) FROM held_entry),"
-        " (SELECT max(log_index) + 1 FROM log_entry), 0)"
+def released(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Give how many entries are releasable, and the place of the first that is not."""
+    size, held, first_held = connection.execute(
+        "SELECT (SELECT coalesce(max(log_index) + 1, 0) FROM log_entry), count(*), min(log_index)"
+        " FROM held_entry"
     ).fetchone()
-    assert isinstance(size, int)
-    return size
+    return size - held, size if first_held is None else first_held
+
+
+def put_held_last(connection: sqlite3.Connection) -> None:
+    """Give the entries from the first held one on their places anew: the releasable before the held ones.
+
+    Nothing of them was signed: what is signed ends before the first held one.
+    """
+    rows = connection.execute(
+        "SELECT log_index, number, log_index IN (SELECT log_index FROM held_entry) FROM log_entry"
+        " WHERE log_index >= (SELECT min(log_index) FROM held_entry) ORDER BY 3, 1"
+    ).fetchall()
+    first = min(place for place, _, _ in rows)
+    placed = [(first + shift, number, is_held) for shift, (_, number, is_held) in enumerate(rows)]
+    for table in ("log_entry", "held_entry"):
+        connection.execute(f"DELETE FROM {table} WHERE log_index >= ?", (first,))  # noqa: S608 - our own names
+    connection.executemany("INSERT INTO log_entry VALUES (?, ?)", [row[:2] for row in placed])
+    held = [(place,) for place, _, is_held in placed if is_held]
+    connection.executemany("INSERT INTO held_entry VALUES (?)", held)
+    connection.executemany("UPDATE envelope SET log_index = ? WHERE number = ?", [row[:2] for row in placed])
 
 
 def entries_between(connection: sqlite3.Connection, first: int, last: int) -> tuple[bytes, ...]:

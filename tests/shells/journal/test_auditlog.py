@@ -95,26 +95,53 @@ async def test_every_file_of_the_log_has_the_one_name_of_a_tile(
 
 
 @pytest.mark.asyncio
-async def test_nothing_behind_an_unreleased_entry_is_published(
+async def test_an_unreleased_entry_is_not_published_and_holds_back_nothing_behind_it(
     open_journal: OpenJournal, envelope: MakeEnvelope, tmp_path: Path
 ) -> None:
     async with open_journal() as journal:
         log = await open_log(journal, tmp_path / "log")
         await fill(journal, [envelope(n) for n in range(4)] + [envelope(4, LogEntry.RELEASED)])
 
-        assert await log.released_size() == 0
-        await log.release([envelope(0).digest, envelope(2).digest])
         assert await log.released_size() == 1
-        assert (await publish(log)).checkpoint.size == 1
-        assert not any(b"envelope 2" in p.read_bytes() for p in (tmp_path / "log").rglob("*") if p.is_file())
+        await log.release([envelope(0).digest, envelope(2).digest])
+        assert await log.released_size() == 3
+        assert (await publish(log)).checkpoint.size == 3
+        assert not any(b"envelope 1" in p.read_bytes() for p in (tmp_path / "log").rglob("*") if p.is_file())
+        await fill(journal, [envelope(5)])
         await log.release([envelope(1).digest, envelope(99).digest])
-        assert (log.size, await log.released_size()) == (5, 3)
+        assert (log.size, await log.released_size()) == (6, 4)
 
     async with open_journal() as journal:
         log = await open_log(journal, tmp_path / "log")
-        assert await log.released_size() == 3
-        await log.release([envelope(3).digest])
-        assert (await publish(log)).checkpoint.size == 5
+        assert await log.released_size() == 4
+        await log.release([envelope(3).digest, envelope(5).digest])
+        assert (await publish(log)).checkpoint.size == 6
+    order = [0, 2, 4, 1, 3, 5]
+    assert read_log(tmp_path / "log")[1] == [envelope(n).raw for n in order]
+
+
+@pytest.mark.asyncio
+async def test_an_entry_that_is_held_for_long_leaves_proofs_and_places_right(
+    open_journal: OpenJournal, envelope: MakeEnvelope, tmp_path: Path
+) -> None:
+    async with open_journal() as journal:
+        log = await open_log(journal, tmp_path / "log")
+        await fill(journal, [envelope(0)])
+        for first, last in [(1, 200), (200, 300), (300, 600)]:
+            await fill(journal, [envelope(n, LogEntry.RELEASED) for n in range(first, last)])
+            await publish(log)
+        with pytest.raises(KeyError):
+            await log.tlog_proof(envelope(0).digest)
+        await log.release([envelope(0).digest])
+        await publish(log)
+
+        for number in (0, 1, 199, 200, 599):
+            proof = parse_tlog_proof(await log.tlog_proof(envelope(number).digest))
+            checkpoint = open_checkpoint(proof.checkpoint, [VERIFIER]).checkpoint
+            verify_inclusion(
+                leaf_digest(envelope(number).raw), proof.index, checkpoint.size, proof.path, checkpoint.root
+            )
+            assert proof.index == (number - 1 if number else 599)
 
 
 @pytest.mark.asyncio
