@@ -174,14 +174,14 @@ class Case:
         return [document for document in self.documents if document.key_epoch == key_epoch][-1]
 
 
-def scope_of(bundles: Sequence[OpenedBundle]) -> Scope:
-    """Give what logs are to be searched for."""
+def scope_of(bundles: Sequence[OpenedBundle], also: Iterable[Digest] = ()) -> Scope:
+    """Give what logs are to be searched for; `also` are digests of more records."""
     decisions = [decision for opened in bundles for decision in opened.verdict.decisions]
     return Scope(
         network=bundles[0].verdict.network,
         decisions=frozenset(each.decision_id for each in decisions),
         parents=frozenset(each.decision.parent for each in decisions if each.decision.parent is not None),
-        records=frozenset(envelope.digest for opened in bundles for envelope in opened.envelopes),
+        records=frozenset(also).union(each.digest for opened in bundles for each in opened.envelopes),
     )
 
 

@@ -76,7 +76,9 @@ class Found:
     def fail(self, name: str, answer: Answer, words: str, **facts: str) -> None:
         """Note what this source did not give, or gave wrongly."""
         whole = f"{self.place.name}: {words}"
-        self.findings.append(Finding(name, answer, whole, {"source": self.place.name, **facts}))
+        # A node that is gone is gone for its bundle and its log.
+        if whole not in [finding.words for finding in self.findings]:
+            self.findings.append(Finding(name, answer, whole, {"source": self.place.name, **facts}))
 
 
 def places_of(names: Sequence[str], token: str | None) -> Iterator[Place]:

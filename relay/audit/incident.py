@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
@@ -57,11 +57,14 @@ def investigate(
     prefix: str,
     trust: Trust,
     clock_s: Callable[[], int],
+    *,
     earlier: Mapping[Digest, int] | None = None,
+    also: Iterable[Digest] = (),
 ) -> Investigation:
     """Gather an incident from `places`; `prefix` is the beginning of the id of one of its decisions.
 
-    `earlier` tells by when statements stood in a log when it was asked before, in seconds.
+    `earlier` tells by when statements stood in a log when it was asked before, in seconds; `also` are digests
+    of records to look out for beside what is about the incident.
 
     Raises:
         Ambiguous: of several incidents.
@@ -76,7 +79,7 @@ def investigate(
     served = {each.place.name for each in found if each.signed is not None}
     findings = [each for each in findings if each.name != "no-bundle" or each.facts["source"] not in served]
     documents = max((opened.documents for opened in bundles), key=len)
-    scope = scope_of(bundles)
+    scope = scope_of(bundles, also)
     opened = _open_logs(found, documents, scope, _Times(trust.now_s, clock_s() + 1))
     _read_all(opened, findings, _start_ms(case_of(bundles, ())), case_of(bundles, ()).f)
     case = case_of(bundles, _results(opened))

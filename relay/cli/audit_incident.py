@@ -219,7 +219,8 @@ def _story(settings: Settings, asked: _Asked) -> Story:
     Raises:
         Ambiguous, NoBundle: there is no story.
     """
-    found = investigate(asked.places, asked.prefix, asked.trust, _now_s)
+    also = [opened.digest for opened in asked.opened]
+    found = investigate(asked.places, asked.prefix, asked.trust, _now_s, also=also)
     story = _told(found, asked)
     wait_s = _wait_s(story.findings) if asked.is_patient else 0
     if wait_s == 0:
@@ -230,7 +231,8 @@ def _story(settings: Settings, asked: _Asked) -> Story:
         said.envelope.digest: said.published_s for said in found.case.said if said.published_s is not None
     }
     trust = replace(asked.trust, now_s=_now_s())
-    return _told(investigate(asked.places, asked.prefix, trust, _now_s, earlier), asked)
+    again = investigate(asked.places, asked.prefix, trust, _now_s, earlier=earlier, also=also)
+    return _told(again, asked)
 
 
 def _wait_s(findings: Sequence[Finding]) -> int:

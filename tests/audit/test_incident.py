@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from proofs.canonical import Value
+from proofs.disclosure import DisclosureFile, disclose, encode_disclosure, seal
 from proofs.policy import parse_policy
+from proofs.remarks import Signal, remark_body
 from relay.audit.back import MAX_ENTRIES
 from relay.audit.gather import places_of
 from relay.audit.incident import investigate
@@ -20,10 +22,11 @@ from relay.audit.opening import Trust
 from relay.audit.story import Answer, Story
 from relay.audit.tell import Told, tell
 from relay.cli.entry import call
-from tests.audit.village import Alarm, Node, Village, log_files, put, served
+from tests.audit.village import SEED, Alarm, Node, Village, log_files, put, served
 from tests.proofs.conftest import NAMES, TRACE, attestation_body
 from tests.proofs.incident import NOW_S
 
+LATER = seal({"note": "again", "reporter": "hotline"}, SEED)
 LATER_S = NOW_S + 3_600
 """The auditor's clock: long after everything was published."""
 
@@ -362,3 +365,21 @@ def test_an_id_that_begins_two_incidents_is_asked_for_more_exactly(
         code, _, err = run(scene.alarm.id[:8], *urls)
 
     assert (code, "begins decisions of 2 incidents" in err) == (2, True)
+
+
+def test_a_record_that_was_opened_is_sought_in_the_logs_too(scene: Scene, run: Run, tmp_path: Path) -> None:
+    """The bundles do not hold this signal, which was told after them."""
+    later = scene.alarm.say("dave", "signal", remark_body(Signal(scene.village.plan_hash, "later", LATER)))
+    said = scene.alarm.said
+    scene.alarm.said = said[:-1]
+    opened = tmp_path / "opened.json"
+    fields = (disclose({"note": "again", "reporter": "hotline"}, SEED, "note"),)
+    opened.write_bytes(encode_disclosure(DisclosureFile(later, fields)))
+    with served(scene.node("alice", said), scene.node("bob", said)) as urls:
+        code, out, _ = run(scene.alarm.id[:8], *urls, "--disclosure", opened, "--json")
+        without, bare, _ = run(scene.alarm.id[:8], *urls, "--json")
+
+    assert (code, without) == (0, 0)
+    remarks = json.loads(out)["story"]["remarks"]
+    assert [remark["disclosed"] for remark in remarks] == [[], [{"field": "note", "value": "again"}]]
+    assert len(json.loads(bare)["story"]["remarks"]) == 1
