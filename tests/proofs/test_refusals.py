@@ -77,7 +77,7 @@ READERS: dict[str, tuple[Callable[[bytes], object], bytes]] = {
 
 
 @pytest.mark.parametrize("name", READERS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_reading_ends_in_a_value_or_in_an_error_of_evidence(name: str, data: st.DataObject) -> None:
     read, good = READERS[name]
