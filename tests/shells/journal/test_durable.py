@@ -136,7 +136,11 @@ async def test_callers_beyond_the_bound_wait_until_there_is_room(tmp_path: Path)
         commits.extend([step] * (step == CommitPoint.AFTER))
 
     path = tmp_path / "items.sqlite"
-    async with Durable.open(path, SCHEMA, probe=probe) as durable, asyncio.TaskGroup() as group:
+    async with (
+        asyncio.timeout(60),
+        Durable.open(path, SCHEMA, probe=probe) as durable,
+        asyncio.TaskGroup() as group,
+    ):
         for n in range(MAX_PENDING + 2):
             group.create_task(durable.write(insert(n)))
         await asyncio.sleep(0)  # each has come to its write, but for the last two
