@@ -40,9 +40,19 @@ def witness(name: str) -> Signer:
     return Signer(f"witness.example/{name}", KeyKind.COSIGNATURE)
 
 
+def tampered(raw: bytes) -> list[bytes]:
+    """`raw` with one bit flipped, one byte dropped or doubled, or its end cut."""
+    changed = []
+    for place in range(len(raw)):
+        head, byte, tail = raw[:place], raw[place], raw[place + 1 :]
+        changed += [head + bytes([byte ^ 1]) + tail, head + bytes([byte ^ 0x20]) + tail]
+        changed += [head + tail, head, head + bytes([byte, byte]) + tail]
+    return changed
+
+
 @dataclass
 class Log:
-    """A log that keeps every node; `told` makes another history of the same key."""
+    """A log that keeps every node; another with the same signer is another history of its key."""
 
     signer: Signer
     compact: CompactRange = field(default_factory=CompactRange)

@@ -29,6 +29,7 @@ from proofs.hashes import sha256
 from proofs.kinds import Digest
 from proofs.text import base64_text
 from proofs.tree import leaf_digest, node_digest
+from tests.proofs.notary import tampered
 
 SEED, OTHER_SEED = sha256(b"seed"), sha256(b"another seed")
 SIGNAL: dict[str, Value] = {"note": "the vault drains", "reporter": "night desk"}
@@ -193,12 +194,10 @@ def test_a_file_comes_back_and_its_order_does_not_matter_to_the_writer() -> None
 
 
 def test_no_byte_of_a_file_can_be_changed_without_being_found() -> None:
-    for place in range(len(FILE)):
-        for bit in (1, 0x20):
-            changed = FILE[:place] + bytes([FILE[place] ^ bit]) + FILE[place + 1 :]
-            with pytest.raises(ProofError) as caught:
-                whole(changed)
-            assert caught.value.check in ("sealed-form", "sealed-root", "sealed-twice", "envelope-signature")
+    for changed in tampered(FILE):
+        with pytest.raises(ProofError) as caught:
+            whole(changed)
+        assert caught.value.check in ("sealed-form", "sealed-root", "sealed-twice", "envelope-signature")
 
 
 def whole(data: bytes) -> dict[str, Value]:

@@ -10,7 +10,7 @@ from proofs.forks import ForkError, check_fork, decode_fork, encode_fork
 from proofs.hashes import sha256
 from proofs.kinds import Digest
 from proofs.note import KeyKind, Note, format_note, format_verifier_key
-from tests.proofs.notary import Log, Signer, witness
+from tests.proofs.notary import Log, Signer, tampered, witness
 
 ALICE = Signer("tower.example/alice")
 SUCCESSOR = Signer(ALICE.key.name, salt="a later key")
@@ -103,10 +103,9 @@ def test_a_log_signing_for_another_origin_is_not_convicted() -> None:
 
 
 def test_no_byte_of_the_evidence_can_be_changed() -> None:
-    for place in range(len(FILE)):
-        for bit in (1, 0x20):
-            with pytest.raises(ProofError):
-                decode_fork(FILE[:place] + bytes([FILE[place] ^ bit]) + FILE[place + 1 :])
+    for changed in tampered(FILE):
+        with pytest.raises(ProofError):
+            decode_fork(changed)
 
 
 def spelled(**changes: object) -> bytes:

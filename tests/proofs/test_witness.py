@@ -28,7 +28,7 @@ from proofs.witness import (
     parse_add_checkpoint,
     read_answer,
 )
-from tests.proofs.notary import NOW_S, Log, Signer, witness
+from tests.proofs.notary import NOW_S, Log, Signer, tampered, witness
 
 ALICE = Signer("tower.example/alice")
 BOB = Signer("tower.example/bob")
@@ -210,14 +210,9 @@ def test_a_request_has_one_spelling() -> None:
         assert caught.value.check == "witness-form"
 
 
-def test_no_request_with_a_changed_byte_makes_a_witness_hold_anything_else() -> None:
-    accepted = answer(GOOD, AT_13)
-
-    for place in range(len(RAW)):
-        for bit in (1, 0x20):
-            changed = RAW[:place] + bytes([RAW[place] ^ bit]) + RAW[place + 1 :]
-            answered = answer(changed, AT_13)
-            assert isinstance(answered, Answer) or answered == accepted, place
+def test_no_request_with_a_changed_byte_makes_a_witness_hold_anything() -> None:
+    for changed in tampered(RAW):
+        assert isinstance(answer(changed, AT_13), Answer), changed
 
 
 CHECKPOINT = LOG.checkpoint()
@@ -229,6 +224,11 @@ def test_a_cosignature_is_read_from_the_answer_and_lines_of_other_keys_are_passe
 
     assert (accepted.status, accepted.content_type) == (200, "text/plain; charset=utf-8")
     assert read_answer(200, accepted.body, (CHECKPOINT, W1.key)) == Cosigned(W1.line(TEXT), NOW_S)
+
+
+def test_no_answer_with_a_changed_byte_is_a_cosignature() -> None:
+    for changed in tampered(accepted_answer([W1.line(TEXT)]).body):
+        assert not isinstance(read_answer(200, changed, (CHECKPOINT, W1.key), now_s=NOW_S), Cosigned), changed
 
 
 @pytest.mark.parametrize(
