@@ -10,9 +10,9 @@ from typing import Final
 from proofs.checkpoint import Checkpoint, SignedCheckpoint
 from proofs.committee import CommitteeDocument
 from proofs.errors import ProofError
-from proofs.kinds import Digest, NetworkId
+from proofs.kinds import Digest
 from relay.audit.back import BackReader, Read
-from relay.audit.case import Case, LogRead, OpenedBundle, Scope, case_of, scope_of
+from relay.audit.case import Case, LogRead, Scope, case_of, scope_of
 from relay.audit.compare import MERGE_DELAY_S, missing_in
 from relay.audit.gather import Found, Place, gather_bundles
 from relay.audit.opening import Trust, keeper_of
@@ -72,7 +72,8 @@ def investigate(
     """
     found = gather_bundles(places, prefix, trust)
     findings = [finding for each in found for finding in each.findings]
-    bundles = _of_one_network([bundle for each in found for bundle in each.bundles], findings)
+    # One incident's, as was checked, and so one network's: ids of decisions hold the network's.
+    bundles = [bundle for each in found for bundle in each.bundles]
     if not bundles:
         raise NoBundle(findings)
     # Who serves a log and no bundle is a source all the same: what it leaves out shows in its log.
@@ -101,21 +102,6 @@ def _remember(case: Case, earlier: Mapping[Digest, int]) -> None:
         known = earlier.get(said.envelope.digest)
         if known is not None and (said.published_s is None or known < said.published_s):
             said.published_s = known
-
-
-def _of_one_network(bundles: Sequence[OpenedBundle], findings: list[Finding]) -> list[OpenedBundle]:
-    """Keep the bundles of the network that most of them are of, the first of equals; name the others."""
-    count: dict[NetworkId, int] = {}
-    for opened in bundles:
-        count[opened.verdict.network] = count.get(opened.verdict.network, 0) + 1
-    if not count:
-        return []
-    network = max(count, key=lambda each: count[each])
-    for opened in bundles:
-        if opened.verdict.network != network:
-            words = f"{opened.source}: its bundle is of the network {opened.verdict.network.hex()}"
-            findings.append(Finding("other-network", Answer.NO, words, {"source": opened.source}))
-    return [opened for opened in bundles if opened.verdict.network == network]
 
 
 def _open_logs(

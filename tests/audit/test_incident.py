@@ -15,12 +15,13 @@ from proofs.canonical import Value
 from proofs.disclosure import DisclosureFile, disclose, encode_disclosure, seal
 from proofs.policy import parse_policy
 from proofs.remarks import Signal, remark_body
-from relay.audit.back import MAX_ENTRIES
+from relay.audit import back
 from relay.audit.gather import places_of
 from relay.audit.incident import investigate
 from relay.audit.opening import Trust
 from relay.audit.story import Answer, Story
 from relay.audit.tell import Told, tell
+from relay.cli import audit_incident
 from relay.cli.entry import call
 from tests.audit.village import SEED, Alarm, Node, Village, log_files, put, served
 from tests.proofs.conftest import NAMES, TRACE, attestation_body
@@ -116,6 +117,32 @@ def test_nobody_is_accused_of_what_he_still_has_time_to_publish(scene: Scene) ->
     assert missing.facts["due_at_s"] == published_s + 61
     assert "left to publish" in missing.words
     assert names(late) == ["omitted-own"]
+
+
+def test_a_copy_is_judged_by_when_its_cosigners_still_saw_it(scene: Scene, tmp_path: Path) -> None:
+    # By the bundle's cosigners it stood at NOW_S - 989; f + 1 of the copy's saw it missing at `at_s` + 1.
+    found: list[list[str]] = []
+    for at_s in (NOW_S - 989 + 59, NOW_S - 989 + 60):
+        files = log_files(scene.village, "dave", scene.without(scene.alarm.dissent), at_s)
+        copy = put(tmp_path / str(at_s), files)
+        with served(scene.node("alice"), scene.node("bob")) as urls:
+            found.append(names(scene.story(*urls, copy)))
+
+    assert found == [["missing"], ["omitted-own"]]
+
+
+def test_what_may_stand_further_back_than_was_read_convicts_nobody(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(back, "MAX_ENTRIES", 256)
+    before = [scene.alarm.dissent, *scene.alarm.noise(600, at_ms=1_659_000_000_000)]
+    dave = scene.log_only("dave", [*before, *scene.without(scene.alarm.dissent)])
+    with served(scene.node("alice"), scene.node("bob"), dave) as urls:
+        story = scene.story(*urls)
+
+    (finding,) = story.findings
+    assert (finding.name, finding.answer) == ("missing", Answer.UNKNOWN)
+    assert "may stand before entry" in finding.words
 
 
 def test_a_silent_node_is_told_and_never_hidden_behind_a_yes(scene: Scene) -> None:
@@ -273,10 +300,6 @@ def test_a_node_that_asks_for_a_token_gets_it_and_without_one_is_named(scene: Sc
     assert (finding.name, "401" in finding.words) == ("refused", True)
 
 
-def test_a_log_is_read_no_further_back_than_the_bound() -> None:
-    assert MAX_ENTRIES == 262_144
-
-
 # ---- the command
 
 Run = Callable[..., "tuple[int, str, str]"]
@@ -353,6 +376,28 @@ def test_the_command_needs_the_base_install_alone() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_who_waits_is_told_once_it_is_overdue(
+    scene: Scene, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published_s = NOW_S - 1_000 + len(scene.alarm.said) + 1
+    clock = [published_s + 20]
+
+    class Passing:
+        """An event that nobody sets, in a world where time passes at once."""
+
+        def wait(self, seconds: float) -> None:
+            clock[0] += int(seconds)
+
+    monkeypatch.setattr(audit_incident, "_now_s", lambda: clock[0])
+    monkeypatch.setattr(audit_incident, "Event", Passing)
+    dave = scene.log_only("dave", scene.without(scene.alarm.dissent), at_s=published_s)
+    with served(scene.node("alice", at_s=published_s), dave) as urls:
+        code, out, _ = run(scene.alarm.id[:8], *urls, "--json", "--wait")
+
+    assert (code, clock[0] - published_s) == (1, 62)
+    assert [each["name"] for each in json.loads(out)["findings"]] == ["omitted-own"]
 
 
 def test_an_id_that_begins_two_incidents_is_asked_for_more_exactly(
