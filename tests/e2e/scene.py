@@ -218,9 +218,7 @@ class Scene:
 
     async def kill(self, member: Member) -> None:
         """End a member's process without warning (SIGKILL)."""
-        assert member.process is not None
-        member.process.kill()
-        await member.process.wait()
+        await self.network.kill(member)
 
     async def stop(self, member: Member) -> int:
         """Tell a member to end (SIGTERM); gives its exit code."""

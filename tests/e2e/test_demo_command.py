@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from adapters.evm.demo.scenario import COLUMNS, Kind
+from proofs.hashes import sha256
 from relay.cli.settings import Answer
 from tests.cli.calls import tocsin
 from tests.e2e.scene import short
@@ -38,7 +41,17 @@ KEYS: Mapping[str, type | tuple[type, ...]] = {
     "bundle": str,
     "more_bundles": list,
     "policy": str,
+    "policy_hash": str,
+    "network": str,
+    "story": str,
+    "more_stories": list,
     "log_dir": str,
+    "killed": str,
+    "witnesses": list,
+    "witnesses_needed": int,
+    "logs_compared": int,
+    "omissions": int,
+    "commands": list,
 }
 ACT_KEYS: Mapping[str, type] = {
     "chain": str,
@@ -137,6 +150,7 @@ def test_the_demonstration_contains_the_attack_and_proves_it(events: Path, quoru
     }, "what landed on both chains"
     check_ceremony(report, err, is_expected=quorum == "frost")
     assert (Path(report["log_dir"]) / "checkpoint").read_text().startswith("demo/")
+    check_story(report, err)
     shown: set[tuple[str, str, str]] = set()
     for bundle in (report["bundle"], *report["more_bundles"]):
         said = tocsin("audit", "verify", bundle, "--policy", report["policy"], "--json")
@@ -149,6 +163,29 @@ def test_the_demonstration_contains_the_attack_and_proves_it(events: Path, quoru
         )
     assert shown >= {(act["chain"], act["act"], act["tx"]) for act in report["acts"]}
     assert not seen.keys() & processes().keys(), "a process was left behind"
+
+
+def check_story(report: Mapping, told: str) -> None:
+    """The evidence was given without the killed member, and the commands shown answer that all of it holds."""
+    others = {"alice", "bob", "carol", "dave"} - {report["killed"]}
+    assert (set(report["witnesses"]), report["witnesses_needed"]) == (others, 3)
+    assert f"{report['killed']} is killed" in told
+    assert (report["logs_compared"], report["omissions"]) == (RELAYS, 0)
+    page = Path(report["story"]).read_text()
+    assert page.startswith("<!DOCTYPE html>")
+    assert "<script" not in page
+    assert sha256(Path(report["policy"]).read_bytes()).hex() == report["policy_hash"]
+    folder, *commands = report["commands"]
+    assert folder == f"cd {Path(report['policy']).parent}"
+    assert len(commands) == 2 * (1 + len(report["more_bundles"]))
+    for command in commands:
+        assert command in told
+        program, *words = shlex.split(command)
+        assert program == "tocsin"
+        assert f"--policy-hash {report['policy_hash']} --network {report['network']}" in command
+        with contextlib.chdir(folder.removeprefix("cd ")):
+            said = tocsin(*words)
+        assert said.code == Answer.YES, said.out + said.err
 
 
 def check_ceremony(report: Mapping, told: str, *, is_expected: bool) -> None:

@@ -6,17 +6,20 @@ Each function turns the process that calls it; all else in it is a member as any
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from coincurve import PrivateKey
 
-from proofs.envelope import assemble_envelope
+from proofs.envelope import assemble_envelope, parse_envelope
 from proofs.kinds import Digest, Identity
 from relay.app.deeds import Deeds
-from relay.core.events import Signed
+from relay.app.pump import Pump
+from relay.core.effects import Effect
+from relay.core.events import Event, Signed
 from relay.core.messages import Attestation, Message, Verdict
 from relay.core.wire import seal
+from relay.journal import LogEntry, StoredEnvelope
 from relay.keys.sessions import SessionSigner
 from relay.threshold.groups import SECP256K1
 from relay.threshold.messages import (
@@ -27,7 +30,7 @@ from relay.threshold.messages import (
     SigningRequest,
 )
 
-__all__ = ["mute", "rush"]
+__all__ = ["hide", "mute", "rush"]
 
 CHANCE = random.SystemRandom()
 
@@ -56,6 +59,36 @@ def mute() -> None:
     _speak(_muted)
 
 
+def hide() -> None:
+    """Dissent from everything, and leave the own attestations and dissents out of the own log."""
+    honest = Pump._envelopes
+
+    def envelopes(self: Pump, kept: Sequence[Event], effects: Sequence[Effect]) -> list[StoredEnvelope]:
+        stored = honest(self, kept, effects)
+        return [replace(each, log_entry=LogEntry.NONE) if _is_ours(each.raw) else each for each in stored]
+
+    Pump._envelopes = envelopes  # type: ignore[method-assign]
+    _speak(_hidden)
+
+
+SPOKEN: set[Identity] = set()
+"""Who we are, once we have spoken."""
+
+
+def _is_ours(raw: bytes) -> bool:
+    fields = parse_envelope(raw).fields
+    return fields.author in SPOKEN and fields.kind == "attestation"
+
+
+def _hidden(peers: list[Identity], message: Message) -> tuple[Iterable[Said], bool]:
+    match message:
+        case Attestation(verdict=Verdict.ATTEST):
+            dissent = replace(message, verdict=Verdict.DISSENT, digest=None, signature=None)
+            return [(peer, dissent) for peer in peers], False
+        case _:
+            return (), True
+
+
 def _speak(lie: Lie) -> None:
     """Say what `lie` gives before or instead of the honest code's words; our own node hears those."""
     honest = Deeds._say
@@ -63,6 +96,7 @@ def _speak(lie: Lie) -> None:
     async def say(self: Deeds, payload: bytes, signature: bytes, to: Identity | None) -> None:
         envelope, message = seal(payload, signature)
         me = self.tools.signer.identity
+        SPOKEN.add(me)
         peers = [member.identity for member in self.tools.committees().newest.members]
         lies, is_said = lie([peer for peer in peers if peer != me], message)
         for peer, said in lies:

@@ -55,9 +55,7 @@ class Vestry:
 
     async def kill(self, member: Member) -> None:
         """End a member's process without warning (SIGKILL)."""
-        assert member.process is not None
-        member.process.kill()
-        await member.process.wait()
+        await self.network.kill(member)
 
     async def turn(self, member: Member, prelude: str) -> None:
         """Start a member's process again with other code in it than the honest."""

@@ -56,7 +56,8 @@ def main(  # noqa: PLR0913 - the options of one command
         scenario = load_events(events) if events is not None else built_in(seed)
         settings = Options(home=home, quorum=quorum, seed=seed, keep=keep, pace_s=pace)
         demonstration = Demonstration(scenario, settings, show)
-        report = demonstration.keep_evidence(asyncio.run(_run(demonstration)))
+        report = asyncio.run(_run(demonstration))
+        demonstration.keep_evidence()
         show.table(report)
     except BaseException as error:
         if practice is not None or not keep:

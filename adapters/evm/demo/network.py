@@ -25,8 +25,7 @@ from proofs.committee import (
     build_committee,
     committee_signing_bytes,
 )
-from proofs.note import KeyKind as NoteKeyKind
-from proofs.note import format_verifier_key, verifier_key
+from proofs.policy import committee_policy, format_policy
 from relay.config import (
     ChainTemplate,
     EndpointTemplate,
@@ -142,6 +141,12 @@ class Network:
                 start_new_session=True,
             )
 
+    async def kill(self, member: Member) -> None:
+        """End a member's process without warning (SIGKILL)."""
+        assert member.process is not None, f"{member.name} was never started"
+        member.process.kill()
+        await member.process.wait()
+
     async def stop(self) -> None:
         """End every process that is still running."""
         async with asyncio.TaskGroup() as group:
@@ -236,12 +241,8 @@ class Network:
         return isinstance(answer, dict) and answer.get("ready") is True
 
     def policy(self) -> str:
-        """The C2SP policy that an auditor of this network pins: all members' logs, no outside witness yet."""
-        lines = [f"# logs of the network {self.committee.name}"]
-        for member in self.committee.members:
-            origin = f"{self.committee.name}/{member.name}"
-            lines.append(f"log {format_verifier_key(verifier_key(origin, NoteKeyKind.ED25519, member.log))}")
-        return "\n".join([*lines, "quorum none", ""])
+        """The C2SP policy that an auditor of this network pins: members' logs, and a quorum of cosigners."""
+        return format_policy(committee_policy((self.committee,))).decode()
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-__all__ = ["SCHEMA", "ActReport", "CeremonyReport", "Report"]
+__all__ = ["SCHEMA", "ActReport", "CeremonyReport", "EvidenceReport", "Report"]
 
 SCHEMA = "tocsin/demo/1"
 
@@ -48,6 +48,50 @@ class CeremonyReport:
 
 
 @dataclass(frozen=True, slots=True)
+class EvidenceReport:
+    """What stays, what it rests on, and how to check it again; paths and hashes as text.
+
+    The bundles were taken while `killed` was dead; `witnesses` had cosigned the log in the first of them. The
+    stories are told from the bundles and the logs of all members, `killed` among them again. `omissions`
+    counts statements that a log lacks and another has. `problem` is empty when all of it holds.
+    """
+
+    bundle: str
+    more_bundles: tuple[str, ...]
+    """Of further incidents: rules that turned true beside the first; so for the stories."""
+    bundle_from: str
+    policy: str
+    policy_hash: str
+    network: str
+    story: str
+    more_stories: tuple[str, ...]
+    log_dir: str
+    killed: str
+    witnesses: tuple[str, ...]
+    witnesses_needed: int
+    logs_compared: int
+    omissions: int
+    commands: tuple[str, ...]
+    problem: str
+
+    def rows(self, members: int) -> list[tuple[str, str]]:
+        """The rows of the table for people; each of `members` keeps a log and witnesses all of them."""
+        compared = f"{self.logs_compared} of {members}, that of {self.killed} again among them"
+        return [
+            ("killed, once contained", f"{self.killed}; the others publish, witness, and give the bundle"),
+            ("witnesses", f"{len(self.witnesses)} of {members} cosigned, {self.witnesses_needed} must"),
+            ("logs compared", compared if self.logs_compared else "none"),
+            ("omissions", str(self.omissions) if self.logs_compared else "not told"),
+            ("bundle", f"{self.bundle} (from {self.bundle_from})"),
+            *(("… of a further incident", path) for path in self.more_bundles),
+            ("story, for a browser", self.story or "none"),
+            *(("… of a further incident", path) for path in self.more_stories),
+            ("policy", self.policy),
+            ("audit log", self.log_dir),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The outcome. Blocks count from the first bad release; values are USD at the times of the recording.
 
@@ -78,12 +122,7 @@ class Report:
     borrowed_usd: float
     second_leg_reverted: bool
     acts: tuple[ActReport, ...]
-    bundle: str
-    more_bundles: tuple[str, ...]
-    """Of further incidents: rules that turned true beside the first."""
-    bundle_from: str
-    policy: str
-    log_dir: str
+    evidence: EvidenceReport
     pace_s: float
     attesters: int
     members: int
@@ -98,7 +137,8 @@ class Report:
         """The JSON form."""
         return {
             "schema": SCHEMA,
-            **asdict(self),
+            **{name: value for name, value in asdict(self).items() if name != "evidence"},
+            **{name: value for name, value in asdict(self.evidence).items() if name != "problem"},
             "value_saved_usd": round(self.value_saved_usd, 2),
             "value_out_usd": round(self.value_out_usd, 2),
             "value_out_without_usd": round(self.value_out_without_usd, 2),
@@ -132,10 +172,7 @@ class Report:
                 "evidence public",
                 f"after {self.published_after_s:,} s of chain time: no usable mandate is shown",
             ),
-            ("bundle", f"{self.bundle} (from {self.bundle_from}, who submitted nothing)"),
-            *(("… of a further incident", path) for path in self.more_bundles),
-            ("policy", self.policy),
-            ("audit log", self.log_dir),
+            *self.evidence.rows(self.members),
         ]
 
     def _certificate_rows(self) -> list[tuple[str, str]]:

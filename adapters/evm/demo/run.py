@@ -6,17 +6,17 @@ import asyncio
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from adapters.evm import shapes
-from adapters.evm.demo.audit import Auditor, Evidence
+from adapters.evm.demo.aftermath import FAST_MANDATE_S, Aftermath
 from adapters.evm.demo.ceremony import hold_ceremony
 from adapters.evm.demo.effects import EffectBook
 from adapters.evm.demo.network import MEMBERS, Member, Network, make_network, start_proxies, submitters_of
 from adapters.evm.demo.replay import BLOCK_S, Attack, Block, Bridge, Progress, calm_blocks, quiet_blocks
-from adapters.evm.demo.report import ActReport, CeremonyReport, Report
+from adapters.evm.demo.report import ActReport, CeremonyReport, EvidenceReport, Report
 from adapters.evm.demo.scenario import Scenario
 from adapters.evm.demo.show import Show
 from adapters.evm.demo.traffic import Call, Driver
@@ -43,8 +43,6 @@ BEFORE_S: Final = 3_600
 DENSE_BLOCKS: Final = 12
 """So many blocks of the attack are mined one by one in any case, so that every member's reading is final."""
 CATCH_UP_S: Final = 600.0
-FAST_MANDATE_S: Final = 1_800
-"""How long the plans' fast mandates can be used (core SPEC 4.2, 7.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,23 +96,20 @@ class Demonstration:
             quiet_edges = await self._edges(network)
             effects = EffectBook(world)
             attack, watcher = await self._storm(world, network, bridge, effects)
-            await _outlive(world)
-            evidence = await Auditor(self._options.home, world, network, watcher).audit()
+            aftermath = Aftermath(self._options.home, world, network, watcher, self._show)
+            views, evidence = await aftermath.take_evidence()
             report = await self._report(
-                world, network, attack, baseline, watcher, evidence, effects, quiet_edges, ceremony
+                world, attack, baseline, views, evidence, effects, quiet_edges, ceremony
             )
             if self._options.keep:
                 self._show.table(report)
                 await self._stay(world, network)
             return report
 
-    def keep_evidence(self, report: Report) -> Report:
-        """Keep bundle, policy and audit log; remove the members' directories with their keys."""
-        home = self._options.home
-        shutil.copytree(report.log_dir, home / "log")
+    def keep_evidence(self) -> None:
+        """Keep bundle, policy, story and logs; remove the members' directories with their keys."""
         for name in MEMBERS:
-            shutil.rmtree(home / name)
-        return replace(report, log_dir=str(home / "log"))
+            shutil.rmtree(self._options.home / name)
 
     # --- before the attack
 
@@ -258,16 +253,14 @@ class Demonstration:
     async def _report(  # noqa: PLR0913 - everything that was seen
         self,
         world: World,
-        network: Network,
         attack: Attack,
         baseline: Attack,
-        watcher: Watcher,
-        evidence: Evidence,
+        views: Sequence[Sequence[Sighting]],
+        evidence: EvidenceReport,
         effects: EffectBook,
         quiet_edges: int,
         ceremony: CeremonyReport | None,
     ) -> Report:
-        views = [await watcher.sightings(member) for member in network.members]
         first = _first_effects(views[0])
         near, far = attack.first_block or (0, 0)
         began: dict[str, int] = {world.near.anvil.chain: near, world.far.anvil.chain: far}
@@ -283,8 +276,8 @@ class Demonstration:
             scenario=self._scenario.name,
             seed=self._options.seed,
             contained=contained,
-            verified=evidence.verified,
-            failed_check=evidence.failed_check,
+            verified=not evidence.problem,
+            failed_check=evidence.problem,
             false_triggers=quiet_edges,
             quiet_hours=round(self._scenario.quiet_hours, 1),
             quorum=quorum,
@@ -302,11 +295,7 @@ class Demonstration:
             borrowed_usd=attack.borrowed_usd,
             second_leg_reverted=attack.borrowed_usd == 0,
             acts=acts,
-            bundle=str(evidence.paths[0]),
-            more_bundles=tuple(map(str, evidence.paths[1:])),
-            bundle_from=evidence.member.name,
-            policy=str(self._options.home / "policy.txt"),
-            log_dir=str(evidence.member.directory.log),
+            evidence=evidence,
             pace_s=self._options.pace_s,
             attesters=sum(verdict == "attest" for verdict in earliest.verdicts.values()) if earliest else 0,
             members=len(MEMBERS),
@@ -334,12 +323,6 @@ async def _go_on(driver: Driver, pace_s: float) -> None:
     while True:
         await driver.block(await driver.next_time() + BLOCK_S - 1)
         await asyncio.sleep(pace_s)
-
-
-async def _outlive(world: World) -> None:
-    """Let time pass until no fast mandate can be used any more: the logs keep them back until then."""
-    for driver in (world.near, world.far):
-        await driver.block(await driver.next_time() + FAST_MANDATE_S)
 
 
 async def _mine(driver: Driver, timestamp: int, calls: Sequence[Call]) -> bool:

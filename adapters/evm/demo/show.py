@@ -63,6 +63,10 @@ class Show:
             row = (act.chain, act.act, act.effect, _state(act), act.certificate, str(act.block))
             acts.add_row(*row, f"{act.gas:,}")
         self.console.print(acts)
+        if report.evidence.commands:
+            self.say("Check it again, with nothing but the base install and that folder:", "bold")
+        for command in report.evidence.commands:
+            self.say(f"  {command}")
 
     def practised(self, report: PracticeReport) -> None:
         """What came of a practice."""
