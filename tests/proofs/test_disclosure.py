@@ -159,6 +159,15 @@ def test_what_is_out_of_bounds_is_not_sealed(fields: dict[str, Value], seed: byt
     assert caught.value.check == "sealed-form"
 
 
+def test_what_is_just_within_bounds_is_sealed_and_read_back() -> None:
+    fields: dict[str, Value] = {"n" * 64: b"x" * 16_381, "x": 0}
+    assert len(encode(fields["n" * 64])) == 16_384
+    shown = disclose(fields, SEED, "n" * 64)
+
+    assert open_field(Sealed(seal(fields, SEED), tuple(sorted(fields))), shown) == fields["n" * 64]
+    assert decode_disclosure(encode_disclosure(DisclosureFile(b"e", (shown,)))).fields == (shown,)
+
+
 def test_an_opening_of_another_form_is_refused_by_name() -> None:
     shown = disclose(SIGNAL, SEED, "note")
 

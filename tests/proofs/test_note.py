@@ -384,6 +384,8 @@ def test_quorum_none_asks_for_no_witness_but_for_a_log() -> None:
         [WITNESS, "group g any one", "group h any one", "quorum g"],
         [WITNESS, "group one any one", "quorum one"],
         ["quorum none\r"],
+        ["# \x07", "quorum none"],
+        ["# \x7f", "quorum none"],
         ["log x+y", "quorum none"],
         ["#" * 65_536, "quorum none"],
         [*[f"log {format_verifier_key(Signer(str(n)).key)}" for n in range(65)], "quorum none"],
