@@ -155,6 +155,18 @@ def test_ended_at_any_step_the_folder_verifies_and_is_gone_on_with(
     assert all(result in (old, new) for result in results)
 
 
+def test_what_a_crash_left_half_made_is_removed(keeper: Keeper, copy: Path) -> None:
+    keeper.publish(entries_of(300))
+    from_folder(keeper, copy)
+    left = [copy / "tile/entries/009.making", copy / "tile/0/001.p/7.making", copy / ".checkpoint.1.tmp"]
+    for path in left:
+        path.write_bytes(b"half")
+
+    from_folder(keeper, copy)
+
+    assert [path for path in left if path.exists()] == []
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path

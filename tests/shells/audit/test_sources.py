@@ -6,6 +6,7 @@ import gzip
 import os
 import socket
 import threading
+import tracemalloc
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -138,6 +139,17 @@ def test_a_bomb_is_not_unpacked_beyond_the_bound() -> None:
         read(url, len(BOMB))
 
 
+def test_unpacking_takes_no_more_memory_than_the_bound() -> None:
+    with answering(says(GZIPPED + BOMB)) as (url, _):
+        tracemalloc.start()
+        with pytest.raises(SourceRefused):
+            read(url, len(BOMB))
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+    assert peak_bytes < 8 << 20
+
+
 def test_what_a_log_compresses_unasked_is_read() -> None:
     with answering(says(GZIPPED + gzip.compress(b"note"))) as (url, _):
         assert read(url) == b"note"
@@ -180,13 +192,17 @@ def test_connections_are_kept_and_a_path_before_the_log_too(tmp_path: Path) -> N
     assert len(connections) == 1
 
 
-def test_a_kept_connection_that_the_server_ended_is_no_failure(tmp_path: Path) -> None:
+def test_kept_connections_that_the_server_ended_are_no_failure(tmp_path: Path) -> None:
     (tmp_path / "checkpoint").write_bytes(b"note")
 
     with serving(tmp_path) as served, closing(WebSource(served.url, QUICK)) as source:
         source.read("checkpoint", LIMIT)
-        for each in source._idle:
+        ended = [source._new() for _ in range(8)]
+        for each in ended:
+            each.deadline_s = monotonic() + 10
+            each.connect()
             each.interrupt()
+        source._idle.extend(ended)
 
         assert source.read("checkpoint", LIMIT) == b"note"
 
