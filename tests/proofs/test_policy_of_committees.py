@@ -19,7 +19,7 @@ from proofs.committee import (
 )
 from proofs.hashes import keccak256, sha256
 from proofs.kinds import Address, Digest, Identity, NetworkId
-from proofs.note import KeyKind, Note, NoteError, NoteSignature, format_note
+from proofs.note import KeyKind, Note, NoteError, NoteSignature, format_note, format_verifier_key
 from proofs.policy import (
     MAX_LINES_OF_A_KIND,
     Policy,
@@ -219,6 +219,22 @@ def test_a_forked_log_with_f_lying_witnesses_gets_one_history_published_at_most(
         published.add((first, second))
 
     assert {(True, False), (False, True)} <= published
+
+
+def test_a_group_may_have_one_member_and_be_one_of_another() -> None:
+    signer = cosigner_of("m00")
+    lines = [
+        f"log {format_verifier_key(log_of('m00').key)}",
+        f"witness w {format_verifier_key(signer.key)}",
+        "group one any w",
+        "group two all one",
+        "quorum two",
+    ]
+    policy = parse_policy("\n".join(lines).encode())
+
+    assert len(open_checkpoint_under(note_of([signer]), policy).cosigned) == 1
+    with pytest.raises(PolicyError, match="policy-quorum"):
+        open_checkpoint_under(note_of([cosigner_of("m01")]), policy)
 
 
 FUTURE_S = NOW_S + 301
