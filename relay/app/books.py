@@ -9,7 +9,6 @@ from pathlib import Path
 
 from proofs.note import VerifierKey
 from proofs.policy import committee_policy, format_policy
-from proofs.witness import Answer
 from relay.api import Json, LogPorts
 from relay.app.log_view import log_view
 from relay.app.shells import Shells
@@ -46,15 +45,17 @@ class PolicyFile:
     path: Path
     _epoch: int = 0
 
+    def is_stale(self, committees: Committees, at_s: int) -> bool:
+        """Tell whether another committee is in force than when it was written."""
+        return committees.in_force(at_s).committee_epoch != self._epoch
+
     def keep(self, committees: Committees, at_s: int) -> None:
-        """Write it anew where another committee is in force.
+        """Write it, unless it stands there.
 
         Raises:
             JournalError: the disk refuses.
         """
         epoch = committees.in_force(at_s).committee_epoch
-        if epoch == self._epoch:
-            return
         known = [each for each in committees.documents if each.committee_epoch <= epoch]
         content = format_policy(committee_policy(known))
         try:
@@ -79,16 +80,12 @@ class Books:
 
     def ports(self) -> LogPorts:
         """What the interface asks of them."""
-        return LogPorts(log=self.view, add_checkpoint=self.add_checkpoint)
+        return LogPorts(log=self.view, add_checkpoint=self.witnessing.add_checkpoint)
 
     def view(self) -> Mapping[str, Json]:
         """What is known of logs here."""
         quorum = quorum_of(self.shells.node.committees.in_force(self.clock() // 1_000))
         return log_view(self.shells.node, self.shells.audit, self.publisher, self.desk, quorum)
-
-    async def add_checkpoint(self, raw: bytes) -> Answer:
-        """Judge a stranger's request; what it says of our own log is heard too."""
-        return await self.desk.add_checkpoint(raw)
 
     async def turn(self) -> None:
         """Publish what can be, and keep policy and gauges.
@@ -96,18 +93,23 @@ class Books:
         Raises:
             ConfigError, JournalError: the log or the disk is not as it must be.
         """
-        if self.shells.audit.key in self.shells.node.forks:
+        node, audit, at_s = self.shells.node, self.shells.audit, self.clock() // 1_000
+        if audit.key in node.forks:
             self.publisher.stop("two roots of it are shown for one size")
+        own = self.desk.held().get(audit.key)
+        if own is not None and own.held.size > audit.signed_size:
+            await self.publisher.heard(own.note)  # our own witness remembers more than the log does
         await self.publisher.turn()
-        await asyncio.to_thread(self.policy.keep, self.shells.node.committees, self.clock() // 1_000)
-        metrics, audit = self.telemetry.metrics, self.shells.audit
+        if self.policy.is_stale(node.committees, at_s):
+            await asyncio.to_thread(self.policy.keep, node.committees, at_s)
+        metrics = self.telemetry.metrics
         published = audit.published
         metrics.set("log_signed_size", audit.signed_size)
         metrics.set("log_published_size", 0 if published is None else published.checkpoint.size)
         metrics.set("log_cosignatures", len(self.publisher.cosigned_by()))
         metrics.set("log_stopped", int(bool(self.publisher.stopped)))
         metrics.set("witness_debts", len(self.desk.debts()))
-        metrics.set("witness_forks", len(self.shells.node.forks))
+        metrics.set("witness_forks", len(node.forks))
 
 
 async def open_books(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
@@ -12,7 +13,7 @@ from proofs.envelope import Envelope
 from proofs.errors import ProofError
 from proofs.hashes import sha256
 from proofs.note import VerifierKey, parse_note
-from proofs.witness import parse_add_checkpoint
+from proofs.witness import Answer, parse_add_checkpoint
 from relay.core.committees import Committees
 from relay.core.errors import GuardRefusal
 from relay.core.types import Digest, Identity, Millis
@@ -146,7 +147,7 @@ class Witnessing:
             self._under_way -= 1
 
     async def _add(self, author: Identity, body: bytes) -> None:
-        answer = await self.desk.add_checkpoint(body)
+        answer = await self.add_checkpoint(body)
         about = Digest(sha256(body))
         await self._say(CheckpointAdded(about, answer.status, answer.body[:MAX_ANSWER_BYTES]), author)
         if answer.status == 200:
@@ -156,6 +157,15 @@ class Witnessing:
         for key in self._logs_of(author):
             if key in held and held[key].held.size > _size_asked(body):
                 await self._tell([key], author)
+
+    async def add_checkpoint(self, raw: bytes) -> Answer:
+        """Judge a request, wherever it came from; what it shows of our own log our log hears."""
+        answer = await self.desk.add_checkpoint(raw)
+        with suppress(ProofError):
+            note = parse_add_checkpoint(raw).checkpoint
+            if note.partition("\n")[0] == self.tools.log.name:
+                await self._look_at([note])
+        return answer
 
     async def _look_at(self, notes: Sequence[str]) -> None:
         for note in notes:

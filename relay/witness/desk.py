@@ -204,9 +204,10 @@ class WitnessDesk:
         return log_name(key) in self._forks or self._parts.is_convicted(key)
 
     async def tell_forks(self) -> None:
-        """Tell again of the forks that are on disk: a crash may have come before they were told."""
-        for fork in self._forks.values():
-            await self._parts.found(fork)
+        """Tell again of the forks that nobody has taken: a crash may have come before they were told."""
+        for key, fork in self.forks().items():
+            if not self._parts.is_convicted(key):
+                await self._parts.found(fork)
 
     # ---- debts
 

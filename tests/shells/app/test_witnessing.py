@@ -253,6 +253,21 @@ async def test_a_log_that_asks_with_less_than_we_hold_is_shown_its_own_signature
         assert alice.log.files == []
 
 
+async def test_whoever_shows_our_log_what_it_does_not_know_stops_it(tmp_path: Path) -> None:
+    async with open_town(tmp_path) as town:
+        alice = town.at("alice")
+        whole = alice.log.story
+        alice.log.story = Story(whole.key, Secrets("alice").log, whole.entries[:2])
+        alice.log.recorded = 2
+
+        answer = await alice.witnessing.add_checkpoint(whole.request())
+
+        assert answer.status == 200  # for her witness, which knew nothing, it is right
+        assert alice.publisher is not None
+        assert "size 5" in alice.publisher.stopped
+    assert ["signs nothing more" in page for page in alice.heard.pages] == [True]
+
+
 async def test_who_cannot_be_reached_is_not_written_to(tmp_path: Path) -> None:
     async with open_town(tmp_path) as town:
         bob = town.at("bob")
