@@ -105,7 +105,11 @@ class Chains:
         effects += self.book.abstain_overdue(now_s)
         effects += release(self.book.entries.values(), now_s, self.landing.is_spent)
         effects += absences(self.book, now_s, self.landing.is_spent)
-        effects += [SignStatement(header) for header in self._finals.due()]
+        effects += [
+            SignStatement(header)
+            for header in self._finals.due()
+            if self.book.concerns(self.book.me, header.decision_id)  # else nobody takes it
+        ]
         self.book.forget(now_s)
         self.signing.keep(self.book.entries.open_mandates(now_s))
         self.hearing.keep()

@@ -81,7 +81,8 @@ class Remarks:
 
     def keep(self) -> None:
         """Forget what was said of decisions that the book has forgotten, and of slots that are over."""
-        for decision in [decision for decision in self._words if not self.book.entries.stated(decision)]:
+        known = self.book.entries.ids
+        for decision in [decision for decision in self._words if decision not in known]:
             del self._words[decision]
         for told in [told for told in self._shadows if self._is_over(told[1], told[2])]:
             del self._shadows[told]

@@ -141,6 +141,9 @@ def fingerprint(node: Node) -> dict[str, object]:
             )
             for key, entry in node.book.entries.items()
         },
+        "remarks": {
+            decision: list(node.hearing.remarks.about(decision)) for decision in node.book.entries.ids
+        },
         "landed": node.landing.landed,
         "edges": node.edges,
         "statements": {
