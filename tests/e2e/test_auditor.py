@@ -167,21 +167,26 @@ async def test_headers_that_members_cosign_are_in_the_bundle_and_the_verdict_say
 ) -> None:
     bob = inquest.member("bob")
 
-    async def final() -> list[Mapping[str, object]] | None:
+    async def final() -> dict[str, list[Mapping]] | None:
         verdict = await inquest.auditor.verify(await inquest.auditor.bundle(bob, inquest.decision))
-        outcomes = [outcome for outcome in outcomes_of(verdict) if outcome["receipt"] is not None]
-        said = [outcome["final"]["said_by"] for outcome in outcomes]
-        return outcomes if len(said) == 2 and all(len(names) == 4 for names in said) else None
+        told = finality_of(verdict)
+        counts = [len(each["said_by"]) for said in told.values() for each in said]
+        return told if len(told) == 2 and set(counts) == {4} else None
 
-    found = await until("all members say that both blocks are final", final)
+    found = await until("all members say that the blocks on both chains are final", final)
 
-    assert all(outcome["final"]["is_agreed"] for outcome in found)
-    assert {name for outcome in found for name in outcome["final"]["said_by"]} == {*HONEST, HIDER}
+    assert set(found) == {inquest.scene.near, inquest.scene.far}
+    for said in found.values():
+        assert all(each["is_agreed"] and set(each["said_by"]) == {*HONEST, HIDER} for each in said)
 
 
-def outcomes_of(verdict: Mapping) -> list[Mapping]:
-    acts = [act for decision in verdict["decisions"] for act in decision["acts"]]
-    return [outcome for act in acts for outcome in act["outcomes"]]
+def finality_of(verdict: Mapping) -> dict[str, list[Mapping]]:
+    """What is said of the finality of blocks with a receipt, by chain."""
+    found: dict[str, list[Mapping]] = {}
+    for act in (act for decision in verdict["decisions"] for act in decision["acts"]):
+        said = [outcome["final"] for outcome in act["outcomes"] if outcome["receipt"] is not None]
+        found.setdefault(act["chain"], []).extend(said)
+    return {chain: said for chain, said in found.items() if said}
 
 
 @pytest.mark.parametrize("victim", [*HONEST, HIDER])

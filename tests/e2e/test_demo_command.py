@@ -166,13 +166,13 @@ def test_the_demonstration_contains_the_attack_and_proves_it(events: Path, quoru
 
 
 def check_story(report: Mapping, told: str) -> None:
-    """The evidence was given without the killed member, and the commands shown answer that all of it holds."""
+    """The evidence came without the killed member, and the commands shown answer that all of it holds."""
     others = {"alice", "bob", "carol", "dave"} - {report["killed"]}
     assert (set(report["witnesses"]), report["witnesses_needed"]) == (others, 3)
     assert f"{report['killed']} is killed" in told
     assert (report["logs_compared"], report["omissions"]) == (RELAYS, 0)
     page = Path(report["story"]).read_text()
-    assert page.startswith("<!DOCTYPE html>")
+    assert page.startswith("<!doctype html>")
     assert "<script" not in page
     assert sha256(Path(report["policy"]).read_bytes()).hex() == report["policy_hash"]
     folder, *commands = report["commands"]
