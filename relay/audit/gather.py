@@ -142,7 +142,7 @@ def _check_one(found: Sequence[Found], prefix: str) -> None:
         joined = [known for known in incidents if known & ids]
         incidents = [known for known in incidents if not known & ids] + [ids.union(*joined)]
     if len(incidents) > 1:
-        raise Ambiguous([min(each for each in ids if each.startswith(prefix)) for ids in incidents])
+        raise Ambiguous([min(ids, key=lambda each: (not each.startswith(prefix), each)) for ids in incidents])
 
 
 def _ask(place: Place, prefix: str, trust: Trust) -> Found:
@@ -168,7 +168,8 @@ def _ask_node(found: Found, node: WebSource, prefix: str, trust: Trust) -> None:
                 if number == min(len(decisions), _MAX_TRIES):
                     raise
                 continue
-            _take(found, found.place.name, data, prefix, trust)
+            # What was asked for may never have been certified: its incident's bundle is by another then.
+            _take(found, found.place.name, data, decision, trust)
             return
     except SourceSilent as error:
         found.fail("silent", Answer.UNKNOWN, error.problem, path=error.path)

@@ -378,6 +378,23 @@ def test_the_command_needs_the_base_install_alone() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_node_is_asked_for_the_bundle_by_another_decision_where_the_first_has_none(
+    scene: Scene, run: Run
+) -> None:
+    node, first = scene.node("alice"), "ab" * 32
+    decisions = {"id": first, "decisions": [{"id": first}, {"id": scene.alarm.id}, {"id": "../../x"}]}
+    node.files["v1/incidents"] = json.dumps({"incidents": [decisions]}).encode()
+    node.files[f"v1/incidents/{first}"] = json.dumps({"incident": decisions}).encode()
+    with served(node, scene.node("bob")) as urls:
+        by_later, _, _ = run(scene.alarm.id[:8], *urls)
+        by_first, _, _ = run("ababab", urls[0])
+
+    assert (by_later, by_first) == (0, 3), "three: only one log was read"
+    assert f"v1/decisions/{first}/bundle" in node.asked
+    assert f"v1/decisions/{scene.alarm.id}/bundle" in node.asked
+    assert not [path for path in node.asked if ".." in path]
+
+
 def test_who_waits_is_told_once_it_is_overdue(
     scene: Scene, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
