@@ -332,12 +332,15 @@ def test_voices_of_two_committees_do_not_add_up(town: Town) -> None:
     split = town.bundle(replace(entry, headers=(first, first + 1)))
     town.say("dave", "header", remark_body(header(entry)), committee_epoch=2)
     joint = town.bundle(replace(entry, headers=(first, first + 1, first + 2)))
+    without = (*joint.records[:first], *joint.records[first + 1 :])
+    newer = replace(town.bundle(replace(entry, headers=(first, first + 1))), records=without)
 
     def verdict(bundle: Bundle) -> Verdict:
         return verify_bundle(encode_bundle(replace(bundle, committees=(*bundle.committees, document))))
 
     assert finals(verdict(split)) == {"halt": (("alice", "erin"), False)}
     assert finals(verdict(joint)) == {"halt": (("alice", "erin", "dave"), True)}
+    assert finals(verdict(newer)) == {"halt": (("erin", "dave"), True)}, "both of the new committee"
 
 
 def second_document(town: Town) -> BundleDocument:
