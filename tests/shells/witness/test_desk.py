@@ -128,6 +128,21 @@ async def test_a_request_that_is_refused_is_evidence_too(tmp_path: Path) -> None
     assert len(heard.forks) == 1
 
 
+async def test_a_right_request_that_contradicts_what_was_seen_elsewhere_is_not_cosigned(
+    tmp_path: Path,
+) -> None:
+    heard, story = Heard(), story_of(COMMITTEE, "alice", 6)
+    other = Story(story.key, story.secret, (*story.entries[:5], b"another sixth"))
+    async with open_desk(tmp_path / "w", COMMITTEE, "bob", heard=heard) as desk:
+        await desk.add_checkpoint(story.request(0, 3))
+        await desk.see(other.note())
+
+        assert (await desk.add_checkpoint(story.request(3, 6))).status == 403
+
+        assert desk.held()[story.key].held.size == 3
+    assert len(heard.forks) == 1
+
+
 async def test_a_fork_that_others_have_shown_ends_cosigning_here(tmp_path: Path) -> None:
     story = story_of(COMMITTEE, "alice", 4)
     shown = set[str]()
