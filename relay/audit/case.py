@@ -18,7 +18,7 @@ from proofs.errors import ProofError
 from proofs.kinds import DecisionId, Digest, NetworkId, PlanHash
 from proofs.reports import subject_digest
 from proofs.verdict import DecisionVerdict, Verdict
-from relay.audit.plan_words import PlanWords, read_plan_words
+from relay.audit.plan_words import LINK_PREFIX, PlanWords, read_plan_words
 from relay.core.bodies import read_body
 from relay.core.errors import WireError
 from relay.core.messages import (
@@ -261,7 +261,7 @@ def _decisions(bundles: Iterable[OpenedBundle]) -> tuple[DecisionVerdict, ...]:
 def _rank(verdict: DecisionVerdict) -> tuple[int, int, int, DecisionId]:
     """Put decisions in the order of their anchors, links after what they follow, fast before full."""
     decision = verdict.decision
-    is_linked = decision.subject.startswith("link:")
+    is_linked = decision.subject.startswith(LINK_PREFIX)
     return int(is_linked), decision.anchor.timestamp, int(decision.tier), verdict.decision_id
 
 

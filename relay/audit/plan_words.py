@@ -17,7 +17,7 @@ from proofs.reports import REPORT_PREFIX
 from proofs.terms import MAX_PLAN_BYTES
 from relay.core.words import condition_words
 
-__all__ = ["ActWords", "MetricWords", "PlanWords", "read_plan_words"]
+__all__ = ["LINK_PREFIX", "ActWords", "MetricWords", "PlanWords", "read_plan_words"]
 
 LINK_PREFIX: Final = "link:"
 MAX_SHOWN: Final = 600

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
+from relay.audit.plan_words import LINK_PREFIX
 from relay.audit.story import CallStory, Clock, DecisionStory, EffectStory, Moment, Stamp
 
 __all__ = ["STARTING", "Given", "Protection", "first_of", "protections_of", "stamps_of"]
 
 STARTING: Final = ("started", "extended", "noop")
 """The effects after which an act stands; the others end it."""
-_LINK: Final = "link:"
 _UNMATCHED: Final = "event_unmatched"
 """The kind of metric that is above zero only while something has left that nothing came in for."""
 
@@ -37,7 +37,7 @@ class Protection:
 
 def first_of(decisions: Sequence[DecisionStory]) -> DecisionStory | None:
     """Give the first certified protection that follows no other's (core SPEC 7.4)."""
-    roots = [each for each in decisions if each.op == "protect" and not each.subject.startswith(_LINK)]
+    roots = [each for each in decisions if each.op == "protect" and not each.subject.startswith(LINK_PREFIX)]
     return min(roots, key=_rank, default=None)
 
 

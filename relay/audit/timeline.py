@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from relay.audit.plan_words import LINK_PREFIX
 from relay.audit.stamps import STARTING
 from relay.audit.story import CallStory, Clock, DecisionStory, EffectStory, Mark, Remark
 from relay.audit.texts import named
@@ -53,10 +54,12 @@ def by_clock(marks: Sequence[Mark]) -> Iterator[tuple[str, list[Mark]]]:
 def _said(decision: DecisionStory) -> Iterator[Mark]:
     """Give when the ground of a decision was laid, when enough had attested, and who refused."""
     what = f"{_OPS[decision.op]} “{named(decision.subject)}” of {named(decision.protocol)}, {decision.tier}"
-    is_alarm = decision.op == "protect"
+    is_alarm = decision.op == "protect" and not decision.subject.startswith(LINK_PREFIX)
+    # A link is judged at a block of its own chain that lags behind what it follows.
+    how = "due" if decision.op != "protect" else "its rule was true" if is_alarm else "judged at this block"
     yield Mark(
         moment=decision.anchor,
-        title=f"{what}: its rule was true" if is_alarm else f"{what}: due",
+        title=f"{what}: {how}",
         detail=decision.condition_words,
         tone="alarm" if is_alarm else "plain",
         proof=f"certified; attested by {_names(decision.certified_by)}",

@@ -16,14 +16,14 @@ Examples:
 audit = LazyGroup(
     "audit",
     {
-        "disclose": Lazy("relay.cli.audit_disclose:disclose", "Open sealed fields of what this node said."),
+        "verify": Lazy("relay.cli.verify:verify", "Verify a bundle: every signature and proof in it."),
+        "replay": Lazy("relay.cli.replay:replay", "Derive a bundle's verdicts again from its inputs."),
         "incident": Lazy(
             "relay.cli.audit_incident:incident", "Tell an incident from several nodes' bundles and logs."
         ),
-        "verify": Lazy("relay.cli.verify:verify", "Verify a bundle: every signature and proof in it."),
-        "replay": Lazy("relay.cli.replay:replay", "Derive a bundle's verdicts again from its inputs."),
         "follow": Lazy("relay.cli.audit_follow:follow", "Watch logs: fork, rollback, missing witnesses."),
         "mirror": Lazy("relay.cli.audit_mirror:mirror_", "Copy a whole log into a folder, checked."),
+        "disclose": Lazy("relay.cli.audit_disclose:disclose", "Open sealed fields of what this node said."),
     },
     help="Verify evidence: bundles offline, logs from any server or folder.",
     epilog=_EPILOG,

@@ -42,7 +42,7 @@ TREE = {
     "incident": ("list", "show", "watch"),
     "drill": ("run", "report"),
     "signal": ("send", "keygen"),
-    "audit": ("verify", "replay", "follow", "mirror"),
+    "audit": ("verify", "replay", "incident", "follow", "mirror", "disclose"),
 }
 
 
