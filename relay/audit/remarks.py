@@ -41,8 +41,10 @@ def open_disclosure(data: bytes) -> Opened:
 
 
 def remarks_of(case: Case, opened: Sequence[Opened]) -> tuple[Remark, ...]:
-    """Give the remarks of a case in order of time, with what was opened of them."""
+    """Give the remarks of a case in order of time, with what bundles and their authors opened of them."""
     values: dict[Digest, dict[str, Value]] = {}
+    for field in (field for bundle in case.bundles for field in bundle.verdict.disclosed):
+        values.setdefault(field.record, {})[field.field] = field.value
     for each in opened:
         values.setdefault(each.digest, {}).update(each.values)
     found = [_remark(case, said, values.get(said.envelope.digest, {})) for said in case.said]

@@ -153,7 +153,10 @@ def test_a_whole_incident_of_seven_is_told_with_its_release_link_report_and_rema
         "void",
     }
     signal = next(remark for remark in story.remarks if remark.kind == "signal")
-    assert [(each.field, each.value) for each in signal.disclosed] == [("reporter", "hotline")]
+    assert [(each.field, each.value) for each in signal.disclosed] == [
+        ("note", "a caller says funds are leaving"),
+        ("reporter", "hotline"),
+    ]
     assert "It was taken back on" in plain(" ".join(story.lead))
     assert [finding.name for finding in story.findings] == ["equivocation", "too-few-logs"]
     assert "reported by" in text_of(story)
