@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Self
 
+from proofs.hashes import sha256
 from relay.core.errors import JournalError
 from relay.core.types import EnvelopeDigest, Millis
 from relay.disk import Durable, Probe, Schema, no_probe
@@ -110,12 +111,12 @@ class Journal:
         """Give the events that follow number `after`, in order, with their numbers.
 
         Raises:
-            JournalError: one is missing: the file was altered.
+            JournalError: one is missing, or its envelope is another than it was: the file was altered.
         """
         while rows := await self.durable.read(partial(_events, after=after)):
             for seq, event in rows:
                 if seq != after + 1 or event is None:
-                    got = seq if event is not None else "it without its envelope"
+                    got = seq if event is not None else "it without its envelope, or with an altered one"
                     raise JournalError(f"{self.durable.path}: expected event {after + 1}, got {got}")
                 after = seq
                 yield seq, event
@@ -172,17 +173,24 @@ def _recent(connection: sqlite3.Connection) -> list[tuple[EnvelopeDigest, Millis
 
 
 def _events(connection: sqlite3.Connection, after: int) -> list[tuple[int, bytes | None]]:
-    """Give the next events as they were appended; None for one whose envelope is gone."""
+    """Give the next events as they were appended; None for one whose envelope is gone or altered."""
     query = (
-        "SELECT seq, event.bytes, at, envelope.number IS event.number, envelope.bytes"
+        "SELECT seq, event.bytes, at, event.number, envelope.digest, envelope.bytes"
         " FROM event LEFT JOIN envelope USING (number) WHERE seq > ? ORDER BY seq LIMIT ?"
     )
     rows = connection.execute(query, (after, _REPLAY_ROWS))
-    return [(seq, _whole(around, at, raw) if is_whole else None) for seq, around, at, is_whole, raw in rows]
+    return [(seq, _whole(around, at, number, (digest, raw))) for seq, around, at, number, digest, raw in rows]
 
 
-def _whole(around: bytes, at: int | None, raw: bytes | None) -> bytes:
-    return around if at is None or raw is None else around[:at] + raw + around[at:]
+def _whole(
+    around: bytes, at: int | None, number: int | None, envelope: tuple[bytes | None, bytes | None]
+) -> bytes | None:
+    digest, raw = envelope
+    if number is None or at is None:
+        return around
+    if raw is None or sha256(raw) != digest:
+        return None
+    return around[:at] + raw + around[at:]
 
 
 def _one(connection: sqlite3.Connection, query: str, key: bytes | str) -> bytes | None:

@@ -108,13 +108,21 @@ async def test_bytes_that_event_and_envelope_share_are_stored_once_and_replay_wh
         assert [await journal.get(e.digest) for e in new] == raw
 
 
+@pytest.mark.parametrize(
+    "altering",
+    [
+        "DELETE FROM envelope",
+        "UPDATE envelope SET bytes = zeroblob(8)",
+        "UPDATE envelope SET digest = x'00'",
+    ],
+)
 @pytest.mark.asyncio
-async def test_an_event_whose_envelope_is_gone_is_noticed(
-    open_journal: OpenJournal, envelope: MakeEnvelope
+async def test_an_event_whose_envelope_is_gone_or_altered_is_noticed(
+    open_journal: OpenJournal, envelope: MakeEnvelope, altering: str
 ) -> None:
     async with open_journal() as journal:
         await journal.append([envelope(1).raw], [replace(envelope(1), in_event=0)])
-        await journal.durable.write(lambda connection: connection.execute("DELETE FROM envelope").rowcount)
+        await journal.durable.write(lambda connection: connection.execute(altering).rowcount)
 
         with pytest.raises(JournalError, match="expected event 1, got it without its envelope"):
             await events_of(journal)
