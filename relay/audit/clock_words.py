@@ -39,7 +39,8 @@ def source_words(moment: Moment | None) -> str:
     """Whose word a time is."""
     if moment is None:
         return ""
-    return f"{quoted(moment.whose)} ({moment.clock.value})"
+    how = "by its own clock" if moment.clock is Clock.BLOCK else moment.clock.value
+    return quoted(moment.whose) if moment.clock is Clock.AUDITOR else f"{quoted(moment.whose)}, {how}"
 
 
 def _shown(at_ms: int, form: str) -> str:

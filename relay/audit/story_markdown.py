@@ -27,7 +27,7 @@ from relay.audit.timeline import by_clock
 __all__ = ["story_markdown"]
 
 # SECURITY: what Markdown or the HTML in it gives a meaning to is escaped, also in our own words: they quote.
-_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$@^=-])")
+_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~&$@]|^[-+=])")
 _SCHEME: Final = re.compile(r"(?i)\b(https?|ftp|mailto|www)(?=[:.])")
 
 

@@ -329,7 +329,7 @@ def test_the_command_writes_the_story_in_every_form(scene: Scene, run: Run, tmp_
     assert document["story"]["incident"] == scene.alarm.id
     assert "acme-bridge was paused" in plain_out
     assert "acme-bridge" in html.read_text()
-    assert "acme\\-bridge" in markdown.read_text()
+    assert "acme-bridge" in markdown.read_text()
 
 
 def test_folders_and_files_are_sources_too(scene: Scene, run: Run, tmp_path: Path) -> None:
