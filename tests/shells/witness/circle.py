@@ -30,7 +30,7 @@ from proofs.note import (
     format_note,
     note_signature,
 )
-from proofs.tree import consistency_proof, leaf_digest, tree_root
+from proofs.tree import consistency_proof, leaf_digest, node_digest, root_at
 from proofs.witness import AddCheckpoint, add_cosignatures, format_add_checkpoint
 from relay.core.types import Millis
 from relay.disk import Probe, no_probe
@@ -117,7 +117,7 @@ class Story:
 
     def checkpoint(self, size: int | None = None) -> Checkpoint:
         count = len(self.entries) if size is None else size
-        return Checkpoint(self.key.name, count, tree_root(map(leaf_digest, self.entries[:count])))
+        return Checkpoint(self.key.name, count, root_at(count, self._node))
 
     def note(self, size: int | None = None) -> str:
         text = checkpoint_text(self.checkpoint(size))
@@ -132,9 +132,18 @@ class Story:
         count = len(self.entries) if size is None else size
         return format_add_checkpoint(AddCheckpoint(old, self.proof(old, count), self.note(count)))
 
+    @cached_property
+    def _nodes(self) -> dict[tuple[int, int], Digest]:
+        return {}
+
     def _node(self, level: int, index: int) -> Digest:
-        leaves = self.entries[index << level : (index + 1) << level]
-        return tree_root(map(leaf_digest, leaves))
+        if level == 0:
+            return leaf_digest(self.entries[index])
+        place = (level, index)
+        if place not in self._nodes:
+            left, right = (self._node(level - 1, 2 * index + side) for side in (0, 1))
+            self._nodes[place] = node_digest(left, right)
+        return self._nodes[place]
 
 
 def story_of(document: CommitteeDocument, name: str, size: int, version: str = "") -> Story:

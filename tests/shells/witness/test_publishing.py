@@ -3,85 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from proofs.committee import CommitteeDocument, full_quorum, malicious_bound
 from proofs.errors import ProofError
-from proofs.hashes import sha256
 from proofs.note import cosignature, cosigned_bytes, parse_note
 from proofs.policy import committee_policy, open_checkpoint_under
 from proofs.witness import accepted_answer, parse_add_checkpoint
-from relay.core.types import Millis
-from relay.journal import AuditLog, DiskLimits, Journal, LogEntry, StoredEnvelope
-from relay.witness.desk import WitnessDesk
-from relay.witness.logs import quorum_of
-from relay.witness.pushing import PATIENCE_MS, Publisher, PublisherParts
+from relay.witness.pushing import PATIENCE_MS
 from tests.shells.witness.circle import (
-    NAMES,
-    Clock,
     Door,
     Heard,
     MemoryLog,
     Secrets,
     committee_of,
-    key_of_cosigner,
-    key_of_log,
     open_desk,
-    publisher_of,
     story_of,
     until,
 )
+from tests.shells.witness.ring import open_circle, publishing
 
 pytestmark = pytest.mark.asyncio
-
-
-@dataclass
-class Circle:
-    """The witnesses of a committee, each behind a door."""
-
-    document: CommitteeDocument
-    doors: list[Door]
-    clock: Clock = field(default_factory=Clock)
-    heard: Heard = field(default_factory=Heard)
-
-    @property
-    def desks(self) -> list[WitnessDesk]:
-        return [door.desk for door in self.doors]
-
-    def shut(self, count: int) -> None:
-        """Let the last members be silent."""
-        for place, door in enumerate(self.doors):
-            door.is_shut = place >= len(self.doors) - count
-
-
-@asynccontextmanager
-async def open_circle(folder: Path, size: int) -> AsyncIterator[Circle]:
-    document = committee_of(NAMES[:size])
-    clock = Clock()
-    async with AsyncExitStack() as stack:
-        doors = []
-        for name in NAMES[:size]:
-            desk = await stack.enter_async_context(open_desk(folder / name, document, name, clock=clock))
-            doors.append(Door(key_of_cosigner(document, name), desk))
-        yield Circle(document, doors, clock)
-
-
-@asynccontextmanager
-async def publishing(circle: Circle, log: MemoryLog) -> AsyncIterator[Publisher]:
-    async with asyncio.TaskGroup() as group:
-        made = publisher_of(log, circle.document, circle.doors, group, clock=circle.clock, heard=circle.heard)
-        running = asyncio.current_task()
-        assert running is not None
-        yield made
-        for task in asyncio.all_tasks():
-            if task.get_name().startswith("ask "):
-                task.cancel()
 
 
 def is_witnessed(note: str, document: CommitteeDocument) -> bool:
@@ -293,94 +238,6 @@ async def test_no_single_liar_can_stop_a_log(tmp_path: Path, liar: type[Door]) -
             assert publisher.stopped == ""
             assert circle.heard.pages == []
             assert [each.key for each in publisher.missing()] == [circle.doors[0].key]
-
-
-# ---- disks that are older than what they have signed
-
-
-LIMITS = DiskLimits(min_free_bytes=0, ballast_bytes=0)
-
-
-async def sign(body: bytes) -> bytes:
-    return bytes(Secrets("alice").log.sign(body).signature)
-
-
-@asynccontextmanager
-async def open_alice(home: Path) -> AsyncIterator[tuple[Journal, AuditLog]]:
-    async with Journal.open(home / "journal.sqlite", clock=lambda: Millis(1), limits=LIMITS) as journal:
-        key = bytes(Secrets("alice").log.verify_key)
-        yield journal, await AuditLog.open(journal, home / "log", origin="net/alice", log_key=key)
-
-
-async def enter(journal: Journal, *entries: bytes) -> None:
-    items = [StoredEnvelope(raw, sha256(raw), Millis(2), LogEntry.RELEASED) for raw in entries]
-    await journal.append([b"event"], items)
-
-
-def parts_of(circle: Circle) -> PublisherParts:
-    return PublisherParts(
-        sign=sign,
-        quorum=lambda: quorum_of(circle.document),
-        witnesses=lambda: circle.doors,
-        page=circle.heard.pages.append,
-        notice=circle.heard.notice,
-        clock=circle.clock,
-    )
-
-
-@asynccontextmanager
-async def at_work(circle: Circle, log: AuditLog) -> AsyncIterator[Publisher]:
-    async with asyncio.TaskGroup() as group:
-        yield Publisher(log, parts_of(circle), group)
-        for task in asyncio.all_tasks():
-            if task.get_name().startswith("ask "):
-                task.cancel()
-
-
-def served(log: AuditLog) -> int:
-    return -1 if log.published is None else log.published.checkpoint.size
-
-
-async def published(publisher: Publisher, log: AuditLog, size: int) -> None:
-    """Take turns until so much is published."""
-    while served(log) != size:
-        await publisher.turn()
-        await until("what is signed is published", lambda: served(log) == log.signed_size)
-
-
-@pytest.mark.parametrize("restored", ["journal and log", "nothing left"])
-async def test_a_disk_from_an_older_copy_signs_nothing_new(tmp_path: Path, restored: str) -> None:
-    home, copy = tmp_path / "home", tmp_path / "copy"
-    async with open_circle(tmp_path / "witnesses", 4) as circle:
-        async with open_alice(home) as (journal, log), at_work(circle, log) as publisher:
-            await enter(journal, b"one", b"two")
-            await published(publisher, log, 2)
-            shutil.copytree(home, copy, ignore=shutil.ignore_patterns("*.lock", "*-shm"))
-            await enter(journal, b"three")
-            await published(publisher, log, 3)
-        shutil.rmtree(home)
-        if restored == "journal and log":
-            copy.rename(home)
-
-        async with open_alice(home) as (journal, log), at_work(circle, log) as publisher:
-            await enter(journal, b"another third")
-            await publisher.turn()
-            await until("all name a larger size", lambda: len(circle.heard.notices) == 4)
-            for _ in range(3):
-                circle.clock.forward(PATIENCE_MS)
-                await publisher.turn()
-            assert log.signed_size < 3  # a size that is named stops nobody; without a quorum it waits
-            assert publisher.stopped == ""
-            assert {name for name, _ in circle.heard.notices} == {"witness names a size above ours"}
-
-            note = await circle.doors[1].desk.cosigned_note(key_of_log(circle.document, "alice"))
-            assert note is not None
-            await publisher.heard(note)
-            await publisher.turn()
-            assert "size 3 is shown" in publisher.stopped
-            assert log.signed_size < 3
-    assert len(circle.heard.pages) == 1
-    assert "signs nothing more" in circle.heard.pages[0]
 
 
 async def test_an_old_cosignature_confirms_no_disk(tmp_path: Path) -> None:
