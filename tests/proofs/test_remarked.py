@@ -17,7 +17,7 @@ from proofs.hashes import sha256
 from proofs.kinds import Caip2, Digest
 from proofs.mandate import mandate_digest
 from proofs.remarks import Absence, Accusation, Header, Remark, Signal, remark_body
-from proofs.verdict import Verdict
+from proofs.verdict import Verdict, Witnessed
 from proofs.verify import verify_bundle
 from tests.proofs.conftest import AWAY, Tower, Town, attestation_body, block
 from tests.proofs.incident import NOW_S, City, Incident
@@ -274,7 +274,6 @@ def test_an_attestation_is_no_statement_and_a_statement_belongs_to_one_place(tow
     assert check_of(town.bundle(entry)) == "record-unused"
     assert check_of(town.bundle(replace(entry, statements=(4, 4)))) == "record-twice"
     assert check_of(town.bundle(replace(entry, statements=(5,)))) == "record-missing"
-    assert check_of(town.bundle(replace(entry, attestations=(0,), statements=(1, 4)))) != ""
 
 
 def sealed(town: Town) -> Bundle:
@@ -373,9 +372,8 @@ def test_the_last_document_may_be_left_out_if_nothing_rests_on_it(town: Town) ->
     bundle = town.bundle(scene(town))
     both = replace(bundle, committees=(*bundle.committees, second_document(town)))
 
-    for each, epochs in ((bundle, [1]), (both, [1, 2])):
-        verdict = verify_bundle(encode_bundle(each))
-        assert [epoch.committee_epoch for epoch in verdict.epochs] == epochs
+    for each, epochs in ((bundle, 1), (both, 2)):
+        assert len(verify_bundle(encode_bundle(each)).epochs) == epochs
     assert check_of(replace(both, committees=both.committees[1:])) == "committee-epoch"
 
 
@@ -390,8 +388,7 @@ def test_a_decision_is_witnessed_by_the_first_cosigner_of_the_last_checkpoint_it
 
     sizes = [(each.witnessed.size, each.witnessed.by) for each in verdict.decisions if each.witnessed]
     assert sizes == [(45, "town/alice/cosigner")] * 4 + [(90, "town/alice/cosigner")]
-    assert verdict.decisions[0].witnessed is not None
-    assert verdict.decisions[0].witnessed.at_s == NOW_S - 1_000 + 45
+    assert verdict.decisions[0].witnessed == Witnessed(NOW_S - 955, "town/alice/cosigner", 45)
 
 
 def test_the_witnesses_that_are_missing_are_named() -> None:
