@@ -39,6 +39,7 @@ class Read:
     source: str
     files: Source
     member: str
+    keeper: Identity | None
     note: str
     signed: SignedCheckpoint
     seen_at_s: int | None
@@ -57,6 +58,7 @@ class BackReader:
         self._first = read.signed.checkpoint.size
         self._digests: dict[Digest, int] = {}
         self._found: dict[int, Envelope] = {}
+        self._latest_ms: dict[Identity, int] = {}
         self._strange = 0
 
     @property
@@ -65,6 +67,7 @@ class BackReader:
         return LogRead(
             source=self.read.source,
             member=self.read.member,
+            keeper=self.read.keeper,
             note=self.read.note,
             signed=self.read.signed,
             first=self._first,
@@ -72,6 +75,7 @@ class BackReader:
             found=dict(sorted(self._found.items())),
             seen_at_s=self.read.seen_at_s,
             held_by_s=self.read.held_by_s,
+            latest_ms=dict(self._latest_ms),
             strange=self._strange,
         )
 
@@ -116,7 +120,8 @@ class BackReader:
             self._strange += 1
             return
         fields = envelope.fields
-        newest[fields.author] = max(fields.at_ms, newest.get(fields.author, 0))
+        for times in (newest, self._latest_ms):
+            times[fields.author] = max(fields.at_ms, times.get(fields.author, 0))
         try:
             if digest in self._scope.records or self._scope.holds(read_body(fields.kind, fields.body)):
                 self._found[index] = verify_envelope(envelope)

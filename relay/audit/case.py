@@ -15,7 +15,7 @@ from proofs.committee import CommitteeDocument, malicious_bound
 from proofs.decision import decision_id
 from proofs.envelope import Envelope, parse_envelope
 from proofs.errors import ProofError
-from proofs.kinds import DecisionId, Digest, NetworkId, PlanHash
+from proofs.kinds import DecisionId, Digest, Identity, NetworkId, PlanHash
 from proofs.reports import subject_digest
 from proofs.verdict import DecisionVerdict, Verdict
 from relay.audit.plan_words import LINK_PREFIX, PlanWords, read_plan_words
@@ -78,11 +78,13 @@ class LogRead:
 
     `digests` are of every entry that was read; `found` are those about the incident, by index. It was so
     still at `seen_at_s` (our clock when a log was asked, an honest cosigner's for a copy, None where neither
-    tells), and already at `held_by_s`. `strange` counts entries that are no envelope of a member.
+    tells), and already at `held_by_s`. `latest_ms` is the newest time that each member names in what was
+    read; `strange` counts entries that are no envelope of a member.
     """
 
     source: str
     member: str
+    keeper: Identity | None
     note: str
     signed: SignedCheckpoint
     first: int
@@ -90,6 +92,7 @@ class LogRead:
     found: Mapping[int, Envelope]
     seen_at_s: int | None
     held_by_s: int
+    latest_ms: Mapping[Identity, int]
     strange: int = 0
 
     @property

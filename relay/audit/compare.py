@@ -15,6 +15,7 @@ from proofs.kinds import DecisionId
 from relay.audit.case import Case, LogRead, Said
 from relay.audit.story import Answer, DecisionStory, Finding
 from relay.audit.telling import member_of_log
+from relay.core.committees import LASTING_S
 from relay.core.messages import Attestation, Equivocation, Message, Verdict
 from relay.core.words import count_words, span
 
@@ -79,7 +80,7 @@ def _omission(case: Case, log: LogRead, said: Said, *, is_own: bool) -> Finding:
         f"the log of {log.member} has not {whose} {what} {digest[:_DIGEST_SHOWN]}…, which stands in that of"
     )
     words = f"{words} {', '.join(others)}"
-    doubt = _doubt(log, said)
+    doubt = _doubt(case, log, said)
     if doubt is not None:
         due = {} if said.published_s is None else {"due_at_s": said.published_s + MERGE_DELAY_S + 1}
         return Finding("missing", Answer.UNKNOWN, f"{words}; {doubt}", {**facts, **due})
@@ -88,7 +89,7 @@ def _omission(case: Case, log: LogRead, said: Said, *, is_own: bool) -> Finding:
     return Finding(name, Answer.NO, f"{words} for {span(late)} at least", {**facts, "late_s": late})
 
 
-def _doubt(log: LogRead, said: Said) -> str | None:
+def _doubt(case: Case, log: LogRead, said: Said) -> str | None:
     """Say why a missing statement convicts nobody, if it does not."""
     if log.first > 0:
         return f"it may stand before entry {log.first}, to which the log was read"
@@ -97,7 +98,25 @@ def _doubt(log: LogRead, said: Said) -> str | None:
     if said.published_s is None:
         return "when the other log held it is told by no cosignature"
     left = said.published_s + MERGE_DELAY_S - log.seen_at_s
-    return None if left < 0 else f"it has {left + 1} s left to publish it: ask again then"
+    if left >= 0:
+        return f"it has {left + 1} s left to publish it: ask again then"
+    if left < -LASTING_S or _has_moved_past(case, log, said, said.published_s):
+        return None
+    return "it may wait there for the release of an older entry: nothing that was said later is there either"
+
+
+def _has_moved_past(case: Case, log: LogRead, said: Said, published_s: int) -> bool:
+    """Tell whether a log holds what was said after it should have taken this: entries come out in order.
+
+    The keeper's own clock binds him; of other authors f may lie about theirs.
+    """
+    by_then_ms = 1_000 * (published_s + MERGE_DELAY_S)
+    later = {author for author, at_ms in log.latest_ms.items() if at_ms > by_then_ms}
+    if log.keeper in later or len(later) > case.f:
+        return True
+    own_ms = 0 if log.keeper is None else log.latest_ms.get(log.keeper, 0)
+    is_own = said.envelope.author == log.keeper
+    return is_own and own_ms > said.envelope.at_ms + 1_000 * MERGE_DELAY_S
 
 
 def _newest(logs: Iterable[LogRead]) -> list[LogRead]:

@@ -112,11 +112,12 @@ def _open_logs(
         if each.signed is None or each.place.log is None:
             continue
         seen_at_s = times.asked_s if each.place.is_live else _still_so_s(each.signed, documents[-1].f)
-        member = keeper_of(each.signed.log, documents) or each.signed.log.name
+        keeper = keeper_of(each.signed.log, documents)
         read = Read(
             source=each.place.name,
             files=each.place.log,
-            member=member,
+            member=each.signed.log.name if keeper is None else keeper.name,
+            keeper=None if keeper is None else keeper.identity,
             note=each.note,
             signed=each.signed,
             seen_at_s=seen_at_s,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from proofs.bundle import decode_bundle
 from proofs.checkpoint import SignedCheckpoint, open_checkpoint
-from proofs.committee import CommitteeDocument, cosigner_key, parse_committee
+from proofs.committee import CommitteeDocument, CommitteeMember, cosigner_key, parse_committee
 from proofs.envelope import open_envelope
 from proofs.note import VerifierKey, parse_verifier_key
 from proofs.policy import Policy, open_checkpoint_under
@@ -58,12 +58,12 @@ def open_bundle(source: str, data: bytes, trust: Trust) -> OpenedBundle:
     return OpenedBundle(source, verdict, bundle, documents, envelopes, tuple(places))
 
 
-def keeper_of(log: VerifierKey, documents: Collection[CommitteeDocument]) -> str | None:
-    """Give the name of the member that a log's key belongs to, by any document."""
+def keeper_of(log: VerifierKey, documents: Collection[CommitteeDocument]) -> CommitteeMember | None:
+    """Give the member that a log's key belongs to, by any document."""
     for document in documents:
         for member in document.members:
             if member.log == log.public_key:
-                return member.name
+                return member
     return None
 
 

@@ -23,13 +23,14 @@ from relay.audit.story import Answer, Story
 from relay.audit.tell import Told, tell
 from relay.cli import audit_incident
 from relay.cli.entry import call
+from relay.core.committees import LASTING_S
 from tests.audit.village import SEED, Alarm, Node, Village, log_files, put, served
 from tests.proofs.conftest import NAMES, TRACE, attestation_body
 from tests.proofs.incident import NOW_S
 
 LATER = seal({"note": "again", "reporter": "hotline"}, SEED)
-LATER_S = NOW_S + 3_600
-"""The auditor's clock: long after everything was published."""
+LATER_S = NOW_S + 86_400
+"""The auditor's clock: longer after everything was published than anything is held back."""
 
 
 @dataclass
@@ -107,23 +108,32 @@ def test_a_member_that_omits_its_own_dissent_is_named_before_one_that_omits_anot
 def test_nobody_is_accused_of_what_he_still_has_time_to_publish(scene: Scene) -> None:
     # As the cosigners of the bundle's checkpoint say.
     published_s = NOW_S - 1_000 + len(scene.alarm.said) + 1
-    dave = scene.log_only("dave", scene.without(scene.alarm.dissent), at_s=published_s)
-    with served(scene.node("alice", at_s=published_s), dave) as urls:
-        soon = scene.story(*urls, now_s=published_s + 20)
-        late = scene.story(*urls, now_s=published_s + 61)
+    kept = scene.without(scene.alarm.dissent)
+    still = scene.log_only("dave", kept, at_s=published_s)
+    moved = scene.log_only(
+        "dave", [*kept, *scene.alarm.noise(4, 1_000 * (published_s + 61))], at_s=published_s
+    )
+    with served(scene.node("alice", at_s=published_s), still, moved) as (alice, still_url, moved_url):
+        soon = scene.story(alice, moved_url, now_s=published_s + 20)
+        waiting = scene.story(alice, still_url, now_s=published_s + 61)
+        late = scene.story(alice, moved_url, now_s=published_s + 61)
+        last = scene.story(alice, still_url, now_s=published_s + 61 + LASTING_S)
 
     (missing,) = soon.findings
     assert (missing.name, missing.answer) == ("missing", Answer.UNKNOWN)
     assert missing.facts["due_at_s"] == published_s + 61
     assert "left to publish" in missing.words
-    assert names(late) == ["omitted-own"]
+    assert names(waiting) == ["missing"]
+    assert "may wait there for the release of an older entry" in waiting.findings[0].words
+    assert names(late) == names(last) == ["omitted-own"]
 
 
 def test_a_copy_is_judged_by_when_its_cosigners_still_saw_it(scene: Scene, tmp_path: Path) -> None:
     # By the bundle's cosigners it stood at NOW_S - 989; f + 1 of the copy's saw it missing at `at_s` + 1.
     found: list[list[str]] = []
     for at_s in (NOW_S - 989 + 59, NOW_S - 989 + 60):
-        files = log_files(scene.village, "dave", scene.without(scene.alarm.dissent), at_s)
+        entries = [*scene.without(scene.alarm.dissent), *scene.alarm.noise(4, 1_000 * NOW_S)]
+        files = log_files(scene.village, "dave", entries, at_s)
         copy = put(tmp_path / str(at_s), files)
         with served(scene.node("alice"), scene.node("bob")) as urls:
             found.append(names(scene.story(*urls, copy)))
@@ -409,7 +419,8 @@ def test_who_waits_is_told_once_it_is_overdue(
 
     monkeypatch.setattr(audit_incident, "_now_s", lambda: clock[0])
     monkeypatch.setattr(audit_incident, "Event", Passing)
-    dave = scene.log_only("dave", scene.without(scene.alarm.dissent), at_s=published_s)
+    later = scene.alarm.noise(4, 1_000 * (published_s + 61))
+    dave = scene.log_only("dave", [*scene.without(scene.alarm.dissent), *later], at_s=published_s)
     with served(scene.node("alice", at_s=published_s), dave) as urls:
         code, out, _ = run(scene.alarm.id[:8], *urls, "--json", "--wait")
 
