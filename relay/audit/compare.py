@@ -23,6 +23,8 @@ __all__ = ["MERGE_DELAY_S", "compare", "missing_in"]
 
 MERGE_DELAY_S: Final = 60
 """Within this an honest node publishes what it took and may release (core SPEC 7.3)."""
+SIGNING_S: Final = 5
+"""A node logs its own words as they are signed; those of one moment may be signed in another order."""
 _DIGEST_SHOWN: Final = 16
 _STANCES: Final[Mapping[Verdict, str]] = {
     Verdict.ATTEST: "attestation",
@@ -116,7 +118,7 @@ def _has_moved_past(case: Case, log: LogRead, said: Said, published_s: int) -> b
         return True
     own_ms = 0 if log.keeper is None else log.latest_ms.get(log.keeper, 0)
     is_own = said.envelope.author == log.keeper
-    return is_own and own_ms > said.envelope.at_ms + 1_000 * MERGE_DELAY_S
+    return is_own and own_ms > said.envelope.at_ms + 1_000 * SIGNING_S
 
 
 def _newest(logs: Iterable[LogRead]) -> list[LogRead]:

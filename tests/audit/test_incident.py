@@ -13,6 +13,7 @@ import pytest
 
 from proofs.canonical import Value
 from proofs.disclosure import DisclosureFile, disclose, encode_disclosure, seal
+from proofs.envelope import open_envelope
 from proofs.policy import parse_policy
 from proofs.remarks import Signal, remark_body
 from relay.audit import back
@@ -126,6 +127,19 @@ def test_nobody_is_accused_of_what_he_still_has_time_to_publish(scene: Scene) ->
     assert names(waiting) == ["missing"]
     assert "may wait there for the release of an older entry" in waiting.findings[0].words
     assert names(late) == names(last) == ["omitted-own"]
+
+
+def test_a_younger_word_of_its_own_convicts_who_left_out_an_older_one(scene: Scene) -> None:
+    published_s = NOW_S - 1_000 + len(scene.alarm.said) + 1
+    said_ms = open_envelope(scene.alarm.dissent).at_ms
+    kept, found = scene.without(scene.alarm.dissent), []
+    for younger_ms in (5_000, 5_001):
+        own = scene.alarm.noise(4, said_ms + younger_ms - 3)[3]
+        dave = scene.log_only("dave", [*kept, own], at_s=published_s)
+        with served(scene.node("alice", at_s=published_s), dave) as urls:
+            found.append(names(scene.story(*urls, now_s=published_s + 61)))
+
+    assert found == [["missing"], ["omitted-own"]]
 
 
 def test_a_copy_is_judged_by_when_its_cosigners_still_saw_it(scene: Scene, tmp_path: Path) -> None:
