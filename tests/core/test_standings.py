@@ -97,6 +97,19 @@ def test_however_facts_flap_an_hour_has_so_many_words_and_the_last_of_each_is_ho
     assert {fact: last.get(fact, HELD) for fact in newest} == newest
 
 
+def test_when_everything_falls_at_once_an_hour_has_so_many_words_and_the_rest_come_later() -> None:
+    standings = Standings()
+    names = [f"fact {number}" for number in range(MAX_OWN_CHANGES + 9)]
+
+    at_once = [word for name in names for word in tell(standings, name, "failed")]
+    early = due(standings, after_ms=SPAN_MS - 1)
+    late = due(standings, after_ms=SPAN_MS)
+
+    assert [fact for fact, _ in at_once] == names[:MAX_OWN_CHANGES]
+    assert early == []
+    assert [fact for fact, _ in late] == names[MAX_OWN_CHANGES:]
+
+
 def test_a_name_that_no_log_takes_is_not_said() -> None:
     for name in ("", "x" * 257, "two\nlines"):
         (notice,) = Standings().changed(changed(name, "failed"))
