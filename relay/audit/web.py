@@ -30,6 +30,7 @@ from relay.audit.sources import (
     SourceSilent,
     check_path,
 )
+from relay.audit.texts import clean
 from relay.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ __all__ = ["Patience", "WebSource", "open_source"]
 _SCHEMES = ("http", "https")
 _PIECE_BYTES = 64 << 10
 _MAX_IDLE = 16
+_MAX_TOLD = 200
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "gzip, identity", "User-Agent": "tocsin-audit"}
 _COME_AGAIN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
@@ -203,7 +205,7 @@ class _Channel:
         self._left_s = left_s
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Incoming(self._sock, self._left_s), _PIECE_BYTES)
+        return _Bounded(_Incoming(self._sock, self._left_s), _PIECE_BYTES)
 
     def sendall(self, data: bytes) -> None:
         self._sock.settimeout(self._left_s())
@@ -217,6 +219,18 @@ class _Channel:
             self._sock.shutdown(socket.SHUT_RDWR)
         except OSError:
             return  # it is gone already
+
+
+class _Bounded(io.BufferedReader):
+    """What is never read without a bound.
+
+    SECURITY: `http.client` takes the size of a chunk as it stands, and -1 for "all that comes".
+    """
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0:
+            raise http.client.HTTPException("a chunk of negative size")
+        return super().read(size)
 
 
 class _Incoming(io.RawIOBase):
@@ -324,4 +338,5 @@ def _place(address: str) -> SplitResult:
 
 
 def _told(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    """Say what went wrong; SECURITY: it may repeat what the server sent, as long as a line can be."""
+    return clean(str(error)[:_MAX_TOLD]) or type(error).__name__

@@ -77,6 +77,8 @@ GZIPPED = head("200 OK", "Content-Encoding: gzip")
         (says(head("429 Slow", "Content-Length: 0")), SourceSilent, "status 429"),
         (says(head("200 OK", "Content-Length: 50") + b"short"), SourceSilent, "45 bytes more"),
         (says(head("200 OK", "Transfer-Encoding: chunked") + b"ffffffffffff\r\nx"), SourceSilent, "expected"),
+        (says(head("200 OK", "Transfer-Encoding: chunked") + b"-5\r\nx"), SourceSilent, "negative"),
+        (floods(head("200 OK", "Transfer-Encoding: chunked") + b"-1\r\n"), SourceSilent, "negative"),
         (says(head("404 No", "Content-Length: 0")), SourceMissing, "status 404"),
         (says(head("410 Gone", "Content-Length: 0")), SourceMissing, "status 410"),
         (says(head("302 There", "Location: http://127.0.0.1/x")), SourceRefused, "not followed"),
@@ -148,6 +150,15 @@ def test_unpacking_takes_no_more_memory_than_the_bound() -> None:
         tracemalloc.stop()
 
     assert peak_bytes < 8 << 20
+
+
+def test_what_a_server_says_instead_of_an_answer_is_short_and_no_terminals_command() -> None:
+    line = b"HTTP/1.1 \x1b]0;all is well\x07" + "\u202e".encode() + b"A" * 5_000 + b"\r\n\r\n"
+    with answering(says(line)) as (url, _), pytest.raises(SourceSilent) as caught:
+        read(url)
+
+    assert str(caught.value).isprintable()
+    assert len(caught.value.problem) < 500
 
 
 def test_what_a_log_compresses_unasked_is_read() -> None:
