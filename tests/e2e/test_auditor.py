@@ -84,12 +84,18 @@ async def inquest(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Inq
     home: Path = tmp_path_factory.mktemp("audited")
     async with open_scene(home, seed=seed, chain_ids=CHAIN_IDS) as scene:
         hider = scene.member(HIDER)
-        await Vestry(scene.network).turn(hider, "from tests.e2e.turned import hide\nhide()")
+        await hiding(scene, hider)
         for member in scene.network.members:
             await scene.wait_ready(member)
         await scene.read_by_all()
         auditor = open_auditor(scene, tmp_path_factory.mktemp("auditor"))
         yield Inquest(scene, auditor, await contain(scene))
+
+
+async def hiding(scene: Scene, member: Member) -> None:
+    """Start a member's process, with what hides its own word in it."""
+    program = f"from tests.e2e.turned import hide\nhide('{member.public.identity.hex()}')"
+    await Vestry(scene.network).turn(member, program)
 
 
 async def contain(scene: Scene) -> str:
@@ -201,10 +207,12 @@ async def test_with_any_member_killed_the_others_publish_witnessed_and_give_the_
         for member in others:
             await inquest.grow(member, f"without-{victim}-{member.name}")
         cosigners = {member.name: await auditor.cosigners(member) for member in others}
-        verdicts = [await auditor.verify(await auditor.bundle(each, inquest.decision)) for each in others]
+        # The bundle of who hides its own word would not verify: its certificate needs what it leaves out.
+        asked = [member for member in others if member.name != HIDER]
+        verdicts = [await auditor.verify(await auditor.bundle(each, inquest.decision)) for each in asked]
     finally:
         if victim == HIDER:
-            await Vestry(scene.network).turn(killed, "from tests.e2e.turned import hide\nhide()")
+            await hiding(scene, killed)
         else:
             await scene.network.start(killed)
         await scene.wait_ready(killed)
@@ -242,15 +250,16 @@ async def test_a_mirror_of_a_growing_log_is_killed_goes_on_and_replays(
 
     assert mirrored.code == Answer.YES, mirrored.out + mirrored.err
     document = json.loads(mirrored.out)
-    assert document["size"] == await inquest.auditor.size(alice) or document["size"] > 0
+    assert document["size"] > 0
     plans = write_plans(inquest.scene, tmp_path)
     replayed = await inquest.auditor.call("replay", folder, *plans, *options, "--json")
     told = json.loads(replayed.out)["attestations"]
-    honest = [each for each in told if each["member"] != HIDER]
-    assert {each["verdict"] for each in honest} == {"attest"}
-    assert all(each["same"] for each in honest), replayed.out
-    lies = [each for each in told if each["member"] == HIDER and each["verdict"] == "dissent"]
-    assert lies, "the word that its author hides stands in alice's log"
+    hider = inquest.member(HIDER).public.identity.hex()[:16]  # a log tells no names
+    assert len({each["member"] for each in told}) == len(inquest.members)
+    assert replayed.code in (Answer.YES, Answer.UNKNOWN), replayed.out
+    assert {each["same"] for each in told if each["decision_id"] == inquest.decision} == {True}
+    hidden = [each for each in told if each["member"] == hider]
+    assert {each["verdict"] for each in hidden} == {"dissent"}, "what its author hides stands in alice's log"
 
 
 def write_plans(scene: Scene, folder: Path) -> list[object]:
@@ -312,10 +321,12 @@ async def test_a_member_that_leaves_out_its_own_dissent_is_named(inquest: Inques
     document = await until("what is missing is overdue", told)
 
     found = [each for each in document["findings"] if each["answer"] == "no"]
-    assert {each["facts"]["keeper"] for each in found} == {HIDER}
-    assert found[0]["name"] == "omitted-own"
-    assert (found[0]["facts"]["author"], found[0]["facts"]["what"]) == (HIDER, "dissent")
-    assert HIDER in page.read_text()
+    omitted = [each["facts"] for each in found if each["name"] == "omitted-own"]
+    assert omitted
+    assert {(each["keeper"], each["author"], each["what"]) for each in omitted} == {(HIDER, HIDER, "dissent")}
+    # Its bundle rests on a word of its own that its log does not have.
+    others = [(each["name"], each["facts"]["source"]) for each in found if each["name"] != "omitted-own"]
+    assert set(others) <= {("bundle", inquest.member(HIDER).url)}, found
     assert "the log of carol has not its own dissent" in page.read_text()
 
 

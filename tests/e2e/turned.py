@@ -59,25 +59,20 @@ def mute() -> None:
     _speak(_muted)
 
 
-def hide() -> None:
-    """Dissent from everything, and leave the own attestations and dissents out of the own log."""
+def hide(identity: str) -> None:
+    """Dissent from everything, and leave the own verdicts out of the own log; `identity` is ours, in hex."""
     honest = Pump._envelopes
 
     def envelopes(self: Pump, kept: Sequence[Event], effects: Sequence[Effect]) -> list[StoredEnvelope]:
         stored = honest(self, kept, effects)
-        return [replace(each, log_entry=LogEntry.NONE) if _is_ours(each.raw) else each for each in stored]
+        return [replace(each, log_entry=LogEntry.NONE) if is_ours(each.raw) else each for each in stored]
+
+    def is_ours(raw: bytes) -> bool:
+        fields = parse_envelope(raw).fields
+        return fields.author.hex() == identity and fields.kind == "attestation"
 
     Pump._envelopes = envelopes  # type: ignore[method-assign]
     _speak(_hidden)
-
-
-SPOKEN: set[Identity] = set()
-"""Who we are, once we have spoken."""
-
-
-def _is_ours(raw: bytes) -> bool:
-    fields = parse_envelope(raw).fields
-    return fields.author in SPOKEN and fields.kind == "attestation"
 
 
 def _hidden(peers: list[Identity], message: Message) -> tuple[Iterable[Said], bool]:
@@ -96,14 +91,15 @@ def _speak(lie: Lie) -> None:
     async def say(self: Deeds, payload: bytes, signature: bytes, to: Identity | None) -> None:
         envelope, message = seal(payload, signature)
         me = self.tools.signer.identity
-        SPOKEN.add(me)
         peers = [member.identity for member in self.tools.committees().newest.members]
         lies, is_said = lie([peer for peer in peers if peer != me], message)
-        for peer, said in lies:
-            false = self._payload(said, None)
-            # The honest signer would refuse some of it.
-            raw = assemble_envelope(false, self.tools.signer._sign_payload(false))
-            await self.tools.lane.send(peer, raw)
+        signed: dict[int, bytes] = {}
+        for peer, said in list(lies):
+            if id(said) not in signed:
+                false = self._payload(said, None)
+                # The honest signer would refuse some of it.
+                signed[id(said)] = assemble_envelope(false, self.tools.signer._sign_payload(false))
+            await self.tools.lane.send(peer, signed[id(said)])
         if is_said:
             await honest(self, payload, signature, to)
         else:

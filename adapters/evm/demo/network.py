@@ -142,10 +142,11 @@ class Network:
             )
 
     async def kill(self, member: Member) -> None:
-        """End a member's process without warning (SIGKILL)."""
+        """End a member's process without warning (SIGKILL), if it runs."""
         assert member.process is not None, f"{member.name} was never started"
-        member.process.kill()
-        await member.process.wait()
+        if member.process.returncode is None:
+            member.process.kill()
+            await member.process.wait()
 
     async def stop(self) -> None:
         """End every process that is still running."""

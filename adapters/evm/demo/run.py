@@ -311,6 +311,8 @@ class Demonstration:
         asked = ("incident list", "ceremony status", "gateway inspect", "plan rehearse", "doctor")
         for words in (*asked, drill):
             self._show.say(f"  tocsin --home {home} {words}")
+        policy = self._options.home / "policy.txt"
+        self._show.say(f"  tocsin audit follow {' '.join(urls)} --policy {policy} --once")
         self._show.say(f"  with BELL_KEY={DEVELOPMENT_KEY}, the chains' first development key")
         self._show.say("both chains go on, a block of 12 s each second · Ctrl-C ends it")
         async with asyncio.TaskGroup() as group:
