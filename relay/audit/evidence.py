@@ -16,7 +16,9 @@ __all__ = ["EVIDENCE", "MAX_EVIDENCE_FILES", "Noted", "keep_evidence", "log_name
 
 EVIDENCE = "evidence"
 MAX_EVIDENCE_FILES = 1_024
-"""A log that contradicts itself at every visit does not fill the disk."""
+"""Of one log, forks and notes each: who contradicts himself at every visit fills neither the disk, nor the
+place of what convicts him or another.
+"""
 _SHORT_BYTES = 8
 _NAME_CHARACTERS = 48
 
@@ -61,8 +63,8 @@ def keep_evidence(folder: Path, notes: Sequence[Noted]) -> tuple[Path, ...]:
             each.note.encode()
         )
     make_directory(directory)
-    room = MAX_EVIDENCE_FILES - sum(1 for _ in directory.iterdir())
-    new = [path for path in wanted if not path.exists()][: max(0, room)]
-    for path in new:
-        replace_file(path, wanted[path])
-    return tuple(path for path in wanted if path in new or path.exists())
+    for path, content in wanted.items():
+        beside = directory.glob(f"{log_name(first.signed.log)}-*{path.suffix}")
+        if not path.exists() and sum(1 for _ in beside) < MAX_EVIDENCE_FILES:
+            replace_file(path, content)
+    return tuple(path for path in wanted if path.exists())

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from proofs.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from proofs.errors import ProofError
+from proofs.kinds import Digest
 from proofs.logreading import LogError
 from proofs.note import MAX_TIME_AHEAD_S, VerifierKey, is_timely
 from proofs.policy import Policy, PolicyError, missing_witnesses, open_checkpoint_under
 from relay.audit.evidence import Noted, keep_evidence
 from relay.audit.followed import Followed, convictions, read_followed, write_followed
-from relay.audit.reading import LogReading, contradiction
+from relay.audit.reading import LogReading, contradiction, signed_contradiction
 from relay.audit.sources import Source, SourceError, SourceMissing, SourceRefused, read_checkpoint
 
 __all__ = ["HISTORY", "UNTOLD", "Alarm", "Alarmed", "FollowTerms", "LogLook", "Look", "look"]
@@ -164,7 +165,7 @@ def look(sources: Sequence[Source], terms: FollowTerms) -> Look:
         ]
         visits = list(pool.map(lambda visit: _examined(visit, terms), visits))
     if len(sources) == 1:  # somebody who follows one log asks nothing of the others
-        visits = [visit for visit in visits if visit.found]
+        visits = [visit for visit in visits if visit.found or (found and _showed(visit, sources[0]))]
     grown = {visit.key for visit in visits if _has_grown(visit)}
     logs = tuple(_remembered(visit, grown, terms) for visit in visits)
     others = [each for each in came if isinstance(each, Alarmed)]
@@ -189,6 +190,11 @@ def _unread(error: SourceError, log: str | None) -> Alarmed:
     return Alarmed(alarm, log, error.source, f"{error.path}: {error.problem}")
 
 
+def _showed(visit: _Visit, source: Source) -> bool:
+    """Tell whether this source showed that log at the last visit: another one in its place proves nothing."""
+    return visit.before is not None and visit.before.source == source.name
+
+
 def _unserved(visits: Sequence[_Visit]) -> Iterator[Alarmed]:
     for visit in visits:
         if not visit.found:
@@ -209,27 +215,68 @@ def _examined(visit: _Visit, terms: FollowTerms) -> _Visit:
     return replace(visit, alarms=tuple(alarms))
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A checkpoint of a log, and where it was seen."""
+
+    noted: Noted
+    where: str
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        return self.noted.signed.checkpoint
+
+
 def _history(visit: _Visit, newest: _Found, state: Path) -> Iterator[Alarmed]:
     """Hold the newest checkpoint against the last visit, and against what other sources show now."""
-    log = LogReading(newest.source, newest.checkpoint)
-    past = [] if visit.before is None else [(Noted(visit.before.note, visit.before.signed), "the last visit")]
-    beside = [(each.noted, each.source.name) for each in visit.found if each is not newest]
-    name, where = visit.key.name, newest.source.name
+    now = _Shown(newest.noted, newest.source.name)
+    before = visit.before
+    past = [] if before is None else [_Shown(Noted(before.note, before.signed), "the last visit")]
+    beside = [_Shown(each.noted, each.source.name) for each in visit.found if each is not newest]
+    # Signatures convict, whether or not a tile comes: a forked log need only hold its tiles back.
+    yield from _forks([*past, now, *beside], state)
+    for other in past:
+        if other.checkpoint.size > now.checkpoint.size:
+            yield _against(other, now, signed_contradiction(now.checkpoint, other.checkpoint), state)
+    older = [each for each in (*past, *beside) if each.checkpoint.size < now.checkpoint.size]
+    yield from _proved(newest, now, older, state)
+
+
+def _forks(shown: Sequence[_Shown], state: Path) -> Iterator[Alarmed]:
+    """Name each root beside the first of its size."""
+    roots: dict[int, dict[Digest, _Shown]] = {}
+    for each in shown:
+        known = roots.setdefault(each.checkpoint.size, {})
+        if known and each.checkpoint.root not in known:
+            first = next(iter(known.values()))
+            yield _against(first, each, signed_contradiction(each.checkpoint, first.checkpoint), state)
+        known.setdefault(each.checkpoint.root, each)
+
+
+def _against(other: _Shown, now: _Shown, found: tuple[str, str] | None, state: Path) -> Alarmed:
+    assert found is not None, "these two contradict each other"
+    evidence = keep_evidence(state, [other.noted, now.noted])
+    problem = f"against {other.where}: {found[1]}"
+    return Alarmed(Alarm(found[0]), now.checkpoint.origin, now.where, problem, evidence)
+
+
+def _proved(newest: _Found, now: _Shown, older: Sequence[_Shown], state: Path) -> Iterator[Alarmed]:
+    """Prove by the newest log's tiles that it begins with every older one."""
+    name = now.checkpoint.origin
     try:
-        reader = log.log()  # its newest tiles are there and give the root, also at the first visit
-        for other, whose in [*past, *beside]:
-            against = contradiction(reader, other.signed.checkpoint)
-            if against is not None:
-                evidence = keep_evidence(state, [other, newest.noted])
-                problem = f"against {whose}: {against[1]}"
-                yield Alarmed(Alarm(against[0]), name, where, problem, evidence)
+        # Its newest tiles are there and give the root, also at the first visit.
+        reader = LogReading(newest.source, newest.checkpoint).log()
+        for other in older:
+            found = contradiction(reader, other.checkpoint)
+            if found is not None:
+                yield _against(other, now, found, state)
     except SourceError as error:
         yield _unread(error, name)
     except LogError as error:
         alarm = Alarm.MISSING if error.check == "log-missing" else Alarm.INCONSISTENT
-        yield Alarmed(alarm, name, where, str(error))
+        yield Alarmed(alarm, name, now.where, str(error))
     except ProofError as error:
-        yield Alarmed(Alarm.INCONSISTENT, name, where, str(error))
+        yield Alarmed(Alarm.INCONSISTENT, name, now.where, str(error))
 
 
 def _support(newest: _Found, terms: FollowTerms) -> Iterator[Alarmed]:
@@ -298,5 +345,5 @@ def _remembered(visit: _Visit, grown: Collection[VerifierKey], terms: FollowTerm
     if newest is not None and found.holds:
         # DURABLE: what was seen is remembered before anybody is told of it.
         noted = newest.noted
-        write_followed(terms.state, Followed(noted.note, noted.signed, now_s, behind))
+        write_followed(terms.state, Followed(noted.note, noted.signed, now_s, behind, newest.source.name))
     return found

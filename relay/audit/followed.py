@@ -27,7 +27,7 @@ _LOCK = ".lock"
 _MAX_DEPTH = 2
 _MAX_TOKENS = 64
 _MAX_TIME_S = 1 << 62
-_KEYS = ("behind_since_s", "note", "schema", "seen_at_s", "vkey")
+_KEYS = ("behind_since_s", "note", "schema", "seen_at_s", "source", "vkey")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,14 @@ class Followed:
     """One log at the last visit that found nothing against its history.
 
     `seen_at_s` is when that was, by our clock; `behind_since_s` when another log was first seen to grow since
-    this one last did, None if none was.
+    this one last did, None if none was; `source` showed this checkpoint.
     """
 
     note: str
     signed: SignedCheckpoint
     seen_at_s: int
     behind_since_s: int | None
+    source: str
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -101,6 +102,7 @@ def write_followed(state: Path, followed: Followed) -> None:
         "note": followed.note,
         "seen_at_s": followed.seen_at_s,
         "behind_since_s": followed.behind_since_s,
+        "source": followed.source,
     }
     replace_file(_file(state, log), json.dumps(value, indent=1, sort_keys=True).encode() + b"\n")
 
@@ -118,13 +120,13 @@ def _followed(value: Value, log: VerifierKey) -> Followed:
     fields = fields_of(value, "state", _KEYS)
     if fields.raw("schema") != FOLLOWED_SCHEMA or fields.raw("vkey") != format_verifier_key(log):
         raise FieldError("state", f"{FOLLOWED_SCHEMA} of {format_verifier_key(log)}", "another")
-    note = fields.raw("note")
-    if not isinstance(note, str):
-        raise FieldError(fields.path("note"), "a signed note", "another")
+    note, source = fields.raw("note"), fields.raw("source")
+    if not isinstance(note, str) or not isinstance(source, str):
+        raise FieldError(fields.path("note"), "a signed note, and its source", "another")
     # SECURITY: the log's signature stands in it, so a state that was altered is not taken for one.
     signed = open_checkpoint(note, [log])
     behind = None if fields.is_nil("behind_since_s") else _time(fields, "behind_since_s")
-    return Followed(note, signed, _time(fields, "seen_at_s"), behind)
+    return Followed(note, signed, _time(fields, "seen_at_s"), behind, source)
 
 
 def _time(fields: Fields, key: str) -> int:

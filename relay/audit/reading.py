@@ -10,7 +10,7 @@ from proofs.tiles import TileError, parse_tile_path
 from proofs.tree import TreeError
 from relay.audit.sources import Source, SourceMissing, SourceOverflow, tile_limit
 
-__all__ = ["LogReading", "contradiction", "files_of"]
+__all__ = ["LogReading", "contradiction", "files_of", "signed_contradiction"]
 
 
 class LogReading:
@@ -69,6 +69,15 @@ def files_of(source: Source) -> ReadFile:
     return read
 
 
+def signed_contradiction(now: Checkpoint, older: Checkpoint) -> tuple[str, str] | None:
+    """Say what two signed checkpoints tell by themselves, as `contradiction` does; nothing is read."""
+    if older.size > now.size:
+        return "rollback", f"expected {older.size} entries at least, got {now.size}"
+    if older.size == now.size and older.root != now.root:
+        return "fork", f"expected root {older.root.hex()} at size {older.size}, got {now.root.hex()}"
+    return None
+
+
 def contradiction(log: LogReader, older: Checkpoint) -> tuple[str, str] | None:
     """Say how a log contradicts what it signed before, by name and in words; None if it does not (SPEC 3).
 
@@ -77,11 +86,9 @@ def contradiction(log: LogReader, older: Checkpoint) -> tuple[str, str] | None:
     Raises:
         LogError, TileError, SourceError: no proof could be made.
     """
-    now = log.checkpoint
-    if older.size > now.size:
-        return "rollback", f"expected {older.size} entries at least, got {now.size}"
-    if older.size == now.size and older.root != now.root:
-        return "fork", f"expected root {older.root.hex()} at size {older.size}, got {now.root.hex()}"
+    found = signed_contradiction(log.checkpoint, older)
+    if found is not None:
+        return found
     try:
         log.check_start(older)
     except TreeError:

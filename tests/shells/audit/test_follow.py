@@ -11,7 +11,7 @@ from proofs.checkpoint import Checkpoint
 from proofs.forks import decode_fork
 from proofs.hashes import sha256
 from proofs.tree import EMPTY_ROOT
-from relay.audit.evidence import MAX_EVIDENCE_FILES
+from relay.audit.evidence import MAX_EVIDENCE_FILES, log_name
 from relay.audit.follow import Alarm
 from tests.shells.audit.followed_house import House, alarms
 from tests.shells.audit.logs import NOW_S, Keeper, entries_of
@@ -108,6 +108,36 @@ def test_two_sources_that_show_two_stories_of_one_log_are_caught_at_the_first_vi
     assert ("net/alice" in {each.log for each in found.alarms}) is True
     assert (alarm, "net/alice") in alarms(found)
     assert house.remembered(house.alice) is None
+
+
+def test_two_signed_notes_are_a_fork_whether_or_not_there_are_tiles(house: House) -> None:
+    house.look()
+    shutil.rmtree(house.bob.folder / "tile")
+    house.bob.say(Checkpoint("net/bob", 300, sha256(b"other")))
+    found = house.look()
+
+    assert (found.answer, found.alarms[0].alarm, found.alarms[0].log) == (False, Alarm.FORK, "net/bob")
+    assert ".json" in {path.suffix for path in found.alarms[0].evidence}
+
+
+def test_a_log_that_became_smaller_is_rolled_back_whether_or_not_there_are_tiles(house: House) -> None:
+    house.look()
+    shutil.rmtree(house.bob.folder / "tile")
+    house.bob.say(Checkpoint("net/bob", 299, sha256(b"other")))
+    found = house.look()
+
+    assert (found.answer, found.alarms[0].alarm, found.alarms[0].log) == (False, Alarm.ROLLBACK, "net/bob")
+
+
+def test_a_fork_between_two_sources_is_named_beside_a_newer_third(house: House, tmp_path: Path) -> None:
+    shutil.copytree(house.alice.folder, tmp_path / "old")
+    liar = Keeper(tmp_path / "liar", "net/alice")
+    liar.publish(entries_of(300, "other"))
+    house.alice.publish(entries_of(301))
+
+    found = house.look(house.urls[0], str(tmp_path / "old"), str(liar.folder))
+
+    assert ("fork", "net/alice") in alarms(found)
 
 
 def test_a_source_that_lags_behind_another_is_no_alarm(house: House, tmp_path: Path) -> None:
@@ -267,12 +297,43 @@ def test_one_source_answers_for_its_own_log_alone(house: House) -> None:
     assert [log.name for log in found.logs] == ["net/bob"]
 
 
+def test_one_source_that_now_shows_another_log_than_at_the_last_visit_proves_nothing(house: House) -> None:
+    house.look(house.urls[0])
+    for path in (house.alice.folder / "checkpoint", house.alice.folder / "tile"):
+        path.rename(path.with_name("hidden-" + path.name))
+    shutil.copytree(house.bob.folder, house.alice.folder, dirs_exist_ok=True)
+    found = house.look(house.urls[0])
+
+    assert (found.answer, alarms(found)) == (None, [("unserved", "net/alice")])
+    assert house.look(house.urls[0]).answer is None, "at the visit after, too"
+
+
+def test_two_followers_of_one_source_each_may_remember_in_one_folder(house: House) -> None:
+    assert [house.look(url).answer for url in (*house.urls, *house.urls)] == [True] * 6
+
+
+def test_a_log_that_lies_at_every_visit_leaves_room_for_the_evidence_of_another(house: House) -> None:
+    house.look()
+    evidence = house.state / "evidence"
+    evidence.mkdir()
+    for number in range(MAX_EVIDENCE_FILES):
+        (evidence / f"{log_name(house.alice.key)}-{number}-00.checkpoint").touch()
+    house.bob.publish(entries_of(300, "other"))
+
+    (alarm,) = house.look().alarms
+
+    assert alarm.alarm is Alarm.FORK
+    assert len(alarm.evidence) == 3
+    house.bob.publish(entries_of(301))
+    assert alarms(house.look()) == [("fork", "net/bob")]
+
+
 def test_a_log_that_lies_at_every_visit_does_not_fill_the_disk(house: House) -> None:
     house.look()
     evidence = house.state / "evidence"
     evidence.mkdir()
     for number in range(MAX_EVIDENCE_FILES - 1):
-        (evidence / str(number)).touch()
+        (evidence / f"{log_name(house.alice.key)}-{number}-00.checkpoint").touch()
     house.alice.publish(entries_of(301, "other"))
 
     (alarm,) = house.look().alarms
