@@ -1,6 +1,6 @@
 """What came of a decision: effects seen, receipts that show them, blocks said to be final (SPEC 9.1, 10)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from proofs.bundledecision import BundleDecision
@@ -36,8 +36,9 @@ def check_outcomes(
         _check_outcome(entry, digest, outcome)
         account.seen.setdefault(outcome, {})[envelope.author] = ground.name_of(envelope)
     _show(entry, said, account)
+    blocks = {outcome.block for outcome in account.seen}
     for number in entry.headers:
-        _hear_header(entry, record_at(records, number), account)
+        _hear_header(entry, record_at(records, number), blocks, account)
     by_id = {bytes(keccak256(name.encode())): name for name in names}
     return tuple(_act(leaf, by_id[leaf.act_id], account) for leaf in entry.leaves)
 
@@ -63,8 +64,10 @@ def _show(entry: BundleDecision, said: Mapping[int, OutcomeStatement], account: 
         account.shown[outcome] = check_effect(receipt.proof, outcome, entry.mandate)
 
 
-def _hear_header(entry: BundleDecision, record: LoggedRecord, account: "_Account") -> None:
-    """Take a member's word that a block of one of these outcomes is final."""
+def _hear_header(
+    entry: BundleDecision, record: LoggedRecord, blocks: Set[BlockRef], account: "_Account"
+) -> None:
+    """Take a member's word that one of these `blocks`, which outcomes name, is final."""
     envelope = record.envelope
     if envelope.kind != "header":
         raise DecidingError("statement-kind", f"expected a header, got {envelope.kind}")
@@ -72,7 +75,7 @@ def _hear_header(entry: BundleDecision, record: LoggedRecord, account: "_Account
     assert isinstance(header, Header), "the reader of this kind"
     if header.decision_id != entry.mandate.decision_id:
         raise DecidingError("statement-decision", "expected a header of this decision, got one of another")
-    if header.chain != header.block.chain or header.block not in {each.block for each in account.seen}:
+    if header.chain != header.block.chain or header.block not in blocks:
         raise DecidingError(
             "header-block", f"expected a block of an outcome here, got {header.block.hash.hex()}"
         )

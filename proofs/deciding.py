@@ -195,6 +195,8 @@ def _voices(entry: BundleDecision, digest: Digest, ground: Ground, envelopes: Se
         statement, name = read_attestation(envelope), ground.name_of(envelope)
         if statement.decision != entry.decision:
             raise DecidingError("attestation-decision", f"expected this decision, got another by {name}")
+        if ground.member_in(envelope.author, entry.decision.key_epoch) is None:
+            raise DecidingError("attestation-signer", f"expected a member of the key epoch, got {name}")
         said = abstained if statement.stance is Stance.ABSTAIN else final
         if envelope.author in said:
             raise DecidingError("attestation-twice", f"expected one verdict of {name}, got two")

@@ -98,19 +98,19 @@ class Ground:
         return next((member for member in members if member is not None), None)
 
     def weigh(self, voices: Mapping[Identity, str], key_epoch: int) -> Weight:
-        """Tell how many of one committee say something, and whether an honest one must be among them.
+        """Tell how many of a decision's committee say something, and whether one of them must be honest.
 
-        Voices of two committees do not add up: f of each may lie. Counted is the committee in which they
-        weigh most, the newest of the key epoch if none weighs more.
+        Nobody else speaks of a decision (core SPEC 2.4): f of a large committee may all be of the smaller one
+        before it, which had a smaller f. If several documents have the key epoch, their voices do not add up;
+        the one in which they weigh most counts, if equal the newest.
         """
-        own = self.of_key_epoch(key_epoch)
-        weights = [_weight(voices, own, "members")]
-        weights += [
-            _weight(voices, document, f"members of epoch {document.committee_epoch}")
-            for document in self.documents
-            if document is not own
+        newest = self.of_key_epoch(key_epoch)
+        older = [
+            each for each in reversed(self.documents) if each.key_epoch == key_epoch and each is not newest
         ]
-        return max(weights, key=lambda weight: weight.count - weight.f)
+        weights = [_weight(voices, newest, "members")]
+        weights += [_weight(voices, each, f"members of epoch {each.committee_epoch}") for each in older]
+        return max(weights, key=lambda weight: weight.count)
 
 
 def record_at(records: Sequence[LoggedRecord], number: int) -> LoggedRecord:

@@ -110,4 +110,6 @@ def _quorum(policy: Policy) -> str | None:
         return None
     group = policy.groups.get(policy.quorum)
     of = "" if group is None else f"{group.threshold} of {len(group.members)}, "
-    return f"{of}{policy.quorum}"
+    # A name is any octets to the format: neither a terminal nor a JSON document may get them as they are.
+    name = "".join(each if each.isprintable() else "�" for each in policy.quorum)
+    return f"{of}{name}"

@@ -101,6 +101,7 @@ def _absence(envelope: Envelope, entry: BundleDecision, ground: Ground) -> _Word
     said = REMARK_READERS["absence"](envelope.body)
     assert isinstance(said, Absence), "the reader of this kind"
     _check(said.decision_id == entry.mandate.decision_id)
+    _member(envelope.author, entry, ground)
     names = [_member(identity, entry, ground) for identity in said.absent]
     return f"holds no verdict of {', '.join(names)}", {"absent": names}
 
@@ -109,6 +110,7 @@ def _accusation(envelope: Envelope, entry: BundleDecision, ground: Ground) -> _W
     said = REMARK_READERS["accusation"](envelope.body)
     assert isinstance(said, Accusation), "the reader of this kind"
     _check(said.decision_id == entry.mandate.decision_id)
+    _member(envelope.author, entry, ground)
     name = _member(said.member, entry, ground)
     facts: dict[str, Value] = {"evidence": said.evidence.hex(), "member": name, "reason": said.reason}
     return f"accuses {name}: {said.reason}; its word alone", facts

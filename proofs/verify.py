@@ -30,14 +30,13 @@ __all__ = ["CHECKS", "VerifyError", "verify_bundle"]
 
 CHECKS = (
     "bundle is in its one spelling and within its limits",
-    "policy is the pinned one",
+    "every checkpoint is cosigned as the policy asks",
     "committee documents are in force from genesis on, and give the network id",
     "every keys document is of its committee epoch, on one polynomial for each group, signed by every holder",
-    "network is the pinned one",
     "log key is one of the policy, or without a policy that of a member",
     "every record is an envelope signed by a member of its epoch",
     "every record is in the log, under a signed checkpoint",
-    "every plan has its hash, and is a pinned one",
+    "every plan has its hash",
     "every decision id, mandate, acts root and lifetime follows from decision and plan",
     "every certificate is signed by enough attesters of its key epoch, or by the group key of its tier there",
     "every signer of a list has its attestation in the log, and behind a group's signature stand enough",
@@ -48,6 +47,8 @@ CHECKS = (
     "every disclosed field is what its author sealed in its record",
     "every record and plan belongs to a decision, and every parent is here",
 )
+_QUORUM_CHECK = CHECKS[1]
+_PIN_CHECKS = ("policy is the pinned one", "network is the pinned one", "every plan is a pinned one")
 
 
 class VerifyError(ProofError):
@@ -85,6 +86,7 @@ def verify_bundle(  # noqa: PLR0913  each is something that the reader trusts or
     decisions = tuple(check_decision(entry, ground, logged.records, terms) for entry in bundle.decisions)
     disclosed = check_disclosed(bundle.disclosed, disclosures, logged.records, ground)
     _check_nothing_extra(bundle, decisions)
+    has_quorum = pinned is not None and pinned.quorum is not None
     return Verdict(
         network=bundle.network,
         network_name=ground.documents[0].name,
@@ -101,13 +103,21 @@ def verify_bundle(  # noqa: PLR0913  each is something that the reader trusts or
         records=len(logged.records),
         decisions=decisions,
         disclosed=disclosed,
-        checks=CHECKS,
+        checks=_checks(has_quorum=has_quorum, pins=(policy_hash, network, plan_hashes)),
         not_proved=not_proved(
             decisions,
-            has_quorum=pinned is not None and pinned.quorum is not None,
+            has_quorum=has_quorum,
             is_of_one_size=logged.is_of_one_size,
         ),
     )
+
+
+def _checks(
+    *, has_quorum: bool, pins: Sequence[Collection[int] | Collection[bytes] | None]
+) -> tuple[str, ...]:
+    """Give what was checked: what the reader did not ask for was not."""
+    held = tuple(check for check in CHECKS if has_quorum or check != _QUORUM_CHECK)
+    return (*held, *(check for check, pin in zip(_PIN_CHECKS, pins, strict=True) if pin))
 
 
 def _policy(raw: bytes | None, policy_hash: bytes | None) -> Policy | None:

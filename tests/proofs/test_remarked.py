@@ -316,32 +316,6 @@ def test_a_field_of_another_record_or_value_is_refused_by_name(town: Town) -> No
         assert caught.value.check == "sealed-record"
 
 
-def test_voices_of_two_committees_do_not_add_up(town: Town) -> None:
-    """Of each committee f may lie: one liar of the old and one of the new are no honest member."""
-    new = Tower("erin")
-    members = (*(town.towers[name].member() for name in ("bob", "carol", "dave")), new.member())
-    following = build_committee(CommitteeStatement("town", 2, 2, 1, False, town.network, members))
-    message = committee_signing_bytes(following.raw)
-    signatures = {each.identity: each.identity_key.sign(message).signature for each in town.towers.values()}
-    document = BundleDocument(following.raw, signatures)
-    entry = scene(town)
-    town.towers["erin"] = new
-    first = remark(town, "alice", header(entry))
-    town.say("erin", "header", remark_body(header(entry)), committee_epoch=2)
-    split = town.bundle(replace(entry, headers=(first, first + 1)))
-    town.say("dave", "header", remark_body(header(entry)), committee_epoch=2)
-    joint = town.bundle(replace(entry, headers=(first, first + 1, first + 2)))
-    without = (*joint.records[:first], *joint.records[first + 1 :])
-    newer = replace(town.bundle(replace(entry, headers=(first, first + 1))), records=without)
-
-    def verdict(bundle: Bundle) -> Verdict:
-        return verify_bundle(encode_bundle(replace(bundle, committees=(*bundle.committees, document))))
-
-    assert finals(verdict(split)) == {"halt": (("alice", "erin"), False)}
-    assert finals(verdict(joint)) == {"halt": (("alice", "erin", "dave"), True)}
-    assert finals(verdict(newer)) == {"halt": (("erin", "dave"), True)}, "both of the new committee"
-
-
 def second_document(town: Town) -> BundleDocument:
     """Give the document of epoch 2 with the same keys, by which bob has the name robert."""
     members = tuple(
