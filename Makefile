@@ -41,6 +41,10 @@ test: env ## run the tests: Python, then Solidity (ARGS goes to pytest)
 test-slow: env ## run only the tests marked slow
 	$(BIN)/python -m pytest -q -n 0 -m slow $(ARGS)
 
+.PHONY: campaign
+campaign: env ## run only the campaigns: everything of which other tests take a sample, many minutes
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m campaign $(ARGS)
+
 .PHONY: check
 check: lint types floors contracts-check docker-check ## lint, types, floors, committed artifacts, docker files
 

@@ -22,6 +22,9 @@ from tests.proofs.parts import Json, Place, at, form_of, places, replaced, spell
 Swap = tuple[Place, str, str]
 """Where, out of which bundle, and the part in JSON."""
 
+MANY = 24
+"""Swaps of each form in the slow test: about a minute of processor time."""
+
 EQUALLY_TRUE: dict[tuple[str, str], str] = {
     ("records", "later"): "the same records under a later checkpoint of the same log",
     ("records[]", "later"): "the same record under a later checkpoint of the same log",
@@ -86,6 +89,15 @@ def swaps() -> Iterator[Swap]:
                     yield place, name, part
 
 
+@cache
+def by_form() -> Mapping[str, list[Swap]]:
+    """Give all swaps by the form of their part."""
+    found: dict[str, list[Swap]] = {}
+    for swap in swaps():
+        found.setdefault(form_of(swap[0]), []).append(swap)
+    return found
+
+
 def check(swap: Swap) -> tuple[str, str] | None:
     """Check that a swap is refused or may be accepted; give what was, by form and bundle."""
     place, name, part = swap
@@ -126,19 +138,27 @@ def test_all_the_bundles_are_valid_themselves() -> None:
 
 
 def test_a_part_of_each_form_in_each_others_place_is_refused_or_equally_true(seed: int) -> None:
-    """One swap of each form, by chance; all of them in the slow test."""
+    """One swap of each form, by chance; many of them in the slow test."""
     chance = Random(seed)
-    by_form: dict[str, list[Swap]] = {}
-    for swap in swaps():
-        by_form.setdefault(form_of(swap[0]), []).append(swap)
 
-    assert len(by_form) > 45
-    for among in by_form.values():
+    assert len(by_form()) > 45
+    for among in by_form().values():
         check(chance.choice(among))
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3_600)
+@pytest.mark.timeout(1_200)
+def test_many_parts_of_each_form_in_others_places_are_refused_or_equally_true(seed: int) -> None:
+    """Some dozen swaps of each form, by chance; all of them in the campaign."""
+    chance = Random(seed)
+
+    for among in by_form().values():
+        for swap in chance.sample(among, min(len(among), MANY)):
+            check(swap)
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(7_200)
 def test_what_is_accepted_of_all_swaps_is_exactly_what_may_be() -> None:
     accepted = {check(swap) for swap in swaps()} - {None}
 

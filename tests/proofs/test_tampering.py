@@ -208,7 +208,7 @@ def check_loss(change: Change, verdict: Json) -> None:
 
 
 def test_every_form_of_part_is_refused_by_its_own_check(seed: int) -> None:
-    """One change of each form, by chance; all of them in the slow test."""
+    """One change of each form, by chance; all of them in the campaign."""
     chance = Random(seed)
     by_form: dict[str, list[Change]] = {}
     for change in changes():
@@ -219,8 +219,8 @@ def test_every_form_of_part_is_refused_by_its_own_check(seed: int) -> None:
         check(chance.choice(among), chance)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1_200)
+@pytest.mark.campaign
+@pytest.mark.timeout(7_200)
 def test_every_part_is_refused_by_its_own_check(seed: int) -> None:
     chance = Random(seed)
 
