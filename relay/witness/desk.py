@@ -192,6 +192,9 @@ class WitnessDesk:
                 self._forks[log] = fork
                 await self._parts.found(fork)
             return
+        held = self._cosigned.get(log)
+        if held is not None and held.held.size == checkpoint.size:
+            return  # there may have been no room to keep it among what was seen: it is no debt for that
         kept, unproved = self._roots.setdefault(log, {}), self._unproved.setdefault(log, {})
         if not checkpoint.size or checkpoint.size in kept or len(unproved) >= MAX_DEBTS:
             return
@@ -212,12 +215,14 @@ class WitnessDesk:
     # ---- debts
 
     def debts(self) -> list[Debt]:
-        """Give what logs have not proved, of those of which we cosigned something."""
+        """Give what logs have not proved, of those of which we cosigned entries."""
         return [debt for key in self._keys() for debt in self._debts_of(key)]
 
     def _debts_of(self, key: VerifierKey) -> list[Debt]:
         log, now_ms = log_name(key), self._parts.clock()
-        if log not in self._cosigned or self._is_forked(key):
+        held = self._cosigned.get(log)
+        # Every history continues the empty one: there is nothing yet to be joined to, nor a proof to ask for.
+        if held is None or not held.held.size or self._is_forked(key):
             return []
         return [
             Debt(
@@ -249,7 +254,7 @@ class WitnessDesk:
             self._asked_ms[name] = now_ms
             held = self._cosigned[log].held.size
             wanted.append((debt.key, min(held, debt.size), max(held, debt.size)))
-        return [each for each in wanted if 0 < each[1] < each[2]]
+        return wanted
 
     async def proved(self, key: VerifierKey, sizes: tuple[int, int], proof: Sequence[Digest]) -> None:
         """Take the consistency proof that a log gave between two sizes: one held, the other owed."""

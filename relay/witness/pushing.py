@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from proofs.checkpoint import Checkpoint, parse_checkpoint
 from proofs.errors import ProofError
 from proofs.kinds import Digest
-from proofs.note import NoteSignature, VerifierKey, parse_note, verify_note
+from proofs.note import Note, NoteSignature, VerifierKey, is_timely, parse_note, verify_note
 from proofs.witness import (
     AddCheckpoint,
     Cosigned,
@@ -230,9 +230,16 @@ class Publisher:
         for key in self._couriers.keys() - pending.lines.keys():
             named = (line for line in parsed.signatures if (line.name, line.key_id) == (key.name, key.key_id))
             line = next(named, None)
-            with suppress(ProofError):
-                if line is not None and verify_note(parsed, [key]):
-                    await self._took(pending, key, line)
+            if line is not None and self._is_right(parsed, key):
+                await self._took(pending, key, line)
+
+    def _is_right(self, shown: Note, key: VerifierKey) -> bool:
+        """Tell whether readers will count the cosignature of `key` under a note, of which there is a line."""
+        try:
+            at_s = verify_note(shown, [key])[0].at_s
+        except ProofError:
+            return False
+        return at_s is not None and is_timely(at_s, self._parts.clock() // 1_000)
 
     # ---- one checkpoint
 

@@ -194,6 +194,36 @@ async def test_a_wrong_proof_is_a_debt_at_once_and_is_kept(tmp_path: Path) -> No
         assert (await desk.add_checkpoint(story.request(10, 12))).status == 403
 
 
+async def test_a_log_that_was_cosigned_empty_owes_nothing_until_it_has_entries(tmp_path: Path) -> None:
+    clock, story = Clock(), story_of(COMMITTEE, "alice", 9)
+    async with open_desk(tmp_path / "w", COMMITTEE, "bob", clock=clock) as desk:
+        await desk.add_checkpoint(story.request(0, 0))
+        await desk.see(story.note(5))
+        clock.forward(OWES_AFTER_MS)
+        assert desk.ask_now(lambda _: True) == []  # no proof leads from nothing
+
+        assert (await desk.add_checkpoint(story.request(0, 7))).status == 200
+        assert desk.ask_now(lambda _: True) == [(story.key, 5, 7)]
+        await desk.proved(story.key, (5, 7), story.proof(5, 7))
+        assert (await desk.add_checkpoint(story.request(7, 9))).status == 200
+
+
+async def test_what_was_cosigned_is_no_debt_though_a_stranger_left_no_room_to_keep_it(tmp_path: Path) -> None:
+    clock, story = Clock(), story_of(COMMITTEE, "alice", 30)
+    async with open_desk(tmp_path / "w", COMMITTEE, "bob", clock=clock) as desk:
+        await desk.add_checkpoint(story.request(0, 10))
+        for size in range(1, 1 + MAX_DEBTS):  # old notes, shown again
+            await desk.add_checkpoint(story.request(0, size))
+        assert (await desk.add_checkpoint(story.request(10, 12))).status == 200
+        for size in range(1, 1 + MAX_DEBTS):
+            await desk.proved(story.key, (size, 12), story.proof(size, 12))
+        await desk.see(story.note(12))  # other witnesses show theirs
+        clock.forward(OWES_AFTER_MS)
+
+        assert desk.debts() == []
+        assert (await desk.add_checkpoint(story.request(12, 15))).status == 200
+
+
 async def test_what_the_log_asks_next_proves_what_was_seen_of_it(tmp_path: Path) -> None:
     story = story_of(COMMITTEE, "alice", 30)
     async with open_desk(tmp_path / "w", COMMITTEE, "bob") as desk:

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from proofs.checkpoint import checkpoint_text
 from proofs.committee import CommitteeDocument, full_quorum, malicious_bound
 from proofs.errors import ProofError
 from proofs.note import cosignature, cosigned_bytes, parse_note
 from proofs.policy import committee_policy, open_checkpoint_under
-from proofs.witness import accepted_answer, parse_add_checkpoint
+from proofs.witness import accepted_answer, add_cosignatures, parse_add_checkpoint
 from relay.witness.pushing import PATIENCE_MS
 from tests.shells.witness.circle import (
+    BEGAN,
     Door,
     Heard,
     MemoryLog,
@@ -276,3 +278,25 @@ async def test_cosignatures_that_others_show_count(tmp_path: Path) -> None:
                 await publisher.heard(note)
             assert log.published is not None
             assert log.published.checkpoint.size == 5
+
+
+@pytest.mark.parametrize("ahead_s", [-(BEGAN // 1_000), 301])
+async def test_a_cosignature_of_another_time_that_is_shown_publishes_nothing(
+    tmp_path: Path, ahead_s: int
+) -> None:
+    liar = Secrets("dave").cosigner
+    async with open_circle(tmp_path, 4) as circle:
+        log = MemoryLog(story_of(circle.document, "alice", 5), recorded=1)
+        async with publishing(circle, log) as publisher:
+            await publisher.turn()
+            await until("the first is published", lambda: bool(log.files))
+            circle.shut(2)
+            await publisher.turn()
+            await until("two have cosigned", lambda: len(publisher.cosigned_by()) == 2)
+            at_s = BEGAN // 1_000 + ahead_s
+            text = checkpoint_text(log.story.checkpoint())
+            line = cosignature(circle.doors[3].key, at_s, liar.sign(cosigned_bytes(text, at_s)).signature)
+            await publisher.heard(add_cosignatures(log.story.note(), [line]))
+
+            assert log.published is not None
+            assert log.published.checkpoint.size == 1
