@@ -22,6 +22,10 @@ from relay.audit.case import LogRead, Scope
 from relay.audit.reading import files_of
 from relay.audit.sources import Source
 from relay.core.bodies import read_body
+from relay.core.committees import Committees
+from relay.core.errors import WireError
+from relay.core.messages import Equivocation
+from relay.core.wire import open_equivocation
 
 __all__ = ["MAX_ENTRIES", "BackReader", "Read"]
 
@@ -58,7 +62,6 @@ class BackReader:
         self._first = read.signed.checkpoint.size
         self._digests: dict[Digest, int] = {}
         self._found: dict[int, Envelope] = {}
-        self._latest_ms: dict[Identity, int] = {}
         self._strange = 0
 
     @property
@@ -75,7 +78,6 @@ class BackReader:
             found=dict(sorted(self._found.items())),
             seen_at_s=self.read.seen_at_s,
             held_by_s=self.read.held_by_s,
-            latest_ms=dict(self._latest_ms),
             strange=self._strange,
         )
 
@@ -120,12 +122,14 @@ class BackReader:
             self._strange += 1
             return
         fields = envelope.fields
-        for times in (newest, self._latest_ms):
-            times[fields.author] = max(fields.at_ms, times.get(fields.author, 0))
+        newest[fields.author] = max(fields.at_ms, newest.get(fields.author, 0))
         try:
-            if digest in self._scope.records or self._scope.holds(read_body(fields.kind, fields.body)):
+            message = read_body(fields.kind, fields.body)
+            if digest in self._scope.records or self._scope.holds(message):
+                if isinstance(message, Equivocation):  # SECURITY: whoever logs it may have made it up
+                    open_equivocation(message, Committees(tuple(self._documents)))
                 self._found[index] = verify_envelope(envelope)
-        except ProofError:
+        except (ProofError, WireError):
             self._strange += 1
 
     def _is_of_a_member(self, envelope: UnverifiedEnvelope) -> bool:

@@ -78,8 +78,7 @@ class LogRead:
 
     `digests` are of every entry that was read; `found` are those about the incident, by index. It was so
     still at `seen_at_s` (our clock when a log was asked, an honest cosigner's for a copy, None where neither
-    tells), and already at `held_by_s`. `latest_ms` is the newest time that each member names in what was
-    read; `strange` counts entries that are no envelope of a member.
+    tells), and already at `held_by_s`. `strange` counts entries that are no envelope of a member.
     """
 
     source: str
@@ -92,7 +91,6 @@ class LogRead:
     found: Mapping[int, Envelope]
     seen_at_s: int | None
     held_by_s: int
-    latest_ms: Mapping[Identity, int]
     strange: int = 0
 
     @property
@@ -110,8 +108,8 @@ class Said:
     member: str
     places: dict[str, int] = field(default_factory=dict)
     witnessed: Witnessed | None = None
-    published_s: int | None = None
-    """By when it stood in a log for everybody: by an honest cosigner's clock, or by ours."""
+    since_s: dict[str, int] = field(default_factory=dict)
+    """By when it stood in each log for everybody: by an honest cosigner's clock, or by ours."""
 
     def is_in(self, origin: str, index: int, witnessed: Witnessed | None, held_by_s: int | None) -> None:
         """Note a log that it stands in, and when that was so at the latest."""
@@ -119,8 +117,8 @@ class Said:
         if witnessed is not None and (self.witnessed is None or witnessed.at_s < self.witnessed.at_s):
             self.witnessed = witnessed
         proved = witnessed.at_s if witnessed is not None and witnessed.is_honest else held_by_s
-        if proved is not None and (self.published_s is None or proved < self.published_s):
-            self.published_s = proved
+        if proved is not None:
+            self.since_s[origin] = min(proved, self.since_s.get(origin, proved))
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +169,14 @@ class Case:
     def f(self) -> int:
         """How many members may be malicious, by the newest document."""
         return malicious_bound(len(self.documents[-1].members))
+
+    def keeper_of(self, origin: str) -> Identity | None:
+        """Give the member that a log is of, by any document: a log's name never goes to another key."""
+        for document in self.documents:
+            for member in document.members:
+                if origin == f"{document.name}/{member.name}":
+                    return member.identity
+        return None
 
     def document_of(self, key_epoch: int) -> CommitteeDocument:
         """Give the newest document of a key epoch: all of them have the same attesters."""

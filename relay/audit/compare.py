@@ -11,20 +11,35 @@ from typing import Final
 
 from proofs.checkpoint import SignedCheckpoint
 from proofs.decision import decision_id
-from proofs.kinds import DecisionId
+from proofs.kinds import DecisionId, Identity
 from relay.audit.case import Case, LogRead, Said
 from relay.audit.story import Answer, DecisionStory, Finding
 from relay.audit.telling import member_of_log
-from relay.core.committees import LASTING_S
-from relay.core.messages import Attestation, Equivocation, Message, Verdict
+from relay.core.messages import (
+    Absence,
+    Accusation,
+    Attestation,
+    Equivocation,
+    Header,
+    Message,
+    Outcome,
+    Unlanded,
+    Verdict,
+    Void,
+)
 from relay.core.words import count_words, span
 
 __all__ = ["MERGE_DELAY_S", "compare", "missing_in"]
 
 MERGE_DELAY_S: Final = 60
 """Within this an honest node publishes what it took and may release (core SPEC 7.3)."""
-SIGNING_S: Final = 5
-"""A node logs its own words as they are signed; those of one moment may be signed in another order."""
+CLOCKS_S: Final = 60
+"""By how much clocks of honest members, and the auditor's, may differ."""
+HEADS_S: Final = 1_800
+"""By how much the newest block that an honest member sees may be behind its clock."""
+_MOST_OF_A_KIND: Final = 64
+"""Outcomes and voids, or headers, of one member that a node takes of a decision (core SPEC 6.5)."""
+_ABOUT_ONE: Final = (Absence, Accusation, Header, Outcome, Unlanded, Void)
 _DIGEST_SHOWN: Final = 16
 _STANCES: Final[Mapping[Verdict, str]] = {
     Verdict.ATTEST: "attestation",
@@ -83,42 +98,114 @@ def _omission(case: Case, log: LogRead, said: Said, *, is_own: bool) -> Finding:
     )
     words = f"{words} {', '.join(others)}"
     doubt = _doubt(case, log, said)
+    due_s = _due_s(case, log, said)
+    if doubt is None and due_s is None:
+        doubt = "when it stood there is told by no cosignature"
+    if doubt is None and due_s is not None and log.seen_at_s is not None and log.seen_at_s <= due_s:
+        doubt = f"it has {due_s + 1 - log.seen_at_s} s left to publish it: ask again then"
     if doubt is not None:
-        due = {} if said.published_s is None else {"due_at_s": said.published_s + MERGE_DELAY_S + 1}
+        due = {} if due_s is None else {"due_at_s": due_s + 1}
         return Finding("missing", Answer.UNKNOWN, f"{words}; {doubt}", {**facts, **due})
     name = "omitted-own" if is_own else "omitted"
-    late = (log.seen_at_s or 0) - (said.published_s or 0)
-    return Finding(name, Answer.NO, f"{words} for {span(late)} at least", {**facts, "late_s": late})
+    late = (log.seen_at_s or 0) - (due_s or 0)
+    return Finding(name, Answer.NO, f"{words}: {span(late)} overdue at least", {**facts, "late_s": late})
 
 
 def _doubt(case: Case, log: LogRead, said: Said) -> str | None:
-    """Say why a missing statement convicts nobody, if it does not."""
+    """Say why a missing statement convicts nobody however long it is missing; None where it may."""
     if log.first > 0:
         return f"it may stand before entry {log.first}, to which the log was read"
     if log.seen_at_s is None:
         return "when this copy of the log was so is told by no cosignature"
-    if said.published_s is None:
-        return "when the other log held it is told by no cosignature"
-    left = said.published_s + MERGE_DELAY_S - log.seen_at_s
-    if left >= 0:
-        return f"it has {left + 1} s left to publish it: ask again then"
-    if left < -LASTING_S or _has_moved_past(case, log, said, said.published_s):
+    if said.envelope.author == log.keeper:
         return None
-    return "it may wait there for the release of an older entry: nothing that was said later is there either"
+    if len(_holders(case, said)) <= case.f:
+        return "no honest member's log is known to hold it: who keeps this one may never have been told"
+    if not isinstance(said.message, (Attestation, *_ABOUT_ONE)):
+        return "of these a node takes only so many an hour, and which depends on the order in which they come"
+    return _full(case, log, said)
 
 
-def _has_moved_past(case: Case, log: LogRead, said: Said, published_s: int) -> bool:
-    """Tell whether a log holds what was said after it should have taken this: entries come out in order.
+def _full(case: Case, log: LogRead, said: Said) -> str | None:
+    """Say whether its author used up his place in this log (core SPEC 6.5): what came first counts."""
+    about = _about(case, said.message)
+    if isinstance(said.message, Attestation) and not any(
+        verdict.decision == said.message.decision for verdict in case.decisions
+    ):
+        return "it speaks of another block or key epoch than the decision that was certified"
+    theirs = [
+        each.message
+        for each in case.said
+        if each.envelope.author == said.envelope.author
+        and log.origin in each.places
+        and _about(case, each.message) == about
+    ]
+    place = _place(said.message)
+    if place is not None and place in map(_place, theirs):
+        return f"{said.member} said something else in its place, which stands here"
+    kinds = next((kinds for kinds in ((Header,), (Outcome, Void)) if isinstance(said.message, kinds)), ())
+    if kinds and sum(isinstance(message, kinds) for message in theirs) >= _MOST_OF_A_KIND:
+        return f"{said.member} said as much of it as a node takes, which stands here"
+    return None
 
-    The keeper's own clock binds him; of other authors f may lie about theirs.
+
+def _due_s(case: Case, log: LogRead, said: Said) -> int | None:
+    """Give by when a statement must stand in a log, by everybody's clock; None where nothing tells."""
+    times = sorted(time for time in _holders(case, said).values() if time is not None)
+    needed = 0 if said.envelope.author == log.keeper else case.f
+    if len(times) <= needed:
+        return None
+    # Of f+1 logs one is an honest member's, who passes it on; a liar may have had it long before.
+    known_s = times[needed]
+    if isinstance(said.message, Attestation):
+        known_s = max(known_s, _released_s(case, log, said.message))
+    return known_s + MERGE_DELAY_S + CLOCKS_S
+
+
+def _holders(case: Case, said: Said) -> dict[Identity, int | None]:
+    """Give the members in whose logs it stands, and by when it did, where that is told."""
+    keepers = {origin: case.keeper_of(origin) for origin in said.places}
+    return {keeper: said.since_s.get(origin) for origin, keeper in keepers.items() if keeper is not None}
+
+
+def _released_s(case: Case, log: LogRead, message: Attestation) -> int:
+    """Give by when a log's keeper had to release a verdict (core SPEC 7.3): by what he released of that
+    decision himself, at the latest when its mandate had ended. Another may release it, and lie, earlier.
     """
-    by_then_ms = 1_000 * (published_s + MERGE_DELAY_S)
-    later = {author for author, at_ms in log.latest_ms.items() if at_ms > by_then_ms}
-    if log.keeper in later or len(later) > case.f:
-        return True
-    own_ms = 0 if log.keeper is None else log.latest_ms.get(log.keeper, 0)
-    is_own = said.envelope.author == log.keeper
-    return is_own and own_ms > said.envelope.at_ms + 1_000 * SIGNING_S
+    about = _about(case, message)
+    own = [
+        each.since_s[log.origin]
+        for each in case.said
+        if isinstance(each.message, Attestation)
+        and log.origin in each.since_s
+        and _about(case, each.message) == about
+    ]
+    ends = [verdict.not_after + HEADS_S for verdict in case.decisions if verdict.decision_id == about]
+    return min([*own, *ends])
+
+
+def _about(case: Case, message: Message) -> DecisionId | None:
+    """Give the decision that a statement is about."""
+    if isinstance(message, Attestation):
+        return decision_id(case.network, message.decision)
+    return message.decision_id if isinstance(message, _ABOUT_ONE) else None
+
+
+def _place(message: Message) -> object:
+    """Give the place that one member's statement on a decision has in a log alone; None: it has many."""
+    match message:
+        case Attestation(_, verdict):
+            return "abstention" if verdict is Verdict.ABSTAIN else "verdict"
+        case Absence():
+            return "absence"
+        case Accusation(_, member):
+            return "accusation", member
+        case Header(_, chain, block):
+            return "header", chain, block
+        case Unlanded():
+            return "unlanded", message.chain, message.act_id
+        case _:
+            return None
 
 
 def _newest(logs: Iterable[LogRead]) -> list[LogRead]:
@@ -168,12 +255,14 @@ def _checkpoints(case: Case) -> Iterator[tuple[str, SignedCheckpoint]]:
 
 def _contradictions(case: Case) -> Iterator[Finding]:
     """Name each member that signed two verdicts on one decision; abstaining first is none (core SPEC 6)."""
-    spoken: dict[tuple[str, DecisionId], Said] = {}
+    spoken: dict[tuple[Identity, DecisionId, int], Said] = {}
     for said in case.said:
         message = said.message
         if not isinstance(message, Attestation) or message.verdict is Verdict.ABSTAIN:
             continue
-        known = spoken.setdefault((said.member, decision_id(case.network, message.decision)), said)
+        decision = message.decision  # the key epoch is not in its id (core SPEC 4.1, 6.4)
+        place = (said.envelope.author, decision_id(case.network, decision), decision.key_epoch)
+        known = spoken.setdefault(place, said)
         if known is not said:
             yield _contradiction(case, known, said)
 

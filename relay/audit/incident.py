@@ -58,13 +58,13 @@ def investigate(
     trust: Trust,
     clock_s: Callable[[], int],
     *,
-    earlier: Mapping[Digest, int] | None = None,
+    earlier: Mapping[Digest, Mapping[str, int]] | None = None,
     also: Iterable[Digest] = (),
 ) -> Investigation:
     """Gather an incident from `places`; `prefix` is the beginning of the id of one of its decisions.
 
-    `earlier` tells by when statements stood in a log when it was asked before, in seconds; `also` are digests
-    of records to look out for beside what is about the incident.
+    `earlier` tells by when statements stood in each log when it was asked before, in seconds; `also` are
+    digests of records to look out for beside what is about the incident.
 
     Raises:
         Ambiguous: of several incidents.
@@ -97,11 +97,10 @@ def investigate(
     )
 
 
-def _remember(case: Case, earlier: Mapping[Digest, int]) -> None:
+def _remember(case: Case, earlier: Mapping[Digest, Mapping[str, int]]) -> None:
     for said in case.said:
-        known = earlier.get(said.envelope.digest)
-        if known is not None and (said.published_s is None or known < said.published_s):
-            said.published_s = known
+        for origin, since_s in earlier.get(said.envelope.digest, {}).items():
+            said.since_s[origin] = min(since_s, said.since_s.get(origin, since_s))
 
 
 def _open_logs(

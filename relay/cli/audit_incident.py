@@ -227,9 +227,7 @@ def _story(settings: Settings, asked: _Asked) -> Story:
         return story
     settings.say(f"a log lacks what it may yet publish: asking again in {wait_s} s")
     Event().wait(wait_s)
-    earlier = {
-        said.envelope.digest: said.published_s for said in found.case.said if said.published_s is not None
-    }
+    earlier = {said.envelope.digest: said.since_s for said in found.case.said}
     trust = replace(asked.trust, now_s=_now_s())
     again = investigate(asked.places, asked.prefix, trust, _now_s, earlier=earlier, also=also)
     return _told(again, asked)
