@@ -27,14 +27,15 @@ from proofs.receipts import ReceiptProof
 from proofs.reports import subject_digest
 from proofs.statements import OutcomeStatement, read_outcome
 from relay.app.receipts import Claim, Receipts
-from relay.app.remarked import Allowance, Remarks
+from relay.app.remarked import Remarks
+from relay.app.shelf import Allowance, Shelf, Voice, first_voices
 from relay.core.book import Entry
 from relay.core.decisions import is_linked, report_of
 from relay.core.events import Event, Received, Signed
 from relay.core.incidents import incidents
 from relay.core.messages import Outcome, Report
 from relay.core.node import Node
-from relay.core.types import DecisionId, Digest, Identity
+from relay.core.types import DecisionId, Digest
 from relay.journal import AuditLog
 
 __all__ = ["Bundles"]
@@ -46,17 +47,16 @@ MAX_ALIKE: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """Who says that he saw which effect of which act; `raw` is his envelope."""
+    """Which effect of which act the author of an envelope says that he saw."""
 
-    author: Identity
+    envelope: Envelope
     statement: OutcomeStatement
-    raw: bytes
 
     def is_like(self, other: _Said) -> bool:
         """Tell whether both are the same member's words on one effect of one act."""
         ours, theirs = self.statement, other.statement
-        about = (other.author, theirs.act_id, theirs.effect)
-        return (self.author, ours.act_id, ours.effect) == about
+        about = (other.envelope.author, theirs.act_id, theirs.effect)
+        return (self.envelope.author, ours.act_id, ours.effect) == about
 
 
 class Bundles:
@@ -90,7 +90,7 @@ class Bundles:
         if entry is None or not _is_about(event.message, entry):
             return
         kept = self._outcomes.setdefault(event.message.decision_id, {})
-        said = _Said(event.envelope.author, read_outcome(event.envelope), event.envelope.raw)
+        said = _Said(event.envelope, read_outcome(event.envelope))
         if sum(1 for other in kept.values() if other.is_like(said)) < MAX_ALIKE:
             kept[event.envelope.digest] = said
         if len(self._outcomes) > MAX_DECISIONS:
@@ -141,6 +141,10 @@ class Bundles:
                 for digest, record in found.items():
                     numbers[digest] = len(records)
                     records.append(record)
+        outcomes = Shelf(audit, len(records), None)
+        await outcomes.put(self._seen(entries))
+        numbers |= outcomes.numbers
+        records += outcomes.records
         if decision_id not in {entry.tally.prepared.id for entry in entries}:
             return None
         proved = await receipts.prove(self._claims(entries, numbers))
@@ -175,7 +179,7 @@ class Bundles:
         documents = tuple(signed.document for signed in self._committees())
         ground = Ground(self._node.committees.network, documents, {})
         allowance = Allowance(max((len(document.members) for document in documents), default=1))
-        shelf = _Shelf(audit, len(numbers))
+        shelf = Shelf(audit, len(numbers), allowance)
         told: list[BundleDecision] = []
         for entry, decision in zip(entries, decisions, strict=True):
             about = entry.tally.prepared.id
@@ -184,8 +188,8 @@ class Bundles:
                 for digest, said in self._outcomes.get(about, {}).items()
                 if digest in numbers
             )
-            headers = self._remarks.headers(about, blocks, allowance)
-            statements = self._remarks.statements(decision, ground, allowance)
+            headers = self._remarks.headers(about, blocks)
+            statements = self._remarks.statements(decision, ground)
             told.append(
                 replace(decision, headers=await shelf.put(headers), statements=await shelf.put(statements))
             )
@@ -222,10 +226,10 @@ class Bundles:
         )
 
     async def _published(self, audit: AuditLog, entry: Entry) -> dict[Digest, BundleRecord]:
-        """Give those records of a decision that the log has published, with their proofs."""
+        """Give those reports and attestations that the log has published, with their proofs."""
         attestations = [(slot.digest, slot.raw) for _, slot in sorted(entry.tally.slots.items())]
         found: dict[Digest, BundleRecord] = {}
-        for digest, raw in (*self._called(entry), *attestations, *self._seen(entry)):
+        for digest, raw in (*self._called(entry), *attestations):
             try:
                 found[digest] = BundleRecord(raw, await audit.tlog_proof(digest))
             except KeyError:
@@ -264,9 +268,14 @@ class Bundles:
         told = self._reports.get(decision.parent, {})
         return [told[reporter] for reporter in sorted(told)]
 
-    def _seen(self, entry: Entry) -> list[tuple[Digest, bytes]]:
-        kept = self._outcomes.get(entry.tally.prepared.id, {})
-        return sorted((digest, said.raw) for digest, said in kept.items())
+    def _seen(self, entries: Sequence[Entry]) -> list[Envelope]:
+        """Give the outcomes of decisions, in the order in which they have room."""
+        said: list[Voice] = []
+        for entry in entries:
+            f = self._node.book.committee_of(entry.tally.prepared).f
+            kept = self._outcomes.get(entry.tally.prepared.id, {}).values()
+            said += first_voices(((each.statement, each.envelope) for each in kept), f)
+        return [voice.envelope for voice in sorted(said, key=lambda voice: voice.order)]
 
     def _claims(self, entries: Sequence[Entry], numbers: Mapping[Digest, int]) -> list[Claim]:
         """Give what the outcomes of a bundle say, each once; first what most members say."""
@@ -310,31 +319,6 @@ class Bundles:
         return tuple(
             BundleReceipt(number, proved[outcome]) for outcome, number in first.items() if outcome in proved
         )
-
-
-class _Shelf:
-    """Records with their proofs, in the order in which they were put there, as far as they are published."""
-
-    def __init__(self, audit: AuditLog, first: int) -> None:
-        self._audit = audit
-        self._first = first
-        self._known: set[Digest] = set()
-        self.records: list[BundleRecord] = []
-
-    async def put(self, envelopes: Sequence[Envelope]) -> tuple[int, ...]:
-        """Give the numbers of those envelopes that are published and were not put here before."""
-        numbers: list[int] = []
-        for envelope in envelopes:
-            if envelope.digest in self._known:
-                continue
-            try:
-                proof = await self._audit.tlog_proof(envelope.digest)
-            except KeyError:
-                continue
-            self._known.add(envelope.digest)
-            numbers.append(self._first + len(self.records))
-            self.records.append(BundleRecord(envelope.raw, proof))
-        return tuple(numbers)
 
 
 def _shown_keys(entries: Sequence[Entry], keys: Sequence[SignedKeys]) -> dict[int, SignedKeys]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -22,7 +21,7 @@ from relay.core.messages import Equivocation, Message, Unlanded, Void
 from relay.core.types import DecisionId, Digest, Identity, PlanHash
 from relay.core.wire import open_equivocation
 
-__all__ = ["Allowance", "Remarks"]
+__all__ = ["Remarks"]
 
 MAX_KEPT: Final = 4_096
 """Statements of one member; its oldest make room for its newest, and never another's."""
@@ -30,8 +29,6 @@ MAX_SIGNALS: Final = 256
 """The same of signals, which belong to no decision until a bundle is made."""
 MAX_HEADERS: Final = 64
 """Of one member about one decision in a bundle; first those of blocks that most members named."""
-MAX_BYTES: Final = 4 << 20
-"""Of all of it in one bundle, a quarter of what it may be; each member has his share."""
 SIGNAL_BEFORE_S: Final = 3_600
 """How long before a decision's anchor a signal of its plan belongs to it."""
 
@@ -75,21 +72,6 @@ class _Store:
         return self._kept.get(about, {})
 
 
-class Allowance:
-    """The bytes that each of `members` may still fill in one bundle."""
-
-    def __init__(self, members: int) -> None:
-        self._share = MAX_BYTES // max(1, members)
-        self._spent: Counter[Identity] = Counter()
-
-    def takes(self, envelope: Envelope) -> bool:
-        """Tell whether a statement has room in its author's share, and take that."""
-        if self._spent[envelope.author] + len(envelope.raw) > self._share:
-            return False
-        self._spent[envelope.author] += len(envelope.raw)
-        return True
-
-
 class Remarks:
     """Keeps headers, statements and signals, by member."""
 
@@ -122,9 +104,7 @@ class Remarks:
             case _:
                 return None
 
-    def headers(
-        self, about: DecisionId, blocks: Mapping[BlockRef, int], allowance: Allowance
-    ) -> list[Envelope]:
+    def headers(self, about: DecisionId, blocks: Mapping[BlockRef, int]) -> list[Envelope]:
         """Give the headers of a decision that are of its outcomes' `blocks`; each has its count of voices."""
         found: list[Envelope] = []
         for own in self._said.of(about).values():
@@ -133,10 +113,10 @@ class Remarks:
                 if kept.block is not None and kept.block in blocks:
                     first.setdefault(kept.block, kept.envelope)
             wanted = sorted(first, key=lambda block: -blocks[block])[:MAX_HEADERS]
-            found += [first[block] for block in wanted if allowance.takes(first[block])]
+            found += [first[block] for block in wanted]
         return found
 
-    def statements(self, entry: BundleDecision, ground: Ground, allowance: Allowance) -> list[Envelope]:
+    def statements(self, entry: BundleDecision, ground: Ground) -> list[Envelope]:
         """Give what else was said of a decision, as far as a verifier will take it."""
         mandate = entry.mandate
         said, signals = self._said.of(mandate.decision_id), self._signals.of(mandate.plan_hash)
@@ -146,7 +126,7 @@ class Remarks:
         for member in members:
             told = chain(said.get(member, {}).values(), _in_time(signals.get(member, {}).values(), mandate))
             own = (kept.envelope for kept in told if _is_of(kept, entry, ground))
-            found += [each for each in islice(own, share) if allowance.takes(each)]
+            found += islice(own, share)
         return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,13 +33,16 @@ from proofs.mandate import (
 from proofs.points import Suite
 from proofs.receipts import MAX_NODE_BYTES, ReceiptProof
 from proofs.statements import OutcomeStatement, read_outcome
+from proofs.text import base64_text
 from proofs.trie import MAX_TRIE_NODES
 from relay.app.bundles import Bundles
 from relay.app.receipts import Claim, Receipts
 from relay.core.compiled import CompiledPlan
 from relay.core.errors import NoAgreement
-from relay.core.history import event_from_bytes
-from relay.core.types import BlockRef, Digest, Millis
+from relay.core.events import Received
+from relay.core.history import event_from_bytes, event_to_bytes
+from relay.core.messages import Outcome
+from relay.core.types import BlockRef, DecisionId, Digest, Identity, Millis
 from relay.journal import AuditLog, DiskLimits, Journal, LogEntry, StoredEnvelope
 from relay.threshold.frost import sign_alone
 from relay.threshold.groups import SECP256K1
@@ -256,3 +260,51 @@ async def test_a_bundle_of_lists_alone_has_no_keys(tmp_path: Path, *, has_keys: 
 
     assert bundle.keys == ()
     assert {certificate_kind(decision.certificate) for decision in bundle.decisions} == {CERTIFICATE_ECDSA}
+
+
+def flooded(town: Town, host: Host, many: int) -> Identity:
+    """Let dave say `many` times that he saw effects that nobody else saw; give who dave is."""
+    assert host.node is not None
+    entry = host.node.book.entries.entry_of(DecisionId(town.certified(host, "unbacked")[0]))
+    assert entry is not None
+    prepared, dave = entry.tally.prepared, town.keys["dave"]
+    for number in range(many):
+        leaf = prepared.leaves[number % len(prepared.leaves)]
+        said = Outcome(
+            decision_id=prepared.id,
+            mandate_digest=prepared.digest,
+            chain=leaf.chain,
+            gateway=leaf.gateway,
+            act_id=leaf.act_id,
+            block=BlockRef(leaf.chain, Digest(bytes([number]) * 32), 1_000 + number, 2_000 + number),
+            tx=bytes(32),
+            effect=("started", "extended", "noop", "release")[number // 4 % 4],
+            until=0,
+            gas_used=1,
+        )
+        envelope, message = dave.say(said, town.committee, 1_000 + number)
+        host.disk.log[envelope.digest] = envelope.raw
+        host.disk.journal.append(event_to_bytes(Received(envelope, message, NOW)))
+    return dave.identity
+
+
+@pytest.mark.asyncio
+async def test_a_flood_of_outcomes_takes_no_place_of_what_the_others_saw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town = an_incident()
+    (tmp_path / "quiet").mkdir()
+    quiet = await bundle_of(tmp_path / "quiet", town, silent_receipts())
+    seen = [quiet.records[at] for decision in quiet.decisions for at in decision.outcomes]
+    room = sum(len(base64_text(each.envelope)) + len(json.dumps(each.tlog_proof)) for each in seen)
+    monkeypatch.setattr("relay.app.shelf.MAX_BYTES", room + 2_000)
+    liar = flooded(town, town.hosts["alice"], 16)
+
+    bundle = await bundle_of(tmp_path, town, silent_receipts())
+
+    told = [bundle.records[at].envelope for decision in bundle.decisions for at in decision.outcomes]
+    lies = {raw for raw in told if open_envelope(raw).author == liar} - {each.envelope for each in seen}
+    assert len(lies) < 4
+    assert len(set(told) - lies) >= len(seen) - 2, "proofs are a little longer in the longer log"
+    for each in {read_outcome(open_envelope(each.envelope)) for each in seen}:
+        assert each in {read_outcome(open_envelope(raw)) for raw in told}
