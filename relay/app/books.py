@@ -22,7 +22,7 @@ from relay.core.types import Millis
 from relay.disk import replace_file
 from relay.telemetry import Telemetry
 from relay.witness.desk import DeskParts, WitnessDesk
-from relay.witness.logs import Quorum, names_of_cosigner, quorum_of, witnessed_logs
+from relay.witness.logs import Quorum, names_of_cosigner, quorum_of, remembered, witnessed_logs
 from relay.witness.outside import OutsideWitness
 from relay.witness.pushing import Publisher, PublisherParts, Witness
 from relay.witness.store import ForkRow
@@ -177,8 +177,9 @@ async def _open_desk(
     def names() -> tuple[VerifierKey, ...]:
         return names_of_cosigner(node.committees.documents, signer.identity, signer.cosigner_key)
 
+    logs = remembered(witnessed_logs)
     parts = DeskParts(
-        logs=lambda: witnessed_logs(node.committees.documents),
+        logs=lambda: logs(node.committees.documents),
         names=names,
         cosign=signer.cosign,
         is_convicted=lambda key: key in node.forks,

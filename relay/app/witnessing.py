@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 from proofs.checkpoint import parse_checkpoint
+from proofs.committee import CommitteeDocument
 from proofs.envelope import Envelope
 from proofs.errors import ProofError
 from proofs.hashes import sha256
@@ -31,7 +32,7 @@ from relay.core.witnessing import (
 from relay.gossip.buckets import Bucket, Rate
 from relay.telemetry import Telemetry
 from relay.witness.desk import WitnessDesk
-from relay.witness.logs import logs_of, quorum_of
+from relay.witness.logs import logs_of, quorum_of, remembered
 from relay.witness.pushing import Publisher, WitnessSilent
 
 __all__ = ["GOSSIP_EVERY_S", "LaneWitness", "OwnWitness", "Witnessing", "WitnessingTools"]
@@ -102,6 +103,9 @@ class Witnessing:
     _waiting: dict[tuple[Identity, Digest], asyncio.Future[tuple[int, bytes]]] = field(default_factory=dict)
     _under_way: int = 0
     _met: frozenset[bytes] = frozenset()
+    _owners: Callable[[Sequence[CommitteeDocument]], Mapping[VerifierKey, Identity]] = field(
+        default_factory=lambda: remembered(logs_of)
+    )
     _told_s: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -217,7 +221,7 @@ class Witnessing:
     async def _dun(self) -> None:
         """Ask logs whose members can be reached for the proofs that they have not given."""
         connected = self.tools.connected()
-        owners = logs_of(self.tools.committees().documents)
+        owners = self._owners(self.tools.committees().documents)
         reached = {key for key, owner in owners.items() if owner in connected}
         for key, first, second in self.desk.ask_now(reached.__contains__):
             await self._say(ProveConsistency(first, second), owners[key])
@@ -252,7 +256,7 @@ class Witnessing:
             await tools.send(to, envelope.raw)
 
     def _logs_of(self, identity: Identity) -> list[VerifierKey]:
-        owners = logs_of(self.tools.committees().documents)
+        owners = self._owners(self.tools.committees().documents)
         return [key for key, owner in owners.items() if owner == identity]
 
 

@@ -5,15 +5,25 @@ All of it is read from the committee documents that a node knows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from proofs.committee import CommitteeDocument, cosigner_key, full_quorum, log_key
 from proofs.kinds import Identity
 from proofs.note import VerifierKey
 
-__all__ = ["MAX_ORIGINS", "Quorum", "logs_of", "names_of_cosigner", "quorum_of", "witnessed_logs"]
+__all__ = [
+    "MAX_ORIGINS",
+    "Quorum",
+    "logs_of",
+    "names_of_cosigner",
+    "quorum_of",
+    "remembered",
+    "witnessed_logs",
+]
+
+T = TypeVar("T")
 
 MAX_ORIGINS: Final = 512
 
@@ -29,6 +39,24 @@ class Quorum:
     def is_reached(self, keys: Sequence[VerifierKey]) -> bool:
         """Tell whether so many of these keys count."""
         return len(self.cosigners.keys() & set(keys)) >= self.threshold
+
+
+def remembered(
+    make: Callable[[Sequence[CommitteeDocument]], T],
+) -> Callable[[Sequence[CommitteeDocument]], T]:
+    """Give `make`, which then works once for as long as it is asked about the very same documents.
+
+    Every note that somebody shows is looked up; hashing the keys of a long chain of large committees for each
+    would cost more than the signatures on it.
+    """
+    known: list[tuple[Sequence[CommitteeDocument], T]] = []
+
+    def give(documents: Sequence[CommitteeDocument]) -> T:
+        if not known or known[0][0] is not documents:
+            known[:] = [(documents, make(documents))]
+        return known[0][1]
+
+    return give
 
 
 def witnessed_logs(documents: Sequence[CommitteeDocument]) -> dict[str, tuple[VerifierKey, ...]]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from proofs.committee import CommitteeStatement, build_committee
+from proofs.committee import CommitteeDocument, CommitteeStatement, build_committee
 from proofs.kinds import NetworkId
 from proofs.policy import parse_policy
 from relay.app.books import PolicyFile
 from relay.app.log_view import cosigners_of
 from relay.core.committees import Committees
 from relay.core.errors import JournalError
-from relay.witness.logs import names_of_cosigner, quorum_of, witnessed_logs
+from relay.witness.logs import names_of_cosigner, quorum_of, remembered, witnessed_logs
 from tests.shells.witness.circle import (
     NAMES,
     Secrets,
@@ -97,3 +98,15 @@ async def test_who_has_cosigned_is_told_with_its_time(tmp_path: Path) -> None:
 
     assert cosigners_of(note, witnesses) == [{"name": "net/bob/cosigner", "at_s": 1_700_000_000}]
     assert cosigners_of(story.note(), witnesses) == []
+
+
+def test_what_is_read_from_documents_is_made_once_until_there_are_others() -> None:
+    asked: list[int] = []
+
+    def count(documents: Sequence[CommitteeDocument]) -> int:
+        asked.append(len(documents))
+        return len(documents)
+
+    given, one, two = remembered(count), (FIRST,), BOTH.documents
+    assert [given(one), given(one), given(two), given(two), given(one)] == [1, 1, 2, 2, 1]
+    assert asked == [1, 2, 1]

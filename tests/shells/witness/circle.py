@@ -245,6 +245,8 @@ class MemoryLog:
         return self.story.checkpoint(size).root
 
     async def consistency_proof(self, first: int, second: int) -> tuple[Digest, ...]:
+        if second > len(self.story.entries):
+            raise KeyError((first, second))
         return self.story.proof(first, second)
 
 
