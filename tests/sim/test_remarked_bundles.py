@@ -20,6 +20,7 @@ from proofs.note import KeyKind, verifier_key
 from proofs.points import Suite
 from proofs.policy import Policy, format_policy
 from proofs.remarks import REMARK_READERS, Absence, Accusation, Header, Signal
+from proofs.text import base64_text
 from proofs.verdict import Verdict
 from proofs.verify import verify_bundle
 from relay.core.book import Entry
@@ -212,6 +213,23 @@ async def test_a_flood_of_one_member_costs_no_other_member_a_word(tmp_path: Path
         for number in decision.statements
     )
     assert max(by.values()) == by[0, dave] == 64
+    assert {each.envelope.digest for each in honest} <= {each.digest for each in statements_of(bundle)}
+
+
+@pytest.mark.asyncio
+async def test_a_share_counts_the_bytes_of_the_file_with_the_proofs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared, dave = first().tally.prepared, town().keys["dave"].identity
+    flood = [said("dave", Void(prepared.id, prepared.decision.anchor, landed=True), at) for at in range(60)]
+    honest = [said("bob", message) for message in remarks(prepared, dave)]
+    monkeypatch.setattr("relay.app.shelf.MAX_BYTES", 4 * 20_000)
+
+    bundle = await made(tmp_path, [*flood, *honest])
+
+    told = [bundle.records[number] for decision in bundle.decisions for number in decision.statements]
+    by_dave = [each for each in told if open_envelope(each.envelope).author == dave]
+    assert 15_000 < sum(len(base64_text(each.envelope)) + len(each.tlog_proof) for each in by_dave) <= 20_000
     assert {each.envelope.digest for each in honest} <= {each.digest for each in statements_of(bundle)}
 
 
