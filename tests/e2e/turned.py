@@ -19,7 +19,7 @@ from relay.core.effects import Effect
 from relay.core.events import Event, Signed
 from relay.core.messages import Attestation, Message, Verdict
 from relay.core.wire import seal
-from relay.journal import LogEntry, StoredEnvelope
+from relay.journal import StoredEnvelope
 from relay.keys.sessions import SessionSigner
 from relay.threshold.groups import SECP256K1
 from relay.threshold.messages import (
@@ -65,7 +65,7 @@ def hide(identity: str) -> None:
 
     def envelopes(self: Pump, kept: Sequence[Event], effects: Sequence[Effect]) -> list[StoredEnvelope]:
         stored = honest(self, kept, effects)
-        return [replace(each, log_entry=LogEntry.NONE) if is_ours(each.raw) else each for each in stored]
+        return [each for each in stored if not is_ours(each.raw)]  # nor do peers get it when they ask
 
     def is_ours(raw: bytes) -> bool:
         fields = parse_envelope(raw).fields
