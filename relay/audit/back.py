@@ -27,10 +27,12 @@ from relay.core.errors import WireError
 from relay.core.messages import Equivocation
 from relay.core.wire import open_equivocation
 
-__all__ = ["MAX_ENTRIES", "BackReader", "Read"]
+__all__ = ["MAX_ENTRIES", "MAX_WORDS", "BackReader", "Read"]
 
 MAX_ENTRIES: Final = 262_144
 """How far back a log is read at most: some 200 MB."""
+MAX_WORDS: Final = 512
+"""Of one member on one decision, in one log: twice what a node takes (core SPEC 6.5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class BackReader:
         self._first = read.signed.checkpoint.size
         self._digests: dict[Digest, int] = {}
         self._found: dict[int, Envelope] = {}
+        self._words: dict[Identity, int] = {}
         self._strange = 0
 
     @property
@@ -124,13 +127,30 @@ class BackReader:
         fields = envelope.fields
         newest[fields.author] = max(fields.at_ms, newest.get(fields.author, 0))
         try:
-            message = read_body(fields.kind, fields.body)
-            if digest in self._scope.records or self._scope.holds(message):
-                if isinstance(message, Equivocation):  # SECURITY: whoever logs it may have made it up
-                    open_equivocation(message, Committees(tuple(self._documents)))
+            if self._is_wanted(digest, envelope):
                 self._found[index] = verify_envelope(envelope)
         except (ProofError, WireError):
             self._strange += 1
+
+    def _is_wanted(self, digest: Digest, envelope: UnverifiedEnvelope) -> bool:
+        """Tell whether an entry is about the incident; one that claims what is not so is strange.
+
+        Raises:
+            ProofError, WireError: it is nothing that a node takes.
+        """
+        fields = envelope.fields
+        message = read_body(fields.kind, fields.body)
+        if digest in self._scope.records:
+            return True
+        if not self._scope.holds(message):
+            return False
+        if isinstance(message, Equivocation):  # SECURITY: whoever logs it may have made it up
+            open_equivocation(message, Committees(tuple(self._documents)))
+        # SECURITY: a log's keeper writes into it what he wants, and as much of it.
+        self._words[fields.author] = self._words.get(fields.author, 0) + 1
+        if self._words[fields.author] > MAX_WORDS * len(self._scope.decisions):
+            raise WireError("malformed", f"expected {MAX_WORDS} words of a member on a decision at most")
+        return True
 
     def _is_of_a_member(self, envelope: UnverifiedEnvelope) -> bool:
         fields = envelope.fields

@@ -40,6 +40,8 @@ HEADS_S: Final = 1_800
 _MOST_OF_A_KIND: Final = 64
 """Outcomes and voids, or headers, of one member that a node takes of a decision (core SPEC 6.5)."""
 _ABOUT_ONE: Final = (Absence, Accusation, Header, Outcome, Unlanded, Void)
+MAX_ALIKE: Final = 16
+"""Findings of one name about one log and author that are listed one by one."""
 _DIGEST_SHOWN: Final = 16
 _STANCES: Final[Mapping[Verdict, str]] = {
     Verdict.ATTEST: "attestation",
@@ -72,11 +74,26 @@ def missing_in(case: Case, log: LogRead) -> list[Said]:
 def _omissions(case: Case) -> list[Finding]:
     """Name what is missing, a member's own word in its own log first."""
     found: list[tuple[bool, Finding]] = []
+    alike: dict[tuple[str, str, str], int] = {}
     for log in _newest(case.logs):
         for said in missing_in(case, log):
             is_own = said.member == log.member
-            found.append((not is_own, _omission(case, log, said, is_own=is_own)))
-    return [finding for _, finding in sorted(found, key=lambda each: each[0])]
+            finding = _omission(case, log, said, is_own=is_own)
+            kind = (finding.name, log.origin, said.member)
+            alike[kind] = alike.get(kind, 0) + 1
+            if alike[kind] <= MAX_ALIKE:
+                found.append((not is_own, finding))
+    return [*(finding for _, finding in sorted(found, key=lambda each: each[0])), *_more(case, alike)]
+
+
+def _more(case: Case, alike: Mapping[tuple[str, str, str], int]) -> Iterator[Finding]:
+    """Say how many findings are not listed one by one."""
+    for (name, origin, author), count in alike.items():
+        if count > MAX_ALIKE:
+            keeper = member_of_log(case, origin)
+            words = f"the log of {keeper} has not {count - MAX_ALIKE:,} more statements of {author}"
+            answer = Answer.UNKNOWN if name == "missing" else Answer.NO
+            yield Finding(name, answer, words, {"log": origin, "keeper": keeper, "author": author})
 
 
 def _omission(case: Case, log: LogRead, said: Said, *, is_own: bool) -> Finding:

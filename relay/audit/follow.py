@@ -17,7 +17,14 @@ from proofs.policy import Policy, PolicyError, missing_witnesses, open_checkpoin
 from relay.audit.evidence import Noted, keep_evidence
 from relay.audit.followed import Followed, convictions, read_followed, write_followed
 from relay.audit.reading import LogReading, contradiction, signed_contradiction
-from relay.audit.sources import Source, SourceError, SourceMissing, SourceRefused, read_checkpoint
+from relay.audit.sources import (
+    Source,
+    SourceError,
+    SourceMissing,
+    SourceRefused,
+    closed_on_failure,
+    read_checkpoint,
+)
 
 __all__ = ["HISTORY", "UNTOLD", "Alarm", "Alarmed", "FollowTerms", "LogLook", "Look", "look"]
 
@@ -156,7 +163,7 @@ def look(sources: Sequence[Source], terms: FollowTerms) -> Look:
         OSError: the disk does not take what is to be remembered, or the evidence.
     """
     before = {key: read_followed(terms.state, key) for key in terms.policy.logs}
-    with ThreadPoolExecutor(_WORKERS, "follow") as pool:
+    with ThreadPoolExecutor(_WORKERS, "follow") as pool, closed_on_failure(*sources):
         came = list(pool.map(lambda source: _ask(source, terms.policy), sources))
         found = [each for each in came if isinstance(each, _Found)]
         visits = [

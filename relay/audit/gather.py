@@ -24,16 +24,18 @@ from relay.audit.sources import (
     SourceError,
     SourceMissing,
     SourceSilent,
+    closed_on_failure,
     read_checkpoint,
 )
 from relay.audit.story import Answer, Finding
-from relay.audit.web import WebSource
+from relay.audit.web import Patience, WebSource
 
 __all__ = ["MAX_SOURCES", "Ambiguous", "Found", "Place", "gather_bundles", "places_of"]
 
 MAX_SOURCES: Final = 64
 MAX_FILES: Final = 64
 """Bundle files of a folder that are looked at."""
+_PATIENCE: Final = Patience(altogether_s=900.0)
 _MAX_LIST_BYTES: Final = 4 << 20
 _MAX_INCIDENTS: Final = 64
 _MAX_TRIES: Final = 8
@@ -91,7 +93,7 @@ def places_of(names: Sequence[str], token: str | None) -> Iterator[Place]:
     for name in names:
         path = Path(name)
         if "://" in name:
-            node = WebSource(name, token=token)
+            node = WebSource(name, _PATIENCE, token)
             yield Place(name, node, node=node, is_live=True)
         elif path.is_file():
             yield Place(name, None, files=(path,))
@@ -128,7 +130,8 @@ def gather_bundles(places: Sequence[Place], prefix: str, trust: Trust) -> list[F
     Raises:
         Ambiguous: the beginning is that of several incidents.
     """
-    with ThreadPoolExecutor(_THREADS) as pool:
+    logs = [place.log for place in places if place.log is not None]
+    with ThreadPoolExecutor(_THREADS) as pool, closed_on_failure(*logs):
         found = list(pool.map(lambda place: _ask(place, prefix, trust), places))
     _check_one(found, prefix)
     return found

@@ -17,7 +17,7 @@ from relay.audit.compare import MERGE_DELAY_S, missing_in
 from relay.audit.gather import Found, Place, gather_bundles
 from relay.audit.opening import Trust, keeper_of
 from relay.audit.reading import contradiction
-from relay.audit.sources import SourceError
+from relay.audit.sources import SourceError, closed_on_failure
 from relay.audit.story import Answer, Finding
 from relay.core.messages import Attestation
 
@@ -166,17 +166,24 @@ def _each(
             facts = {"source": name, "path": error.path}
             return Finding("silent", Answer.UNKNOWN, f"{name}: {error.path}: {error.problem}", facts)
         except ProofError as error:
-            words = f"{name}: its log is not what its checkpoint says: {error.check}: {error.message}"
-            return Finding("log", Answer.NO, words, {"source": name, "check": error.check})
+            return _unread(name, error, {"source": name, "check": error.check})
         return None
 
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(_THREADS) as pool, closed_on_failure(*(each.read.files for each in opened)):
         results = list(pool.map(attempt, opened))
     failed = [each for each, finding in zip(opened, results, strict=True) if finding is not None]
     findings += [finding for finding in results if finding is not None]
     for each in failed:
         opened.remove(each)
     return failed
+
+
+def _unread(name: str, error: ProofError, facts: Mapping[str, str]) -> Finding:
+    """Say why a log could not be read: what is gone proves nothing."""
+    if error.check == "log-missing":
+        return Finding("no-log", Answer.UNKNOWN, f"{name}: a part of its log is gone: {error.message}", facts)
+    words = f"{name}: its log is not what its checkpoint says: {error.check}: {error.message}"
+    return Finding("log", Answer.NO, words, facts)
 
 
 def _results(opened: Sequence[BackReader]) -> list[LogRead]:
@@ -221,8 +228,7 @@ def _held_against(newest: BackReader, source: str, older: Checkpoint) -> list[Fi
     try:
         found = contradiction(newest.log(), older)
     except ProofError as error:
-        words = f"{name}: its log is not what its checkpoint says: {error.check}: {error.message}"
-        return [Finding("log", Answer.NO, words, facts)]
+        return [_unread(name, error, facts)]
     except SourceError as error:
         return [Finding("silent", Answer.UNKNOWN, f"{name}: {error.path}: {error.problem}", facts)]
     if found is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from proofs.tiles import (
 from relay.audit.evidence import Noted, keep_evidence
 from relay.audit.mirrorfolder import LOCK, Kept, MirrorFolder, sync_file
 from relay.audit.reading import contradiction, files_of
-from relay.audit.sources import CHECKPOINT, Source, read_checkpoint
+from relay.audit.sources import CHECKPOINT, Source, closed_on_failure, read_checkpoint
 from relay.core.errors import ConfigError, TocsinError
 from relay.disk import lock_file, make_directory
 
@@ -113,7 +112,7 @@ def mirror(
             _check_follows(log, before, Noted(note, signed), folder)
         old = None if before is None else before.signed.checkpoint.size
         checked = old if old is not None and terms.only_new else 0
-        with ThreadPoolExecutor(_WORKERS, "mirror") as pool, _closed_on_failure(source):
+        with ThreadPoolExecutor(_WORKERS, "mirror") as pool, closed_on_failure(source):
             copying = _Copying(log, source, place, pool)
             copying.run(checked // TILE_WIDTH, told)
             for _ in pool.map(sync_file, place.fresh()):
@@ -221,16 +220,6 @@ class _Came:
 
     content: bytes | None
     is_ours: bool
-
-
-@contextmanager
-def _closed_on_failure(source: Source) -> Iterator[None]:
-    """Close the source first: what other threads still read of it is not waited for."""
-    try:
-        yield
-    except BaseException:
-        source.close()
-        raise
 
 
 def _before(place: MirrorFolder, signed: SignedCheckpoint, policy: Policy) -> Noted | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +27,7 @@ __all__ = [
     "SourceRefused",
     "SourceSilent",
     "check_path",
+    "closed_on_failure",
     "read_checkpoint",
     "tile_limit",
 ]
@@ -133,6 +136,17 @@ class FolderSource:
         if len(content) > limit_bytes:
             raise SourceOverflow(self.name, path, f"expected at most {limit_bytes} bytes, got more")
         return content
+
+
+@contextmanager
+def closed_on_failure(*sources: Source) -> Iterator[None]:
+    """Close sources before a failure goes on: what other threads still read of them is not waited for."""
+    try:
+        yield
+    except BaseException:
+        for source in sources:
+            source.close()
+        raise
 
 
 def check_path(path: str) -> None:

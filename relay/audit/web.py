@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -52,12 +53,14 @@ _GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 class Patience:
     """How long a whole file is waited for, how often it is asked for, the pause before the second time.
 
-    The pause before the third time is twice as long, and so on.
+    The pause before the third time is twice as long, and so on. A source is waited for `altogether_s` at
+    most, for all its files: one that drips each of them just in time would else hold its readers for hours.
     """
 
     timeout_s: float = 10.0
     attempts: int = 3
     pause_s: float = 0.2
+    altogether_s: float = inf
 
 
 def open_source(address: str, patience: Patience = Patience()) -> Source:
@@ -91,6 +94,7 @@ class WebSource:
         self._guard = threading.Lock()
         self._idle: list[_Timed] = []
         self._busy: set[_Timed] = set()
+        self._waited_s = 0.0
 
     @property
     def name(self) -> str:
@@ -120,9 +124,9 @@ class WebSource:
 
     def _attempt(self, path: str, limit_bytes: int, *, is_first: bool) -> bytes:
         connection = self._take(path, is_first=is_first)
-        is_reusable = False
+        is_reusable, began_s = False, monotonic()
         try:
-            connection.deadline_s = monotonic() + self._patience.timeout_s
+            connection.deadline_s = began_s + self._patience.timeout_s
             connection.request("GET", f"{self._prefix}/{path}", headers=self._headers)
             content = _Answer(self._name, path, limit_bytes).of(connection.getresponse())
             is_reusable = connection.sock is not None
@@ -136,6 +140,7 @@ class WebSource:
             problem = f"expected an answer, got: {_told(error)}"
             raise SourceSilent(self._name, path, problem) from error
         finally:
+            self._waited_s += monotonic() - began_s
             self._give_back(connection, is_reusable=is_reusable)
         return content
 
@@ -143,6 +148,9 @@ class WebSource:
         with self._guard:
             if self._closed.is_set():
                 raise SourceSilent(self._name, path, "expected an open source, got one that was closed")
+            if self._waited_s > self._patience.altogether_s:
+                limit = f"{self._patience.altogether_s:g} s for all files"
+                raise SourceSilent(self._name, path, f"expected no more than {limit}, was waited for longer")
             if not is_first:
                 stale, self._idle = self._idle, []
                 for each in stale:

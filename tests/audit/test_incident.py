@@ -106,6 +106,15 @@ def test_a_tile_that_is_not_of_the_checkpoint_takes_the_log_out_by_name(scene: S
     assert (finding.name, finding.facts["check"], len(story.logs)) == ("log", "tile-content", 2)
 
 
+def test_a_log_of_which_a_part_is_gone_could_not_be_read_and_is_not_wrong(scene: Scene) -> None:
+    node = scene.node("bob")
+    node.files = {path: content for path, content in node.files.items() if "entries" not in path}
+    with served(scene.node("alice"), scene.node("carol"), node) as urls:
+        story = scene.story(*urls)
+
+    assert (story.answer, names(story), len(story.logs)) == (Answer.UNKNOWN, ["no-log"], 2)
+
+
 def test_a_bundle_of_another_network_is_refused_and_the_rest_is_told(scene: Scene, tmp_path: Path) -> None:
     elsewhere = Alarm(Village("elsewhere"))
     strange = tmp_path / "strange.bundle"

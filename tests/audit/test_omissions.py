@@ -11,7 +11,7 @@ import pytest
 from proofs.canonical import Value
 from proofs.envelope import open_envelope
 from relay.audit import back
-from relay.audit.compare import CLOCKS_S, HEADS_S, MERGE_DELAY_S
+from relay.audit.compare import CLOCKS_S, HEADS_S, MAX_ALIKE, MERGE_DELAY_S
 from relay.audit.story import Answer, Finding, Story
 from tests.audit.scene import LATER_S, Scene, names
 from tests.audit.village import Alarm, Village, log_files, put, served
@@ -120,6 +120,24 @@ def test_who_says_more_than_a_node_takes_accuses_nobody(scene: Scene) -> None:
 
     assert {keeper for _, keeper in accused(full)} == {"dave"}
     assert {keeper for _, keeper in accused(short)} == {"carol"}
+
+
+def test_a_log_full_of_its_keepers_words_on_the_incident_is_read_and_told_within_bounds(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(back, "MAX_WORDS", 40)
+    base, village = open_envelope(scene.alarm.said[4]).body, scene.village
+    many = [
+        village.envelope("dave", "outcome", {**base, "gas_used": 100 + number}, 1_659_390_001_000 + number)
+        for number in range(60)
+    ]
+    story = told(scene, alice=scene.alarm.said, dave=[*scene.alarm.said, *many])
+
+    dave = next(log for log in story.logs if log.member == "dave")
+    assert (dave.statements, dave.strange_entries) == (10 + 40, 20)
+    assert len(story.findings) == MAX_ALIKE + 1
+    assert "has not 24 more statements of dave" in story.findings[-1].words
+    assert {each.answer for each in story.findings} == {Answer.UNKNOWN}
 
 
 def test_of_signals_a_node_takes_so_many_an_hour_and_leaving_one_out_convicts_its_author_alone(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import socket
+import threading
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -12,9 +15,10 @@ from proofs.forks import decode_fork
 from proofs.hashes import sha256
 from proofs.tree import EMPTY_ROOT
 from relay.audit.evidence import MAX_EVIDENCE_FILES, log_name
-from relay.audit.follow import Alarm
+from relay.audit.follow import Alarm, FollowTerms, look
+from relay.audit.web import WebSource
 from tests.shells.audit.followed_house import House, alarms
-from tests.shells.audit.logs import NOW_S, Keeper, entries_of
+from tests.shells.audit.logs import NOW_S, Keeper, entries_of, policy_of
 from tests.shells.audit.servers import answering, head
 
 
@@ -260,6 +264,25 @@ def test_a_source_that_falls_silent_in_the_middle_is_silent(house: House) -> Non
     found = house.look()
 
     assert (found.answer, alarms(found)) == (None, [("silent", "net/alice")])
+
+
+def test_what_ends_a_visit_waits_for_no_server(house: House) -> None:
+    asked = threading.Event()
+
+    def hangs(_connection: socket.socket, over: threading.Event) -> None:
+        asked.set()
+        over.wait(30)
+
+    class Ended(WebSource):
+        def read(self, path: str, limit_bytes: int) -> bytes:
+            assert asked.wait(5)
+            raise KeyboardInterrupt
+
+    began = monotonic()
+    with answering(hangs) as (url, _), pytest.raises(KeyboardInterrupt):
+        look([Ended(url), WebSource(url)], FollowTerms(policy_of(*house.keepers), house.state, NOW_S))
+
+    assert monotonic() - began < 5
 
 
 def test_an_alarm_outweighs_what_could_not_be_told(house: House) -> None:

@@ -152,6 +152,23 @@ def test_unpacking_takes_no_more_memory_than_the_bound() -> None:
     assert peak_bytes < 8 << 20
 
 
+def test_a_source_that_drips_every_file_is_waited_for_so_long_altogether() -> None:
+    patience = Patience(attempts=1, altogether_s=0.2)
+    slow = head("200 OK", "Content-Length: 2", "Connection: close") + b"x"
+
+    def late(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(slow)
+        over.wait(0.15)
+        connection.sendall(b"y")
+
+    with answering(late) as (url, asked), closing(WebSource(url, patience)) as source:
+        assert [source.read("checkpoint", LIMIT) for _ in range(2)] == [b"xy"] * 2
+        with pytest.raises(SourceSilent, match=r"0\.2 s for all files"):
+            source.read("checkpoint", LIMIT)
+
+    assert len(asked) == 2
+
+
 def test_what_a_server_says_instead_of_an_answer_is_short_and_no_terminals_command() -> None:
     line = b"HTTP/1.1 \x1b]0;all is well\x07" + "\u202e".encode() + b"A" * 5_000 + b"\r\n\r\n"
     with answering(says(line)) as (url, _), pytest.raises(SourceSilent) as caught:
