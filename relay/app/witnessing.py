@@ -117,11 +117,12 @@ class Witnessing:
         """Take a member's message, within the bounds (SPEC 4); what it asks for is done in the background."""
         author = envelope.author
         bucket = self._buckets.setdefault(author, Bucket(_RATE, self.tools.clock_s))
-        if not bucket.take(1) or self._under_way >= _MAX_UNDER_WAY:
+        is_answer = isinstance(message, CheckpointAdded)
+        if not bucket.take(1) or (self._under_way >= _MAX_UNDER_WAY and not is_answer):
             self.tools.telemetry.dropped("witness_flood", peer=author.hex()[:16])
             return
         if isinstance(message, CheckpointAdded):
-            self._answered(author, message)
+            self._answered(author, message)  # nothing is left to do: others' floods are no reason to drop it
             return
         self._under_way += 1
         self.group.create_task(self._do(author, message), name="witness")
@@ -164,6 +165,10 @@ class Witnessing:
 
     async def add_checkpoint(self, raw: bytes) -> Answer:
         """Judge a request, wherever it came from; what it shows of our own log our log hears."""
+        # Who asks may hang up at any time: what is on disk by then must be known and told all the same.
+        return await asyncio.shield(self.group.create_task(self._judge(raw), name="add checkpoint"))
+
+    async def _judge(self, raw: bytes) -> Answer:
         answer = await self.desk.add_checkpoint(raw)
         with suppress(ProofError):
             note = parse_add_checkpoint(raw).checkpoint

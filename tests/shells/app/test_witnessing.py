@@ -12,13 +12,21 @@ from pathlib import Path
 import pytest
 
 from proofs.committee import CommitteeDocument
-from proofs.envelope import parse_envelope, signing_bytes, verify_envelope
+from proofs.envelope import Envelope, parse_envelope, signing_bytes, verify_envelope
 from proofs.forks import check_fork
+from proofs.hashes import sha256
 from proofs.kinds import Digest, Identity
 from relay.app.witnessing import GOSSIP_EVERY_S, LaneWitness, OwnWitness, Witnessing, WitnessingTools
 from relay.core.committees import Committees
 from relay.core.wire import payload_of, read_message, seal
-from relay.core.witnessing import WITNESSING, Consistency, ProveConsistency, Witnessed
+from relay.core.witnessing import (
+    WITNESSING,
+    CheckpointAdded,
+    Consistency,
+    ProveConsistency,
+    Witnessed,
+    WitnessingMessage,
+)
 from relay.telemetry import Log, Telemetry
 from relay.witness.desk import ASK_AFTER_MS, ASK_EVERY_MS, WitnessDesk
 from relay.witness.pushing import Publisher, Witness, WitnessSilent
@@ -149,13 +157,19 @@ def tools_of(town: Town, name: str, log: MemoryLog, telemetry: Telemetry) -> Wit
     )
 
 
-async def say(town: Town, name: str, message: Witnessed | ProveConsistency | Consistency, to: str) -> None:
-    """Let a member say something of its own will."""
+def sealed(town: Town, name: str, message: WitnessingMessage) -> Envelope:
+    """Give what a member says of its own will."""
     secret = Secrets(name).identity
     author = Identity(bytes(secret.verify_key))
     payload = payload_of(message, committee=COMMITTEE, author=author, at_ms=town.clock())
     envelope, _ = seal(payload, bytes(secret.sign(signing_bytes(payload)).signature))
-    await town.carry(author, town.at(to).identity, envelope.raw)
+    return envelope
+
+
+async def say(town: Town, name: str, message: WitnessingMessage, to: str) -> None:
+    """Let a member say something of its own will."""
+    envelope = sealed(town, name, message)
+    await town.carry(envelope.author, town.at(to).identity, envelope.raw)
 
 
 def dropped(member: Member) -> str:
@@ -286,6 +300,35 @@ async def test_a_flood_is_dropped_by_name_and_the_others_are_served(tmp_path: Pa
         await until("bob has answered", lambda: town.said.count(("bob", "consistency")) == 33)
 
     assert 'tocsin_dropped_total{reason="witness_flood"} 8.0' in dropped(bob)
+
+
+async def test_an_answer_is_heard_while_others_keep_us_busy(tmp_path: Path) -> None:
+    async with open_town(tmp_path) as town, asyncio.TaskGroup() as group:
+        alice, bob = town.at("alice"), town.at("bob")
+        raw = story_of(COMMITTEE, "bob", 3).request()
+        asking = group.create_task(bob.witnessing.exchange(alice.identity, raw))
+        await until("alice is asked", lambda: ("bob", "add_checkpoint") in town.said)
+        town.gone = {alice.identity}  # what she answers is lost
+        for _ in range(32):
+            await say(town, "carol", ProveConsistency(1, 2), "bob")
+            await say(town, "dave", ProveConsistency(1, 2), "bob")
+        answer = CheckpointAdded(Digest(sha256(raw)), 409, b"1\n")
+        bob.witnessing.take(sealed(town, "alice", answer), answer)
+
+        assert await asking == (409, b"1\n")
+
+
+async def test_who_hangs_up_leaves_no_witness_that_knows_less_than_its_disk(tmp_path: Path) -> None:
+    story, other = (story_of(COMMITTEE, "alice", 4, version) for version in ("", "other"))
+    async with open_town(tmp_path) as town, asyncio.TaskGroup() as group:
+        bob = town.at("bob")
+        for each in (story, other):
+            asking = group.create_task(bob.witnessing.add_checkpoint(each.request()))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # it is under way
+            asking.cancel()
+        await until("the first is known", lambda: story.key in bob.desk.held())
+        await until("the fork is told", lambda: len(bob.heard.forks) == 1)
 
 
 async def test_nobody_speaks_while_no_log_grows(tmp_path: Path) -> None:

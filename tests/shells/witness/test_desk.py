@@ -194,6 +194,20 @@ async def test_a_wrong_proof_is_a_debt_at_once_and_is_kept(tmp_path: Path) -> No
         assert (await desk.add_checkpoint(story.request(10, 12))).status == 403
 
 
+async def test_a_proof_that_joins_no_debt_to_what_was_cosigned_changes_nothing(tmp_path: Path) -> None:
+    story = story_of(COMMITTEE, "alice", 30)
+    async with open_desk(tmp_path / "w", COMMITTEE, "bob") as desk:
+        await desk.add_checkpoint(story.request(0, 5))
+        await desk.add_checkpoint(story.request(5, 10))
+        await desk.see(story.note(20))
+        await desk.see(story.note(25))
+        for sizes in ((5, 10), (20, 25)):
+            await desk.proved(story.key, sizes, story.proof(*sizes))
+            await desk.proved(story.key, sizes, ())
+
+        assert [(debt.size, debt.owes) for debt in desk.debts()] == [(20, False), (25, False)]
+
+
 async def test_a_log_that_was_cosigned_empty_owes_nothing_until_it_has_entries(tmp_path: Path) -> None:
     clock, story = Clock(), story_of(COMMITTEE, "alice", 9)
     async with open_desk(tmp_path / "w", COMMITTEE, "bob", clock=clock) as desk:
