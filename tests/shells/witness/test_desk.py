@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -201,7 +203,7 @@ async def test_a_proof_that_joins_no_debt_to_what_was_cosigned_changes_nothing(t
         await desk.add_checkpoint(story.request(5, 10))
         await desk.see(story.note(20))
         await desk.see(story.note(25))
-        for sizes in ((5, 10), (20, 25)):
+        for sizes in ((5, 10), (20, 25), (7, 20)):
             await desk.proved(story.key, sizes, story.proof(*sizes))
             await desk.proved(story.key, sizes, ())
 
@@ -238,6 +240,20 @@ async def test_what_was_cosigned_is_no_debt_though_a_stranger_left_no_room_to_ke
         assert (await desk.add_checkpoint(story.request(12, 15))).status == 200
 
 
+async def test_a_fork_of_what_was_cosigned_is_found_though_there_was_no_room_to_keep_it(
+    tmp_path: Path,
+) -> None:
+    heard, story = Heard(), story_of(COMMITTEE, "alice", 30)
+    async with open_desk(tmp_path / "w", COMMITTEE, "bob", heard=heard) as desk:
+        for size in range(1, 1 + MAX_DEBTS):
+            await desk.see(story.note(size))
+        assert (await desk.add_checkpoint(story.request(0, 12))).status == 200
+        await desk.see(story_of(COMMITTEE, "alice", 12, "other").note())
+
+        assert len(heard.forks) == 1
+        assert desk.debts() == []  # nothing is asked of a log that lies
+
+
 async def test_what_the_log_asks_next_proves_what_was_seen_of_it(tmp_path: Path) -> None:
     story = story_of(COMMITTEE, "alice", 30)
     async with open_desk(tmp_path / "w", COMMITTEE, "bob") as desk:
@@ -257,6 +273,8 @@ async def test_a_log_that_floods_fills_neither_memory_nor_disk(tmp_path: Path) -
             await desk.see(story.note(size))
         assert len(desk.debts()) == MAX_DEBTS
 
+    with closing(sqlite3.connect(tmp_path / "w")) as file:
+        assert file.execute("SELECT count(*) FROM seen").fetchone()[0] <= MAX_SEEN
     async with open_desk(tmp_path / "w", COMMITTEE, "bob") as desk:
         assert len(desk.debts()) == MAX_DEBTS
         assert (await desk.see(story.note(1))) == story.key  # long forgotten, and right
