@@ -300,3 +300,25 @@ async def test_a_cosignature_of_another_time_that_is_shown_publishes_nothing(
 
             assert log.published is not None
             assert log.published.checkpoint.size == 1
+
+
+async def test_a_log_that_was_stopped_signs_asks_and_publishes_nothing_more(tmp_path: Path) -> None:
+    async with open_circle(tmp_path, 4) as circle:
+        log = MemoryLog(story_of(circle.document, "alice", 5), recorded=1)
+        async with publishing(circle, log) as publisher:
+            await publisher.turn()
+            await until("the first is published", lambda: bool(log.files))
+            circle.shut(4)
+            await publisher.turn()
+            publisher.stop("two stories of it are shown")
+            for desk in circle.desks:
+                await desk.add_checkpoint(log.story.request(1))
+                note = await desk.cosigned_note(log.story.key)
+                assert note is not None
+                await publisher.heard(note)
+            log.story = log.story.grown(b"more")
+            circle.clock.forward(PATIENCE_MS)
+            await publisher.turn()
+
+            assert (size_of(log), log.recorded) == (1, 5)
+    assert len(circle.heard.pages) == 1
