@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from relay.audit.clock_words import day_words, time_words
-from relay.audit.stamps import STARTING, Protection, first_of, protections_of
+from relay.audit.stamps import STARTING, Protection, first_of, is_sure, protections_of
 from relay.audit.story import Answer, DecisionStory, EffectStory, Finding
 from relay.audit.texts import named, quoted
 from relay.core.words import count_words, joined, span
@@ -96,24 +96,30 @@ def _done(
     first: DecisionStory, protections: Sequence[Protection], decisions: Sequence[DecisionStory]
 ) -> list[str]:
     told: list[str] = []
-    before: EffectStory | None = None
+    shown: list[EffectStory] = []
     ordered = sorted(protections, key=lambda each: _order(first, each))
     for each in ordered[:_MAX_SENTENCES]:
         name = named(each.decision.protocol)
         if each.effect is None:
             told.append(f"Nobody signed to have seen that “{named(each.call.act)}” took effect at {name}.")
             continue
-        told.append(_stood(first, each, each.effect, before))
-        told += _ending(each, decisions)
-        before = each.effect
+        later = _prolonged(each.effect, _effects_of(each, decisions))
+        end = _end_of(_effects_of(each, decisions))
+        before = next((effect for effect in reversed(shown) if effect.effect in STARTING), None)
+        told.append(_stood(first, each, each.effect, (before, later)))
+        if later is not None and later.until is not None:
+            told.append(f"It was prolonged until {_end(first, later.until.at_ms)}{_word(later)}.")
+        if end is not None:
+            how = _ENDED.get(end.effect, "It ended")
+            told.append(f"{how} on {day_words(end.at.at_ms)} at {time_words(end.at.at_ms)}{_word(end)}.")
+        shown += [effect for effect in (later, end, each.effect) if effect is not None]
     if len(protections) > _MAX_SENTENCES:
         told.append(f"{len(protections) - _MAX_SENTENCES} more acts are told below.")
-    return [*told, *_shown_by(protections)]
+    return [*told, *_shown_by(shown)]
 
 
-def _shown_by(protections: Sequence[Protection]) -> list[str]:
-    """Say what proves the effects."""
-    effects = [each.effect for each in protections if each.effect is not None]
+def _shown_by(effects: Sequence[EffectStory]) -> list[str]:
+    """Say what proves the effects that were told."""
     proved = sum(effect.receipt is not None for effect in effects)
     if not effects:
         return []
@@ -130,7 +136,13 @@ def _order(first: DecisionStory, each: Protection) -> tuple[bool, int]:
     return each.decision.plan_hash != first.plan_hash, at_ms
 
 
-def _stood(first: DecisionStory, each: Protection, effect: EffectStory, before: EffectStory | None) -> str:
+def _stood(
+    first: DecisionStory,
+    each: Protection,
+    effect: EffectStory,
+    around: tuple[EffectStory | None, EffectStory | None],
+) -> str:
+    before, later = around
     name, chain = named(each.decision.protocol), named(each.call.chain)
     because = "" if each.decision.plan_hash == first.plan_hash else ", because of this,"
     done = _DONE.get(each.call.verb, "an act was carried out at {}").format(name)
@@ -139,8 +151,13 @@ def _stood(first: DecisionStory, each: Protection, effect: EffectStory, before: 
         how = f"{_when(first, effect, before)}{because} a call on the chain {chain} had nothing left to do:"
         how = f"{how} {done} already"
     if effect.until is not None:
-        how += f", until {_end(first, effect.until.at_ms)} at the longest"
-    return f"{how}." if effect.receipt is not None else f"{how}, by the word of {_names(effect.seen_by)}."
+        how += f", until {_end(first, effect.until.at_ms)} at {'the longest' if later is None else 'first'}"
+    return f"{how}{_word(effect)}."
+
+
+def _word(effect: EffectStory) -> str:
+    """Say whose word an effect is, where nothing shows it."""
+    return "" if effect.receipt is not None else f", by the word of {_names(effect.seen_by)}"
 
 
 def _when(first: DecisionStory, effect: EffectStory, before: EffectStory | None) -> str:
@@ -155,24 +172,34 @@ def _end(first: DecisionStory, at_ms: int) -> str:
     return time_words(at_ms) if day == day_words(first.anchor.at_ms) else f"{day}, {time_words(at_ms)}"
 
 
-def _ending(each: Protection, decisions: Sequence[DecisionStory]) -> list[str]:
-    """Give the last ending of an act's record, if somebody saw one after it stood."""
-    assert each.effect is not None, "what never stood has no end"
-    effects = [
+def _effects_of(each: Protection, decisions: Sequence[DecisionStory]) -> list[EffectStory]:
+    """Give what became of an act after it stood."""
+    return [
         effect
         for decision in decisions
         if decision.plan_hash == each.decision.plan_hash
         for call in decision.calls
         if (call.act, call.chain) == (each.call.act, each.call.chain)
         for effect in call.effects
-        if effect.at.at_ms >= each.effect.at.at_ms
+        if each.effect is not None and effect.at.at_ms >= each.effect.at.at_ms
     ]
-    ends = [effect for effect in effects if effect.effect not in STARTING]
-    if not ends:
-        return []
-    last = max(ends, key=lambda effect: effect.at.at_ms)
-    how = _ENDED.get(last.effect, "It ended")
-    return [f"{how} on {day_words(last.at.at_ms)} at {time_words(last.at.at_ms)}."]
+
+
+def _prolonged(stood: EffectStory, effects: Sequence[EffectStory]) -> EffectStory | None:
+    """Give what made an act stand longest, if that is longer than at first; one liar's word comes last."""
+    first_ms = 0 if stood.until is None else stood.until.at_ms
+    longer = [each for each in effects if each.effect in STARTING and _until_ms(each) > first_ms]
+    return max(longer, key=lambda each: (is_sure(each), _until_ms(each)), default=None)
+
+
+def _end_of(effects: Sequence[EffectStory]) -> EffectStory | None:
+    """Give the last ending of an act's record, if somebody saw one; one liar's word comes last."""
+    ends = [each for each in effects if each.effect not in STARTING]
+    return max(ends, key=lambda each: (is_sure(each), each.at.at_ms), default=None)
+
+
+def _until_ms(effect: EffectStory) -> int:
+    return 0 if effect.until is None else effect.until.at_ms
 
 
 def _judged(findings: Sequence[Finding], answer: Answer) -> str:

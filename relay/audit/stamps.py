@@ -10,7 +10,7 @@ from typing import Final
 from relay.audit.plan_words import LINK_PREFIX
 from relay.audit.story import CallStory, Clock, DecisionStory, EffectStory, Moment, Stamp
 
-__all__ = ["STARTING", "Given", "Protection", "first_of", "protections_of", "stamps_of"]
+__all__ = ["STARTING", "Given", "Protection", "first_of", "is_sure", "protections_of", "stamps_of"]
 
 STARTING: Final = ("started", "extended", "noop")
 """The effects after which an act stands; the others end it."""
@@ -71,7 +71,7 @@ def _rank(decision: DecisionStory) -> tuple[int, bool, str]:
 
 
 def _earliest(decisions: Iterable[DecisionStory], plan_hash: str, call: CallStory) -> EffectStory | None:
-    """Give the first effect by which an act stood; of one time that which a receipt shows."""
+    """Give the first effect by which an act stood: of those that one honest member saw, if there are any."""
     found = chain.from_iterable(
         other.effects
         for decision in decisions
@@ -80,14 +80,19 @@ def _earliest(decisions: Iterable[DecisionStory], plan_hash: str, call: CallStor
         if (other.act, other.chain) == (call.act, call.chain)
     )
     standing = [effect for effect in found if effect.effect in STARTING]
-    return min(standing, key=lambda each: (each.at.at_ms, each.receipt is None), default=None)
+    return min(standing, key=lambda each: (not is_sure(each), each.at.at_ms, not each.receipt), default=None)
+
+
+def is_sure(effect: EffectStory) -> bool:
+    """Tell whether more than the word of possible liars stands behind an effect."""
+    return effect.receipt is not None or effect.is_seen_by_an_honest_member
 
 
 def _incident(first: DecisionStory | None, given: Given) -> Stamp:
     if given.began_ms is not None:
         moment = Moment(given.began_ms, Clock.AUDITOR, "the auditor")
         return Stamp("incident", moment, is_bound=False, how="as the auditor says; no log tells it")
-    how = "the first hostile act is told by no log; it was before the rule was true"
+    how = "the first hostile act is told by no log; it was before the alarm"
     return Stamp("incident", None if first is None else first.anchor, is_bound=True, how=how)
 
 
@@ -96,6 +101,8 @@ def _compromise(first: DecisionStory | None, given: Given) -> Stamp:
         moment = Moment(given.compromise_ms, Clock.AUDITOR, "the auditor")
         return Stamp("compromise", moment, is_bound=False, how="as the auditor says; no log tells it")
     how = "the rule was true at this block, the first that a certified protection names"
+    if first is not None and first.reporters:
+        how = "people whom the plan names reported it at this block, the first of a certified protection"
     return Stamp("compromise", None if first is None else first.anchor, is_bound=True, how=how)
 
 
@@ -103,11 +110,12 @@ def _exfiltration(decisions: Sequence[DecisionStory]) -> Stamp:
     """VERIS means data that was taken; of value, the nearest thing is an event that has no partner."""
     found: list[Moment] = []
     for decision in decisions:
-        pins = {pin.chain: pin.at for pin in decision.pins}
+        # f may lie about the value as about the block: one honest member stands behind both.
+        pins = [pin for pin in decision.pins if len(pin.members) > decision.f]
         for metric in decision.metrics:
-            is_above = any(_is_positive(reading.value) for reading in metric.readings)
-            if metric.read == _UNMATCHED and is_above and metric.chain in pins:
-                found.append(pins[metric.chain])
+            told = {who for each in metric.readings if _is_positive(each.value) for who in each.members}
+            if metric.read == _UNMATCHED and len(told) > decision.f:
+                found += [pin.at for pin in pins if pin.chain == metric.chain]
     if not found:
         how = "VERIS means data; when value first left, no metric of the rule tells by itself"
         return Stamp("exfiltration", None, is_bound=True, how=how)
