@@ -17,6 +17,7 @@ from proofs.witness import accepted_answer, add_cosignatures, parse_add_checkpoi
 from relay.witness.pushing import PATIENCE_MS
 from tests.shells.witness.circle import (
     BEGAN,
+    Clock,
     Door,
     Heard,
     MemoryLog,
@@ -105,7 +106,10 @@ async def test_a_log_that_does_not_grow_asks_nobody(tmp_path: Path) -> None:
             assert sum(len(door.asked) for door in circle.doors) == asked == 4
 
 
-async def test_a_witness_names_its_size_and_is_asked_once_more(tmp_path: Path) -> None:
+async def test_a_witness_names_its_size_and_is_asked_once_more_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.witness.pushing._FIRST_WAIT_S", 60.0)
     async with open_circle(tmp_path, 4) as circle:
         story = story_of(circle.document, "alice", 9)
         for desk in circle.desks:
@@ -322,3 +326,24 @@ async def test_a_log_that_was_stopped_signs_asks_and_publishes_nothing_more(tmp_
 
             assert (size_of(log), log.recorded) == (1, 5)
     assert len(circle.heard.pages) == 1
+
+
+async def test_a_witness_whose_clock_is_ahead_is_told_from_the_others_and_does_not_count(
+    tmp_path: Path,
+) -> None:
+    ahead = Clock()
+    ahead.forward(301_000)
+    async with (
+        open_circle(tmp_path, 4) as circle,
+        open_desk(tmp_path / "ahead", circle.document, "dave", clock=ahead) as desk,
+    ):
+        circle.shut(2)
+        dave = circle.doors[3] = Door(circle.doors[3].key, desk)
+        log = MemoryLog(story_of(circle.document, "alice", 5), recorded=5)
+        async with publishing(circle, log) as publisher:
+            await publisher.turn()
+            reasons = lambda: {each.key: each.reason for each in publisher.missing()}  # noqa: E731
+            await until("dave is refused", lambda: "of our time" in reasons().get(dave.key, ""))
+            await until("two have cosigned", lambda: len(publisher.cosigned_by()) == 2)
+
+            assert log.files == []
