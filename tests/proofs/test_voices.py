@@ -9,12 +9,13 @@ from proofs.committee import CommitteeStatement, build_committee, committee_sign
 from proofs.decision import BlockRef, block_value
 from proofs.errors import ProofError
 from proofs.mandate import mandate_digest
+from proofs.note import KeyKind, format_verifier_key, verifier_key
 from proofs.remarks import remark_body
 from proofs.verdict import SeenOutcome, Verdict
 from proofs.verify import CHECKS, verify_bundle
 from tests.proofs.conftest import Tower, Town, attestation_body, block, outcome_body
 from tests.proofs.incident import NOW_S, City, Incident
-from tests.proofs.test_remarked import absence, accusation, finals, header, remark, scene
+from tests.proofs.test_remarked import absence, accusation, finals, half, header, remark, scene
 
 
 def successor(town: Town, *towers: Tower) -> BundleDocument:
@@ -171,3 +172,97 @@ def test_a_quorum_of_odd_octets_is_shown_as_text() -> None:
         assert quorum is not None
         assert quorum.startswith("5 of 7, epoch-")
         assert quorum.isprintable()
+
+
+def renewed(town: Town) -> tuple[BundleDocument, Tower]:
+    """Give the document of epoch 2 with the same key epoch: bob is robert, dave has a new identity key."""
+    again = Tower("dave", "again")
+    dave = town.towers["dave"]
+    again.attester_key, again.address = dave.attester_key, dave.address
+    again.log_key, again.cosigner_key = dave.log_key, dave.cosigner_key
+    members = {name: tower.member() for name, tower in town.towers.items()}
+    members |= {"bob": replace(members["bob"], name="robert"), "dave": again.member()}
+    statement = CommitteeStatement("town", 2, 1, 1, False, town.network, tuple(members.values()))
+    document = build_committee(statement)
+    message = committee_signing_bytes(document.raw)
+    signed = {each.identity: each.identity_key.sign(message).signature for each in town.towers.values()}
+    return BundleDocument(document.raw, signed), again
+
+
+def test_a_member_with_two_identities_in_one_key_epoch_has_one_voice(town: Town) -> None:
+    entry = scene(town)
+    document, again = renewed(town)
+    town.towers["again"] = again
+    first = remark(town, "dave", header(entry))
+    town.say("again", "header", remark_body(header(entry)), committee_epoch=2)
+    alone = town.bundle(replace(entry, headers=(first, first + 1)))
+    remark(town, "alice", header(entry))
+    joint = town.bundle(replace(entry, headers=(first, first + 1, first + 2)))
+    old = replace(town.bundle(replace(entry, headers=(first, first + 1))), records=(
+        *joint.records[: first + 1], joint.records[first + 2]))  # fmt: skip
+
+    assert finals(verified(alone, document)) == {"halt": (("dave", "dave"), False)}
+    assert finals(verified(joint, document)) == {"halt": (("dave", "dave", "alice"), True)}
+    assert finals(verified(old, document)) == {"halt": (("dave", "alice"), True)}, "by the older document"
+
+
+def test_of_several_documents_of_a_key_epoch_the_newest_gives_the_names(town: Town) -> None:
+    entry = scene(town)
+    document, _ = renewed(town)
+    town.say("alice", "absence", absence(town, entry, absent=(town.towers["bob"].identity,)))
+    bundle = town.bundle(replace(entry, statements=(4,)))
+
+    (verdict,) = verified(bundle, document).decisions
+
+    assert verdict.statements[0].facts["absent"] == ["robert"]
+    assert "robert" not in verdict.silent
+    assert set(verdict.silent) == {"alice", "dave"}
+
+
+def test_who_attested_once_in_each_key_epoch_has_contradicted_nothing(town: Town) -> None:
+    """One decision may be signed once in each key epoch (core 4.1): that is no evidence."""
+    entry = scene(town)
+    later = replace(entry.decision, key_epoch=2)
+    one, other = (
+        half(town, entry.decision, "dave", mandate_digest(entry.mandate)),
+        half(town, later, "dave", mandate_digest(town.mandate(later))),
+    )
+    town.say("alice", "equivocation", {"first": one, "second": other})
+
+    with pytest.raises(ProofError) as caught:
+        verify_bundle(encode_bundle(town.bundle(replace(entry, statements=(4,)))))
+    assert caught.value.check == "statement-decision"
+
+
+def test_a_decision_with_a_record_that_no_witness_saw_is_not_told_as_witnessed() -> None:
+    city = City()
+    first, second = Incident.of(city), Incident.of(city, 1)
+    early, late = first.case(), first.case(after=second.said)
+    proof = late.bundle.records[-1].tlog_proof
+    head, under = proof.rsplit("\n\n", 1)
+    unseen = replace(late.bundle.records[-1], tlog_proof=f"{head}\n\n{under.splitlines()[0]}\n")
+    mixed = replace(early.bundle, records=(*early.bundle.records[:-1], unseen))
+
+    *others, last = verify_bundle(encode_bundle(mixed)).decisions
+
+    assert all(decision.witnessed is not None for decision in others)
+    assert last.witnessed is None
+
+
+def test_the_log_key_of_a_member_is_no_cosigner_s(town: Town) -> None:
+    key = verifier_key(town.log.name, KeyKind.COSIGNATURE, town.log.public_key)
+    bundle = replace(town.bundle(scene(town)), log=format_verifier_key(key))
+
+    with pytest.raises(ProofError) as caught:
+        verify_bundle(encode_bundle(bundle))
+    assert caught.value.check == "log-key"
+
+
+def test_a_record_of_another_log_of_the_policy_is_refused() -> None:
+    incident = Incident.of(City())
+    ours, theirs = incident.case(), incident.case("bob")
+    mixed = replace(ours.bundle, records=(*ours.bundle.records[:-1], theirs.bundle.records[-1]))
+
+    with pytest.raises(ProofError) as caught:
+        verify_bundle(encode_bundle(mixed), policy=ours.policy, now_s=NOW_S)
+    assert caught.value.check == "log-key"
