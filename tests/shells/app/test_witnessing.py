@@ -302,6 +302,19 @@ async def test_a_flood_is_dropped_by_name_and_the_others_are_served(tmp_path: Pa
     assert 'tocsin_dropped_total{reason="witness_flood"} 8.0' in dropped(bob)
 
 
+async def test_so_much_is_under_way_at_once_whoever_asks(tmp_path: Path) -> None:
+    async with open_town(tmp_path) as town:
+        for name in ("carol", "dave"):
+            for _ in range(32):
+                await say(town, name, ProveConsistency(1, 2), "bob")
+        await say(town, "alice", ProveConsistency(1, 2), "bob")
+        await until("bob has answered", lambda: town.said.count(("bob", "consistency")) == 64)
+        await say(town, "alice", ProveConsistency(1, 2), "bob")
+        await until("bob has answered", lambda: town.said.count(("bob", "consistency")) == 65)
+
+    assert 'tocsin_dropped_total{reason="witness_flood"} 1.0' in dropped(town.at("bob"))
+
+
 async def test_an_answer_is_heard_while_others_keep_us_busy(tmp_path: Path) -> None:
     async with open_town(tmp_path) as town, asyncio.TaskGroup() as group:
         alice, bob = town.at("alice"), town.at("bob")
