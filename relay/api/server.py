@@ -61,8 +61,13 @@ class Api:
         self._streams = Streams(
             most=options.max_streams, queue=options.stream_queue, keepalive_s=options.keepalive_s
         )
+        # SECURITY: bodies are taken as they were sent: 300 KB of a stranger's would be inflated for seconds.
         self._runner = web.AppRunner(
-            self._application(), access_log=None, shutdown_timeout=1.0, handler_cancellation=True
+            self._application(),
+            access_log=None,
+            auto_decompress=False,
+            shutdown_timeout=1.0,
+            handler_cancellation=True,
         )
         self._server: asyncio.Server | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -84,6 +85,14 @@ async def test_too_many_requests_are_turned_away(tmp_path: Path) -> None:
         statuses = [(await bob.post(b"nonsense"))[0] for _ in range(22)]
 
     assert statuses == [400] * 20 + [429] * 2
+
+
+async def test_a_body_is_taken_as_it_was_sent_and_inflated_for_nobody(tmp_path: Path) -> None:
+    small = zlib.compress(STORY.request(0, 5))
+    async with asking(tmp_path) as bob:
+        where, headers = f"{bob.api.url}/add-checkpoint", {"Content-Encoding": "deflate"}
+        async with bob.client.post(where, data=small, headers=headers) as answer:
+            assert answer.status == 400
 
 
 async def test_what_is_known_of_logs_is_told(tmp_path: Path) -> None:
