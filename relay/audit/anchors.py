@@ -6,6 +6,7 @@ one more witness that never lies about its time.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -34,6 +35,7 @@ _LEAST_BLOCKS: Final = 256
 _WORD: Final = 32
 _ADDRESS_BYTES: Final = 20
 _MAX_SIZE: Final = 1 << 63
+_QUANTITY: Final = re.compile("0x[0-9a-fA-F]{1,16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +223,5 @@ def _hex(value: object, length: int) -> bytes | None:
 
 
 def _number(value: object) -> int | None:
-    try:
-        return int(value, 16) if isinstance(value, str) and value.startswith("0x") else None
-    except ValueError:
-        return None
+    found = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
+    return None if found is None else int(found[0], 16)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from http.client import HTTPException
 from typing import Final
-from urllib.error import HTTPError
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.parse import urlsplit, urlunsplit
 
+from relay.audit.web import timed_connection
 from relay.core.errors import TocsinError
 
 __all__ = ["Endpoint", "RpcError"]
@@ -31,19 +32,11 @@ class RpcError(TocsinError):
         self.is_refusal = is_refusal
 
 
-class _NoRedirect(HTTPRedirectHandler):
-    """A key in an address is not carried elsewhere."""
-
-    def redirect_request(self, *_args: object, **_more: object) -> None:
-        return None
-
-
 class Endpoint:
     """An address that answers JSON-RPC 2.0 over HTTP."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
-        self._opener = build_opener(_NoRedirect)
+        self._place = urlsplit(url)
 
     def call(self, method: str, params: Sequence[object]) -> object:
         """Give the result of a call; silence is asked again.
@@ -54,21 +47,27 @@ class Endpoint:
         body = json.dumps({"id": 1, "jsonrpc": "2.0", "method": method, "params": list(params)}).encode()
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return self._result(method, self._post(body))
-            except HTTPError as error:
-                raise RpcError(f"{method}: expected an answer, got status {error.code}") from None
+                return self._result(method, self._post(method, body))
             except (OSError, HTTPException) as error:
                 if attempt == _ATTEMPTS:
                     # The error's own text may repeat the address.
                     raise RpcError(f"{method}: expected an answer, got {type(error).__name__}") from None
         raise AssertionError("expected one attempt at least")
 
-    def _post(self, body: bytes) -> bytes:
-        request = Request(self._url, data=body, headers={"Content-Type": "application/json"})  # noqa: S310
-        with self._opener.open(request, timeout=TIMEOUT_S) as answer:
+    def _post(self, method: str, body: bytes) -> bytes:
+        connection = timed_connection(self._place, TIMEOUT_S)
+        target = urlunsplit(("", "", self._place.path or "/", self._place.query, ""))
+        try:
+            connection.request("POST", target, body=body, headers={"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            # A redirect is none: a key in an address is not carried elsewhere.
+            if answer.status != HTTPStatus.OK:
+                raise RpcError(f"{method}: expected an answer, got status {answer.status}")
             data = answer.read(MAX_ANSWER_BYTES + 1)
-        if not isinstance(data, bytes) or len(data) > MAX_ANSWER_BYTES:
-            raise RpcError(f"expected an answer of at most {MAX_ANSWER_BYTES} bytes, got more")
+        finally:
+            connection.close()
+        if len(data) > MAX_ANSWER_BYTES:
+            raise RpcError(f"{method}: expected at most {MAX_ANSWER_BYTES} bytes, got more")
         return data
 
     def _result(self, method: str, data: bytes) -> object:

@@ -37,7 +37,7 @@ from relay.core.errors import ConfigError
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["Patience", "WebSource", "open_source"]
+__all__ = ["Patience", "WebSource", "open_source", "timed_connection"]
 
 _SCHEMES = ("http", "https")
 _PIECE_BYTES = 64 << 10
@@ -168,10 +168,17 @@ class WebSource:
         connection.close()
 
     def _new(self) -> _Timed:
-        host, port, timeout_s = self._place.hostname or "", self._place.port, self._patience.timeout_s
-        if self._place.scheme == "https":
-            return _TimedTls(host, port, timeout=timeout_s, context=ssl.create_default_context())
-        return _Timed(host, port, timeout=timeout_s)
+        return timed_connection(self._place, self._patience.timeout_s)
+
+
+def timed_connection(place: SplitResult, timeout_s: float) -> _Timed:
+    """Give a connection to the host of an address, not yet opened, whose answer is due in `timeout_s`."""
+    host, port = place.hostname or "", place.port
+    connection = _Timed(host, port, timeout=timeout_s)
+    if place.scheme == "https":
+        connection = _TimedTls(host, port, timeout=timeout_s, context=ssl.create_default_context())
+    connection.deadline_s = monotonic() + timeout_s
+    return connection
 
 
 class _Timed(http.client.HTTPConnection):

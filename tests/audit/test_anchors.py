@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
 from proofs.checkpoint import parse_checkpoint
 from proofs.hashes import sha256
 from proofs.policy import parse_policy
+from relay.audit import rpc as plain_rpc
 from relay.audit.anchors import LOG_ANCHORED, anchors_of
 from relay.audit.gather import places_of
 from relay.audit.incident import Investigation, investigate
 from relay.audit.opening import Trust
+from relay.audit.rpc import Endpoint, RpcError
 from relay.audit.story import Answer
 from tests.audit.village import GATEWAYS, Alarm, Village, log_files, put
 from tests.proofs.conftest import HOME
 from tests.proofs.incident import NOW_S
+from tests.shells.audit.servers import answering, head
 
 KEY = "k3y-in-the-path"
 
@@ -179,3 +184,46 @@ def test_what_cannot_be_read_is_told_without_the_address(found: Investigation, w
 
     assert (anchors, [finding.answer for finding in findings]) == (None, [Answer.UNKNOWN])
     assert KEY not in findings[0].words
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"-1\r\n" + bytes(1 << 20), "expected an answer, got HTTPException"),
+        (b"-5\r\nx", "expected an answer, got HTTPException"),
+        (b"10000\r\n" + b'{"result": "0x' + b"f" * 60_000, "expected an answer, got IncompleteRead"),
+    ],
+)
+def test_an_endpoint_that_answers_without_end_is_not_read_without_bound(body: bytes, told: str) -> None:
+    def say(connection: socket.socket, _over: threading.Event) -> None:
+        connection.sendall(head("200 OK", "Transfer-Encoding: chunked") + body)
+
+    with answering(say) as (url, _), pytest.raises(RpcError, match=told):
+        Endpoint(url).call("eth_chainId", ())
+
+
+def test_an_endpoint_that_drips_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain_rpc, "TIMEOUT_S", 0.2)
+
+    def say(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(head("200 OK", "Content-Length: 1000"))
+        while not over.wait(0.05):
+            connection.sendall(b" ")
+
+    began = monotonic()
+    with answering(say) as (url, _), pytest.raises(RpcError, match="TimeoutError"):
+        Endpoint(url).call("eth_chainId", ())
+    assert monotonic() - began < 5
+
+
+def test_numbers_that_no_chain_has_are_none(found: Investigation) -> None:
+    class Odd(Chain):
+        def answer(self, method: str, params: list[Mapping[str, str]]) -> dict[str, object]:
+            given = super().answer(method, params)
+            return {"result": "0x" + "f" * 6_000} if method == "eth_blockNumber" else given
+
+    with rpc(Odd()) as url:
+        anchors, odd = anchors_of(found.case, found.readers, {HOME: url})
+
+    assert anchors is None
+    assert "expected a number" in odd[0].words
