@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable
 
 from proofs.decision import decision_id
 from proofs.envelope import Envelope
@@ -13,7 +13,7 @@ from relay.core.messages import CEREMONY, LOGGED, Attestation, Message, Verdict
 from relay.core.types import Millis
 from relay.core.wire import open_message
 from relay.core.witnessing import WITNESSING, WitnessingMessage
-from relay.gossip import Lane
+from relay.gossip import Mail
 from relay.journal import Journal
 from relay.keys import LocalSigner
 from relay.telemetry import Telemetry
@@ -41,7 +41,7 @@ class Inbox:
         self._clock = clock
         self._witness = witness
 
-    async def run(self, lane: Lane, put: Callable[[Event], Awaitable[None]]) -> None:
+    async def run(self, lane: AsyncIterable[Mail], put: Callable[[Event], Awaitable[None]]) -> None:
         """Open what comes, for ever. A peer's nonsense is counted by reason and dropped."""
         async for mail in lane:
             try:

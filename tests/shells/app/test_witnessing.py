@@ -302,6 +302,23 @@ async def test_a_flood_is_dropped_by_name_and_the_others_are_served(tmp_path: Pa
     assert 'tocsin_dropped_total{reason="witness_flood"} 8.0' in dropped(bob)
 
 
+async def test_who_comes_back_is_asked_at_once_for_what_it_has_not_cosigned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.witness.pushing._FIRST_WAIT_S", 60.0)
+    async with open_town(tmp_path) as town:
+        alice, bob = town.at("alice"), town.at("bob")
+        publisher = alice.publisher
+        assert publisher is not None
+        town.gone = {bob.identity}
+        await alice.witnessing.turn()
+        await publisher.turn()
+        await until("the others have cosigned", lambda: len(publisher.cosigned_by()) == 3)
+        town.gone = set()
+        await alice.witnessing.turn()
+        await until("bob has cosigned", lambda: len(publisher.cosigned_by()) == 4)
+
+
 async def test_so_much_is_under_way_at_once_whoever_asks(tmp_path: Path) -> None:
     async with open_town(tmp_path) as town:
         for name in ("carol", "dave"):
