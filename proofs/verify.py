@@ -43,7 +43,8 @@ CHECKS = (
     "every decision of reports is called for by enough reporters of its plan, under its own subject",
     "every outcome names the mandate and an act of it",
     "every receipt stands in the block that its outcome names, with the gateway's event that it tells of",
-    "every header is of a block of an outcome, every statement of its decision, every contradiction real",
+    "every header is of a block of an outcome, every contradiction real",
+    "every statement is of its decision, a signal of its plan",
     "every disclosed field is what its author sealed in its record",
     "every record and plan belongs to a decision, and every parent is here",
 )

@@ -4,20 +4,23 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from proofs.bundle import MAX_BUNDLE_BYTES, encode_bundle
+from proofs.bundle import MAX_BUNDLE_BYTES, BundleDisclosure, encode_bundle
+from proofs.disclosure import disclose, seal
 from proofs.hashes import sha256
 from relay.cli.entry import call
 from tests.proofs.grouptown import keys_of, with_frost
 from tests.proofs.incident import Case, City, Incident
 from tests.proofs.shown import alarm, with_receipts
+from tests.proofs.test_remarked import SEED, scene, signal
 
 if TYPE_CHECKING:
+    from proofs.canonical import Value
     from tests.proofs.conftest import Town
 
 Verify = Callable[..., "Said"]
@@ -324,3 +327,20 @@ def test_text_of_a_bundle_is_never_markup(verify: Verify, town: "Town", tmp_path
 
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
+
+
+def test_a_terminal_obeys_nothing_that_was_sealed(verify: Verify, town: "Town", tmp_path: Path) -> None:
+    entry = scene(town)
+    fields: dict[str, Value] = {"note": "\x1b[2Jgone\x07\u202e", "reporter": "hotline"}
+    town.say("alice", "signal", signal(town, entry, sealed=seal(fields, SEED)))
+    opened = BundleDisclosure(4, disclose(fields, SEED, "note"))
+    path = tmp_path / "sealed.bundle"
+    path.write_bytes(
+        encode_bundle(replace(town.bundle(replace(entry, statements=(4,))), disclosed=(opened,)))
+    )
+
+    said = verify(path)
+
+    assert said.returncode == 0, said.stderr
+    assert "\ufffd[2Jgone\ufffd\ufffd" in said.stdout
+    assert not {"\x1b", "\x07", "\u202e"} & set(said.stdout)

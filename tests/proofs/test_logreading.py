@@ -14,6 +14,7 @@ from proofs.tiles import (
     ENTRIES,
     TILE_WIDTH,
     Tile,
+    TileError,
     encode_entries,
     hash_tile,
     parse_tile_path,
@@ -250,6 +251,31 @@ def test_a_source_that_turns_to_another_history_is_found_at_the_next_checkpoint(
 
     with pytest.raises(ProofError, match="tree-consistency"):
         reader.advanced(other.checkpoint)
+
+
+def test_a_history_that_did_not_follow_leaves_nothing_among_what_was_checked() -> None:
+    first, true, other = Served(300), Served(700), Served(700, "other")
+    source = Served(300)
+    reader = source.open()
+    source.files = {**first.files, **other.files}
+    with pytest.raises(ProofError, match="tree-consistency"):
+        reader.advanced(other.checkpoint)
+    source.files = true.files
+
+    advanced = reader.advanced(true.checkpoint)
+
+    for number in range(2):
+        assert advanced.tile(0, number) == true.files[tile_path(Tile(0, number))]
+
+
+def test_the_hash_over_a_tile_is_not_taken_for_the_tile() -> None:
+    reader = Served(512).open()
+    folded = reader.tile(1, 0)[:32]
+
+    for content in (folded, folded * 256, b""):
+        with pytest.raises(TileError) as caught:
+            reader.accept_tile(Tile(0, 0), content)
+        assert caught.value.check == "tile-content"
 
 
 def test_the_empty_log_is_read_without_a_file() -> None:
