@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from proofs.note import VerifierKey
 from proofs.policy import committee_policy, format_policy
@@ -27,7 +28,7 @@ from relay.witness.outside import OutsideWitness
 from relay.witness.pushing import Publisher, PublisherParts, Witness
 from relay.witness.store import ForkRow
 
-__all__ = ["Books", "Clocks", "PolicyFile", "open_books"]
+__all__ = ["Books", "Clocks", "KeyedLog", "PolicyFile", "open_books", "stop_if_overtaken"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,16 @@ class PolicyFile:
         self._epoch = epoch
 
 
+class KeyedLog(Protocol):
+    """Our own log, as far as it is asked here."""
+
+    @property
+    def key(self) -> VerifierKey: ...
+
+    @property
+    def signed_size(self) -> int: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Books:
     """Witness and log of a running node."""
@@ -94,11 +105,7 @@ class Books:
             ConfigError, JournalError: the log or the disk is not as it must be.
         """
         node, audit, at_s = self.shells.node, self.shells.audit, self.clock() // 1_000
-        if audit.key in node.forks:
-            self.publisher.stop("two roots of it are shown for one size")
-        own = self.desk.held().get(audit.key)
-        if own is not None and own.held.size > audit.signed_size:
-            await self.publisher.heard(own.note)  # our own witness remembers more than the log does
+        await stop_if_overtaken(self.publisher, self.desk, audit, node.forks)
         await self.publisher.turn()
         if self.policy.is_stale(node.committees, at_s):
             await asyncio.to_thread(self.policy.keep, node.committees, at_s)
@@ -110,6 +117,21 @@ class Books:
         metrics.set("log_stopped", int(bool(self.publisher.stopped)))
         metrics.set("witness_debts", len(self.desk.debts()))
         metrics.set("witness_forks", len(node.forks))
+
+
+async def stop_if_overtaken(
+    publisher: Publisher, desk: WitnessDesk, log: KeyedLog, forks: Container[VerifierKey]
+) -> None:
+    """Stop our log where a fork of it is shown, or our own witness remembers more than the log does.
+
+    Raises:
+        JournalError: as the log's methods.
+    """
+    if log.key in forks:
+        publisher.stop("two roots of it are shown for one size")
+    own = desk.held().get(log.key)
+    if own is not None and own.held.size > log.signed_size:
+        await publisher.heard(own.note)
 
 
 async def open_books(

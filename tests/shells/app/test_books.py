@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,18 +11,20 @@ import pytest
 from proofs.committee import CommitteeDocument, CommitteeStatement, build_committee
 from proofs.kinds import NetworkId
 from proofs.policy import parse_policy
-from relay.app.books import PolicyFile
+from relay.app.books import PolicyFile, stop_if_overtaken
 from relay.app.log_view import cosigners_of
 from relay.core.committees import Committees
 from relay.core.errors import JournalError
 from relay.witness.logs import names_of_cosigner, quorum_of, remembered, witnessed_logs
 from tests.shells.witness.circle import (
     NAMES,
+    MemoryLog,
     Secrets,
     committee_of,
     key_of_cosigner,
     key_of_log,
     open_desk,
+    publisher_of,
     story_of,
 )
 
@@ -110,3 +113,15 @@ def test_what_is_read_from_documents_is_made_once_until_there_are_others() -> No
     given, one, two = remembered(count), (FIRST,), BOTH.documents
     assert [given(one), given(one), given(two), given(two), given(one)] == [1, 1, 2, 2, 1]
     assert asked == [1, 2, 1]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("shown", ["nothing", "a fork", "its own witness"])
+async def test_a_log_stops_where_it_was_overtaken(tmp_path: Path, shown: str) -> None:
+    log = MemoryLog(story_of(FIRST, "alice", 5), recorded=5 if shown != "its own witness" else 3)
+    async with open_desk(tmp_path / "w", FIRST, "alice") as desk, asyncio.TaskGroup() as group:
+        await desk.add_checkpoint(log.story.request())
+        publisher = publisher_of(log, FIRST, (), group)
+        await stop_if_overtaken(publisher, desk, log, {log.key} if shown == "a fork" else frozenset())
+
+    assert bool(publisher.stopped) == (shown != "nothing")

@@ -217,6 +217,10 @@ class MemoryLog:
     """Every version of what is served."""
 
     @property
+    def key(self) -> VerifierKey:
+        return self.story.key
+
+    @property
     def signed_size(self) -> int:
         return self.recorded
 
