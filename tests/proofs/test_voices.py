@@ -175,7 +175,7 @@ def test_a_quorum_of_odd_octets_is_shown_as_text() -> None:
 
 
 def renewed(town: Town) -> tuple[BundleDocument, Tower]:
-    """Give the document of epoch 2 of the same key epoch: new names of alice and bob, a new identity of dave."""
+    """Give the document of epoch 2, of the same key epoch: alice and bob renamed, a new identity of dave."""
     again = Tower("dave", "again")
     dave = town.towers["dave"]
     again.attester_key, again.address = dave.attester_key, dave.address
