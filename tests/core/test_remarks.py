@@ -328,6 +328,18 @@ def shadows_of_a_slot(stage: Stage, slot: int) -> Iterator[Shadow]:
                 yield Shadow(replace(plain, subject=act, op=op, tier=Tier.FULL), EMPTY_TRACE)
 
 
+def test_of_hours_in_which_every_decision_is_stale_no_shadow_is_remembered() -> None:
+    stage = Stage(mode="shadow")
+    stage.drained()
+    assert refused(stage, stage.said("bob", Shadow(stage.decision(stage.blocks[1]), EMPTY_TRACE))) is None
+    remarks = stage.node.hearing.remarks
+    assert remarks._shadows
+    stage.run(stage.block(after_s=40_000))
+    remarks.keep()
+
+    assert not remarks._shadows
+
+
 # ---- what others say of decisions
 
 
@@ -377,6 +389,17 @@ def test_nothing_is_taken_of_a_decision_that_nobody_knows_or_of_who_is_no_member
         assert court.drop("bob", replace(message, decision_id=unknown)) == RemarkDrop.NOT_WANTED
     assert court.drop("bob", replace(absence, absent=(nobody,))) == RemarkDrop.NO_MEMBER
     assert court.drop("bob", replace(accusation, member=nobody)) == RemarkDrop.NO_MEMBER
+
+
+def test_what_was_said_of_a_decision_is_forgotten_with_it() -> None:
+    court = Court()
+    assert court.drop("bob", court.header()) is None
+    hearing = court.stage.node.hearing
+    entries = hearing.book.entries
+    entries.drop([key for key in entries if key[0] == court.about])
+    hearing.keep()
+
+    assert list(hearing.remarks.about(court.about)) == []
 
 
 def test_of_one_member_so_many_blocks_of_a_decision_are_taken() -> None:
