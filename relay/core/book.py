@@ -28,6 +28,7 @@ from relay.core.effects import (
 from relay.core.entries import Entries, Entry, Key, standing
 from relay.core.errors import WireError
 from relay.core.evidence import Convictions, SigningKey
+from relay.core.late import take_late
 from relay.core.messages import Attestation, Equivocation, Verdict, Void
 from relay.core.room import Room
 from relay.core.schedule import MAX_PROPOSALS, Assessment, Due
@@ -139,6 +140,8 @@ class Book:
             evidence = Equivocation(first=other.raw, second=envelope.raw)
             return self._convict(envelope.author, about, [SignStatement(evidence)])
         key = (*about, attestation.decision.anchor)
+        if self.rooms[prepared.decision.plan_hash].is_over(prepared):
+            return take_late(self.entries.get(key), envelope, attestation, self.committee_of(prepared))
         if key not in self.entries:
             if not self.entries.has_place_for(envelope.author):
                 return [_dropped(envelope, "too many open decisions")]

@@ -67,7 +67,8 @@ def _absent(book: Book, entry: Entry) -> tuple[Identity, ...]:
     """Give the members without attestation or dissent, however they state the anchor; not liars caught."""
     prepared = entry.tally.prepared
     about = (prepared.id, prepared.decision.key_epoch)
-    heard = {
+    late = {identity for stated in book.entries.about(about) for identity in stated.late}
+    heard = late | {
         identity
         for stated in book.entries.about(about)
         for identity, slot in stated.tally.slots.items()

@@ -41,6 +41,7 @@ class RemarkDrop(StrEnum):
     UNKNOWN_PLAN = "unknown plan"
     NOT_SHADOW = "plan not in shadow mode"
     OVERSIZED = "oversized shadow"
+    STALE = "stale attestation"
     OTHER_EPOCH = "other key epoch"
     UNKNOWN_SIGNER = "unknown signer"
 
@@ -120,9 +121,12 @@ class Remarks:
         if committee.member(author) is None:
             return RemarkDrop.UNKNOWN_SIGNER
         try:
-            room.check_time(prepare(committee.network, room.compiled, decision))
+            prepared = prepare(committee.network, room.compiled, decision)
+            room.check_time(prepared)
         except WireError as error:
             return error.reason
+        if room.is_over(prepared):
+            return RemarkDrop.STALE
         return self._take_anchor(author, decision, room)
 
     def _take_anchor(self, author: Identity, decision: Decision, room: Room) -> str | None:

@@ -127,19 +127,20 @@ class Room:
         slot = decision.anchor.timestamp // self.compiled.plan.clock.rearm_s
         return (decision.subject, slot, decision.rung, int(decision.tier))
 
+    def is_over(self, prepared: Prepared) -> bool:
+        """Tell whether the reference chain is past the end of a mandate (SPEC 6.5)."""
+        head = self.reference_head()
+        return head is not None and head.timestamp > prepared.mandate.not_after
+
     def check_time(self, prepared: Prepared) -> None:
-        """Refuse what is over or far ahead (SPEC 6.5), by the decision's own time, not that of its arrival.
+        """Refuse what is far ahead (SPEC 6.5), by the decision's own time, not that of its arrival.
 
         Raises:
-            WireError: `stale attestation` or `early attestation`.
+            WireError: `early attestation`.
         """
         head, anchor = self.reference_head(), prepared.decision.anchor
         if head is None:
             return
-        if head.timestamp > prepared.mandate.not_after:
-            raise WireError(
-                "stale attestation", f"over at {prepared.mandate.not_after}, head at {head.timestamp}"
-            )
         if anchor.timestamp > head.timestamp + self.compiled.plan.clock.rearm_s:
             raise WireError("early attestation", f"anchor at {anchor.timestamp}, head at {head.timestamp}")
 

@@ -13,7 +13,7 @@ from relay.core.decisions import Prepared
 from relay.core.messages import Attestation, Verdict
 from relay.core.types import Address, Digest, Identity
 
-__all__ = ["Slot", "Taken", "Tally", "is_well_signed", "take"]
+__all__ = ["Slot", "Taken", "Tally", "is_said", "is_well_signed", "take"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,11 @@ class Taken(StrEnum):
     BAD_SIGNATURE = "bad mandate signature"
 
 
+def is_said(held: Slot | None, verdict: Verdict) -> bool:
+    """Tell whether a member's slot has no place for this verdict any more."""
+    return held is not None and (held.verdict is not Verdict.ABSTAIN or verdict is Verdict.ABSTAIN)
+
+
 def take(
     tally: Tally, envelope: Envelope, attestation: Attestation, committee: CommitteeDocument
 ) -> tuple[Tally, Taken]:
@@ -71,7 +76,7 @@ def take(
     """
     author = envelope.author
     held = tally.slots.get(author)
-    if held is not None and (held.verdict is not Verdict.ABSTAIN or attestation.verdict is Verdict.ABSTAIN):
+    if is_said(held, attestation.verdict):
         return tally, Taken.REPEATED
     slot = Slot(
         verdict=attestation.verdict,
