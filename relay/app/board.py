@@ -14,12 +14,14 @@ from relay.core.events import Event, ReadinessChanged, Received, SignalTold, Sig
 from relay.core.messages import ReadinessChange, Shadow, Signal
 from relay.core.node import Node
 from relay.core.sealing import sealed_fields_of
-from relay.core.types import Digest
+from relay.core.types import Digest, Identity
 
-__all__ = ["MAX_SHOWN", "Board"]
+__all__ = ["MAX_OF_ONE", "MAX_SHOWN", "Board"]
 
 MAX_SHOWN: Final = 256
-"""Of signals, of shadow decisions and of facts of readiness; the oldest make room."""
+"""Of signals and of shadow decisions; the oldest make room."""
+MAX_OF_ONE: Final = 128
+"""Facts of readiness of one member; its oldest makes room."""
 
 
 @dataclass(slots=True)
@@ -30,7 +32,7 @@ class Board:
     """It knows the members' names."""
     _signals: deque[tuple[Envelope, Signal]] = field(default_factory=lambda: deque(maxlen=MAX_SHOWN))
     _shadows: deque[tuple[Envelope, Shadow]] = field(default_factory=lambda: deque(maxlen=MAX_SHOWN))
-    _facts: dict[tuple[bytes, str], tuple[Envelope, ReadinessChange]] = field(default_factory=dict)
+    _facts: dict[tuple[Identity, str], tuple[Envelope, ReadinessChange]] = field(default_factory=dict)
     _opened: dict[Digest, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     """What this node sealed, by root."""
 
@@ -85,8 +87,10 @@ class Board:
                 key = (envelope.author, message.fact)
                 self._facts.pop(key, None)
                 self._facts[key] = (envelope, message)
-                if len(self._facts) > MAX_SHOWN:
-                    del self._facts[next(iter(self._facts))]
+                # Who names ever new facts takes nobody's place but its own.
+                own = [each for each in self._facts if each[0] == envelope.author]
+                if len(own) > MAX_OF_ONE:
+                    del self._facts[own[0]]
                 return "readiness", self._fact(envelope, message)
             case _:
                 return None

@@ -9,7 +9,7 @@ import pytest
 from proofs.disclosure import seal
 from proofs.mandate import Op, Tier
 from relay.api import Json
-from relay.app.board import MAX_SHOWN, Board
+from relay.app.board import MAX_OF_ONE, MAX_SHOWN, Board
 from relay.app.remark_reports import remarks_about
 from relay.core.effects import SignStatement
 from relay.core.events import Event, ReadinessChanged, SignalTold
@@ -107,6 +107,18 @@ def test_shadow_decisions_are_shown_newest_first_and_old_ones_make_room() -> Non
     assert [each["rung"] for each in shown] == [*reversed(range(MAX_SHOWN))]
     assert {each["member"] for each in shown} == {"bob"}
     assert (shown[0]["op"], shown[0]["tier"], shown[0]["block"]) == ("protect", "fast", 2)
+
+
+def test_who_names_ever_new_facts_takes_no_place_of_another_members() -> None:
+    stage = Stage()
+    board = Board(stage.node)
+    board.heard(stage.said("carol", ReadinessChange("funds sim:home", "failed", Digest(bytes(32)))))
+    for number in range(2 * MAX_SHOWN):
+        board.heard(stage.said("bob", ReadinessChange(f"fact {number}", "failed", Digest(bytes(32)))))
+
+    members = [fact["member"] for fact in board.facts()]
+    assert (members.count("carol"), members.count("bob")) == (1, MAX_OF_ONE)
+    assert board.facts()[0]["fact"] == f"fact {2 * MAX_SHOWN - 1}"
 
 
 def test_an_incident_tells_who_was_absent_who_is_accused_and_by_whom_its_blocks_are_final() -> None:
