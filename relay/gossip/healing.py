@@ -6,7 +6,7 @@ like any other, and a member that lies in its HAVE frames wastes a bounded numbe
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
@@ -22,6 +22,7 @@ __all__ = ["Healing", "HealingParts"]
 
 _RECENT_S = 1.0
 _IDLE_S = 60.0
+MAX_UNKEPT = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ class Healing:
         self._members: dict[bytes, _Member] = {}
         self._recent: tuple[bytes, ...] = ()
         self._recent_until_s = parts.clock()
+        self._unkept: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+        """Of what came because we asked: how long to wait if the node has not kept it, and until when."""
         self._resend: dict[bytes, Bucket] = {
             peer.identity: Bucket(parts.config.resend_bytes, parts.clock) for peer in parts.config.peers
         }
@@ -95,7 +98,16 @@ class Healing:
             if digest in member.asked:
                 del member.asked[digest]
                 has_work = has_work or not member.asked
+                self._note_came(digest)
         return has_work
+
+    def _note_came(self, digest: bytes) -> None:
+        """Ask for this later and later, as long as the node does not keep it."""
+        waited_s, _ = self._unkept.pop(digest, (self._config.anti_entropy_every_s, 0.0))
+        wait_s = min(waited_s * 2, self._config.anti_entropy_max_s)
+        self._unkept[digest] = (wait_s, self._parts.clock() + wait_s)
+        if len(self._unkept) > MAX_UNKEPT:
+            self._unkept.popitem(last=False)
 
     async def tick(self) -> float:
         """Send the HAVE and WANT frames that are due; the time by the clock at which to be called again."""
@@ -157,11 +169,13 @@ class Healing:
 
     async def _send_want(self, peer: bytes, member: _Member) -> None:
         """Ask for the next envelopes that we still lack and that nobody else has been asked for."""
+        now_s = self._parts.clock()
         asked_elsewhere = {digest for other in self._members.values() for digest in other.asked}
         while member.lacking and len(member.asked) < self._config.want_digests:
             digest = member.lacking.popleft()
             is_on_its_way = digest in asked_elsewhere or self._parts.inbox.came_just_now(digest)
-            if not is_on_its_way and await self._parts.store.get(digest) is None:
+            rests = now_s < self._unkept.get(digest, (0.0, 0.0))[1]
+            if not is_on_its_way and not rests and await self._parts.store.get(digest) is None:
                 member.asked[digest] = None
         if member.asked:
             member.asked_until_s = self._parts.clock() + self._config.want_timeout_s
