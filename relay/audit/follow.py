@@ -172,7 +172,7 @@ def look(sources: Sequence[Source], terms: FollowTerms) -> Look:
         ]
         visits = list(pool.map(lambda visit: _examined(visit, terms), visits))
     if len(sources) == 1:  # somebody who follows one log asks nothing of the others
-        visits = [visit for visit in visits if visit.found or (found and _showed(visit, sources[0]))]
+        visits = [visit for visit in visits if visit.found or _showed(visit, sources[0])]
     grown = {visit.key for visit in visits if _has_grown(visit)}
     logs = tuple(_remembered(visit, grown, terms) for visit in visits)
     others = [each for each in came if isinstance(each, Alarmed)]

@@ -80,6 +80,30 @@ def test_a_log_that_is_shorter_than_its_bundle_was_rolled_back(scene: Scene) -> 
     assert story.answer is Answer.NO
 
 
+def test_a_copy_of_another_history_than_is_served_now_is_named(scene: Scene, tmp_path: Path) -> None:
+    other = [*scene.alarm.noise(3), *scene.alarm.said[:6]]
+    copy = put(tmp_path / "alice", log_files(scene.village, "alice", other))
+    with served(scene.node("alice"), scene.node("bob")) as urls:
+        story = scene.story(*urls, copy)
+
+    assert "inconsistent" in names(story)
+
+
+def test_a_node_that_lists_odd_ids_or_gives_another_incidents_bundle_is_named(scene: Scene) -> None:
+    other = Alarm(scene.village, 1)
+    node = scene.node("carol")
+    node.files[f"v1/decisions/{scene.alarm.id}/bundle"] = other.bundle("carol")
+    odd = scene.node("dave")
+    paths = [{"id": f"{scene.alarm.id[:8]}/../../secret"}, {"id": scene.alarm.id}]
+    odd.files["v1/incidents"] = json.dumps({"incidents": paths}).encode()
+    with served(scene.node("alice"), scene.node("bob"), node, odd) as urls:
+        story = scene.story(*urls)
+
+    (finding,) = [each for each in story.findings if each.name == "bundle"]
+    assert "of another incident" in finding.words
+    assert not [path for path in odd.asked if ".." in path]
+
+
 def test_an_older_copy_of_a_log_leaves_nothing_out(scene: Scene, tmp_path: Path) -> None:
     short = put(tmp_path / "alice", log_files(scene.village, "alice", scene.alarm.said[:9]))
     with served(scene.node("alice"), scene.node("bob")) as urls:

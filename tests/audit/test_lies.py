@@ -94,3 +94,18 @@ def test_what_people_reported_is_not_said_to_be_a_rule_that_was_true(scene: Scen
 
     assert "the rule was true" in by_rule
     assert by_people.startswith("people whom the plan names reported it")
+
+
+def test_one_liars_word_hides_no_end_that_an_honest_member_saw(scene: Scene) -> None:
+    seen = outcome(scene, 600, effect="release", until=0)
+    body = open_envelope(seen).body
+    also = scene.village.envelope("alice", "outcome", dict(body), 1_659_390_002_001)
+    longer = outcome(scene, 300, effect="extended", until=1_759_390_000)
+
+    assert "It was taken back on 1 August 2022 at 21:53:32 UTC, by the word of alice and dave." in lead(
+        told(scene, [seen, also, outcome(scene, 900, effect="expire", until=0)])
+    )
+    sure = outcome(scene, 300, effect="extended", until=1_659_490_000)
+    body = open_envelope(sure).body
+    second = scene.village.envelope("alice", "outcome", dict(body), 1_659_390_002_002)
+    assert "by the word of alice and dave" in lead(told(scene, [sure, second, longer]))

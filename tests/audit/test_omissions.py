@@ -108,6 +108,16 @@ def test_who_signs_two_verdicts_for_two_halves_accuses_neither_half(scene: Scene
     assert all("in its place" in each.words for each in about(story, "missing"))
 
 
+def test_a_verdict_on_another_block_under_the_same_id_accuses_nobody(scene: Scene) -> None:
+    anchor = replace(scene.alarm.decision.anchor, timestamp=5)
+    body = attestation_body(replace(scene.alarm.decision, anchor=anchor), "abstain", None, None)
+    astray = scene.village.envelope("dave", "attestation", body, 1_659_390_000_025)
+    said = scene.alarm.said
+    story = told(scene, alice=[*said, astray], bob=[*said, astray], carol=said)
+
+    assert accused(story) == []
+
+
 def test_who_says_more_than_a_node_takes_accuses_nobody(scene: Scene) -> None:
     base, village = open_envelope(scene.alarm.said[4]).body, scene.village
     many = [
