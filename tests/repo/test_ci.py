@@ -73,12 +73,25 @@ def test_a_failure_in_forge_after_green_python_tests_fails_the_run(clone: Path) 
 
 def test_go_is_wanted_by_the_preflight_and_by_every_test(clone: Path) -> None:
     preflight = clone / ".ci" / "preflight"
-    preflight.write_text('#!/bin/sh\necho "$1 wants Go: $TOCSIN_WANT_GO" >>asked\n[ "$1" ] || echo python3\n')
+    preflight.write_text(
+        '#!/bin/sh\necho "$1 wants Go: ${TOCSIN_WANT_GO:-}" >>asked\n[ "$1" = --packages ] || echo python3\n'
+    )
 
     result = run(clone, test=f'[ "$$TOCSIN_WANT_GO" = 1 ] && echo "{PASSED}"')
 
     assert result.returncode == 0, result.stderr
-    assert (clone / "asked").read_text() == "--packages wants Go: 1\n wants Go: 1\n"
+    asked = (clone / "asked").read_text().splitlines()
+    assert asked == ["--packages wants Go: ", " wants Go: ", "--packages wants Go: 1", " wants Go: 1"]
+
+
+def test_a_machine_that_cannot_get_go_runs_the_rest_and_says_so_at_its_end(clone: Path) -> None:
+    preflight = clone / ".ci" / "preflight"
+    preflight.write_text('#!/bin/sh\n[ "${1:-}" = --packages ] || [ "${TOCSIN_WANT_GO:-0}" = 0 ]\n')
+
+    result = run(clone, test=f'[ "$$TOCSIN_WANT_GO" = 0 ] && echo "{PASSED}"')
+
+    assert result.returncode == 0, result.stderr
+    assert "tests/interop: skipped, Go could not be had" in result.stdout.splitlines()
 
 
 def test_a_missing_tool_stops_the_run_before_any_test(clone: Path) -> None:
