@@ -1,10 +1,17 @@
 """What a bundle leaves open, said to whoever reads the verdict (`proofs/SPEC.md` 10)."""
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from proofs.verdict import ActVerdict, DecisionVerdict, SeenOutcome, SignedByGroup
 
-__all__ = ["not_proved"]
+__all__ = ["LEFT_OUT", "ONE_HISTORY", "not_proved"]
+
+LEFT_OUT: Final = (
+    "that nothing was left out: a bundle holds what its maker put in; the log itself holds everything"
+)
+ONE_HISTORY: Final = "that its checkpoints are of one history: ask the log for consistency proofs"
+"""Limits that whoever reads the logs too can lift."""
 
 
 def not_proved(
@@ -20,12 +27,12 @@ def not_proved(
         "transaction hashes and gas used: members' words, which receipts do not hold",
         "that the chains say what the traces say: read them at the pinned blocks to derive it again",
         "that the act hashes are those of the plan's calls: that takes the chain's adapter",
-        "that nothing was left out: a bundle holds what its maker put in; the log itself holds everything",
+        LEFT_OUT,
     ]
     if not has_quorum:
         limits.append("that the log shows everybody the same: no witness quorum was asked for")
     if not is_of_one_size:
-        limits.append("that its checkpoints are of one history: ask the log for consistency proofs")
+        limits.append(ONE_HISTORY)
     return tuple(limits)
 
 

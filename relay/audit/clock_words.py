@@ -7,9 +7,11 @@ from typing import Final
 
 from relay.audit.story import Clock, Moment
 from relay.audit.texts import quoted
+from relay.core.words import count_words
 
-__all__ = ["day_words", "moment_words", "source_words", "time_words"]
+__all__ = ["day_words", "gap_words", "moment_words", "source_words", "time_words"]
 
+_DAY_MS: Final = 86_400_000
 _LAST_SECOND: Final = 253_402_300_799
 """Of the year 9999, which is as far as calendars here go."""
 
@@ -22,6 +24,12 @@ def time_words(at_ms: int) -> str:
 def day_words(at_ms: int) -> str:
     """A day as `14 November 2023`; months by name, since their order differs between countries."""
     return _shown(at_ms, "%d %B %Y").lstrip("0")
+
+
+def gap_words(gap_ms: int) -> str:
+    """By how many days a clock is ahead of another (behind it: negative), as `1,100 days ahead of`."""
+    days = count_words(abs(gap_ms) // _DAY_MS, "day")
+    return f"{days} {'ahead of' if gap_ms > 0 else 'behind'}"
 
 
 def moment_words(moment: Moment | None) -> str:

@@ -15,6 +15,7 @@ from relay.audit.sheet import (
     Paragraph,
     Section,
     Sheet,
+    StampRow,
     Stamps,
     Table,
     Timeline,
@@ -71,6 +72,7 @@ def layout(story: Story) -> Sheet:
         title=f"Incident at {named(_protocol(story))}",
         subtitle=f"{named(story.title)} · {moment_words(_began(story))}",
         verdict=_VERDICTS[story.answer],
+        notices=story.notices,
         lead=Paragraph(" ".join(story.lead), is_lead=True),
         sections=sections,
         foot=_FOOT,
@@ -83,7 +85,7 @@ _STAMPS: Final = (
 )
 _CLOCKS: Final = (
     "Chains and members have clocks of their own, which nothing makes agree; so their moments stand in two"
-    " rows."
+    " rows. What follows an alarm is judged at a block of its own chain, which may be older than the alarm's."
 )
 
 
@@ -102,21 +104,25 @@ def _findings(story: Story) -> Items:
         tuple(
             words(f"{each.name}: {quoted(each.words)}", _ANSWER_TONES[each.answer]) for each in story.findings
         ),
-        empty="Everything that was asked for was checked, and it holds.",
+        empty=f"None. Checked: {count_words(len(story.bundles), 'bundle')} with every signature, proof and"
+        f" receipt in {'it' if len(story.bundles) == 1 else 'them'}, and"
+        f" {count_words(len({log.origin for log in story.logs}), 'log')}.",
     )
 
 
-def _stamp(stamp: Stamp) -> tuple[str, Cell, Cell, str]:
+def _stamp(stamp: Stamp) -> StampRow:
     bound = "at the latest " if stamp.is_bound and stamp.moment is not None else ""
     tone = Tone.PLAIN if stamp.moment is not None else Tone.SOFT
-    also = "".join(f"; {moment_words(each)} ({source_words(each)})" for each in stamp.also)
-    when = f"{bound}{moment_words(stamp.moment)}{also}"
-    return stamp.name, words(when, tone), words(source_words(stamp.moment), Tone.SOFT), stamp.how
+    first = words(f"{bound}{moment_words(stamp.moment)}", tone), words(source_words(stamp.moment), Tone.SOFT)
+    also = [
+        (words(f"{bound}{moment_words(each)}"), words(source_words(each), Tone.SOFT)) for each in stamp.also
+    ]
+    return StampRow(stamp.name, (first, *also), stamp.how)
 
 
 def _decisions(story: Story) -> Iterable[Block]:
     """Give the first decisions in full; of a long incident the others in a row each."""
-    yield from (decision_card(each) for each in story.decisions[:MAX_CARDS])
+    yield from (decision_card(each, story.decisions) for each in story.decisions[:MAX_CARDS])
     rows = tuple(
         (
             words(f"{each.op} “{named(each.subject)}” of {named(each.protocol)}, {each.tier}"),
@@ -143,6 +149,8 @@ def _gas(story: Story) -> Block:
 def _logs(story: Story) -> Iterable[Block]:
     needed = f"{count_words(story.logs_needed, 'log')} of different members are enough for one honest one"
     yield Paragraph(f"{needed}; read: {len(story.logs)}.")
+    if story.compared:
+        yield Items(tuple(map(words, story.compared)))
     yield Table(_LOGS, tuple(_log(log) for log in story.logs), empty="No log was read.")
     rows = tuple(
         (words(each.source), words(quoted(each.member)), words(f"{each.decisions}"), words(f"{each.records}"))
@@ -215,13 +223,14 @@ _ANCHOR_TONES: Final = {True: Tone.GOOD, False: Tone.BAD, None: Tone.WARN}
 
 def _ground(story: Story) -> Iterable[Block]:
     ground = story.ground
+    network = _pinned("--network", is_pinned=ground.network_pinned)
     yield Facts(
         (
-            ("network", words(f"{quoted(ground.network_name)}, {_pinned(is_pinned=ground.network_pinned)}")),
+            ("network", words(f"{quoted(ground.network_name)}: {network}")),
             ("network id", code(ground.network)),
-            ("policy", words(_pinned(is_pinned=ground.policy_pinned))),
+            ("policy", words(_pinned("--policy-hash", is_pinned=ground.policy_pinned))),
             ("policy hash", code(ground.policy_hash)),
-            ("plans", words(_pinned(is_pinned=ground.plans_pinned))),
+            ("plans", words(_pinned("--plan-hash", is_pinned=ground.plans_pinned))),
             ("plan hashes", code("\n".join(ground.plans))),
             (
                 "members",
@@ -229,13 +238,10 @@ def _ground(story: Story) -> Iterable[Block]:
             ),
         )
     )
-    if ground.is_demo:
-        yield Paragraph("One committee document says: for demonstration only.", Tone.WARN)
 
 
-def _pinned(*, is_pinned: bool) -> str:
-    return (
-        "the one that was given beforehand"
-        if is_pinned
-        else "not pinned: nothing said beforehand which it is"
-    )
+def _pinned(option: str, *, is_pinned: bool) -> str:
+    """Say whether the auditor knew a hash beforehand, or takes it from what was given to him."""
+    if is_pinned:
+        return "as the auditor knew beforehand"
+    return f"as the sources say; not held against a hash known beforehand ({option})"

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from relay.audit.clock_words import moment_words, source_words
+from relay.audit.related import done_before, parent_words
+from relay.audit.rule_words import value_words
 from relay.audit.sheet import (
     Block,
     Card,
     Cell,
     Facts,
+    Items,
     Lines,
     Paragraph,
     Table,
@@ -23,10 +26,11 @@ from relay.audit.story import (
     DecisionStory,
     EffectStory,
     MetricStory,
+    Reading,
     Voice,
 )
 from relay.audit.texts import quoted
-from relay.core.words import joined, number_words, span
+from relay.core.words import joined, span
 
 __all__ = ["decision_card"]
 
@@ -39,8 +43,11 @@ _STANCES: Final = {
 }
 
 
-def decision_card(decision: DecisionStory) -> Card:
-    """Give everything that is known of one decision."""
+_TRUE: Final = "◄"
+
+
+def decision_card(decision: DecisionStory, decisions: Sequence[DecisionStory]) -> Card:
+    """Give everything that is known of one decision among those of its incident."""
     at = f"{moment_words(decision.anchor)}, {source_words(decision.anchor)}"
     about: list[tuple[str, Cell]] = [
         ("plan of", words(quoted(decision.protocol))),
@@ -49,20 +56,25 @@ def decision_card(decision: DecisionStory) -> Card:
         ("good until", words(f"{moment_words(decision.not_after)}, by that chain's clock")),
         ("decision", code(decision.id)),
     ]
+    follows = parent_words(decision, decisions)
     if decision.parent is not None:
-        about.insert(1, ("follows", code(decision.parent)))
+        about.insert(1, ("its id", code(decision.parent)))
+        about.insert(1, ("follows", words(parent_words(decision, decisions, is_short=False))))
     if decision.reporters:
         about.insert(1, ("reported by", code("\n".join(decision.reporters))))
     blocks: list[Block] = []
     if decision.condition:
         blocks += [Paragraph(f"When {quoted(decision.condition_words)}."), Lines(decision.condition)]
+    blocks += _true_for(decision)
     blocks += [
         Facts(tuple(about)),
         Table(_VOICES, tuple(_voice(voice) for voice in decision.voices)),
         *_values(decision),
     ]
-    blocks += [_call(call, decision.members) for call in decision.calls]
-    return Card(f"{decision.op} “{quoted(decision.subject)}”{_rung(decision)}", decision.tier, tuple(blocks))
+    blocks += [_call(decision, call, decisions) for call in decision.calls]
+    after = f", after {follows}" if follows else ""
+    title = f"{decision.op} “{quoted(decision.subject)}”{_rung(decision)}{after}"
+    return Card(title, decision.tier, tuple(blocks))
 
 
 _VOICES: Final = ("member", "says", "by its own clock", "witnessed", "rule", "in the logs of")
@@ -92,8 +104,11 @@ def _voice(voice: Voice) -> tuple[Cell, ...]:
 
 def _values(decision: DecisionStory) -> Iterable[Block]:
     if decision.metrics:
-        rows = tuple(row for group in _grouped(decision.metrics) for row in _metric(group))
-        yield Table(("read", "value", "by", "from"), rows)
+        rows = tuple(row for metric in decision.metrics for row in _metric(metric))
+        yield Table(("read", "value", "by"), rows)
+        if any(metric.makes_true for metric in decision.metrics):
+            yield Paragraph(f"{_TRUE} marks the entries for which the rule's comparison is true.", Tone.SOFT)
+        yield from _sources(decision.metrics)
     if decision.pins:
         rows = tuple(
             (
@@ -107,51 +122,58 @@ def _values(decision: DecisionStory) -> Iterable[Block]:
         yield Table(("chain", "read at block", "time of the block", "by"), rows)
 
 
-def _grouped(metrics: Sequence[MetricStory]) -> Iterable[tuple[MetricStory, ...]]:
-    """Put the entries of one map together, where all read the same; what differs stands alone."""
-    group: list[MetricStory] = []
-    for metric in metrics:
-        if group and (metric.differs or group[0].differs or _about(metric) != _about(group[0])):
-            yield tuple(group)
-            group = []
-        group.append(metric)
-    if group:
-        yield tuple(group)
-
-
-def _about(metric: MetricStory) -> tuple[str, tuple[str, ...]]:
-    return metric.name.partition("[")[0], metric.readings[0].members
-
-
-def _metric(group: tuple[MetricStory, ...]) -> Iterable[tuple[Cell, ...]]:
-    first = group[0]
-    source = f"{first.source} on {first.chain}" if first.chain else first.source
-    unit = f" {first.unit}" if first.unit else ""
-    if len(group) > 1:
-        entries = " · ".join(f"{_entry(each)} {_shown(each.readings[0].value)}" for each in group)
-        by = words(", ".join(map(quoted, first.readings[0].members)))
-        yield code(_about(first)[0]), words(f"{entries}{unit}"), by, words(source, Tone.SOFT)
-        return
-    tone = Tone.BAD if first.differs else Tone.PLAIN
-    for number, reading in enumerate(first.readings):
-        mark = " (differs)" if first.differs else ""
+def _metric(metric: MetricStory) -> Iterable[tuple[Cell, ...]]:
+    tone = Tone.BAD if metric.differs else Tone.STRONG if metric.makes_true else Tone.PLAIN
+    for number, reading in enumerate(metric.readings):
+        mark = " (differs)" if metric.differs else f" {_TRUE}" if metric.makes_true else ""
         yield (
-            code("" if number else first.name),
-            words(f"{_shown(reading.value)}{unit}{mark}", tone),
-            words(", ".join(map(quoted, reading.members)), tone),
-            words("" if number else source, Tone.SOFT),
+            code("" if number else metric.name),
+            words(f"{_value(metric, reading)}{mark}", tone),
+            words(", ".join(map(quoted, reading.members)), Tone.BAD if metric.differs else Tone.SOFT),
+        )
+
+
+def _value(metric: MetricStory, reading: Reading) -> str:
+    return quoted(value_words(reading.value, metric.unit))
+
+
+def _true_for(decision: DecisionStory) -> Iterable[Block]:
+    """Say at which entries of its maps a rule was true, and what was read there."""
+    entries: dict[tuple[str, str], list[MetricStory]] = {}
+    for metric in decision.metrics:
+        if metric.makes_true:
+            entries.setdefault((_entry(metric), metric.makes_true), []).append(metric)
+    items = tuple(
+        words(f"“{quoted(text)}” is true for {quoted(entry)}: {joined([_read(each) for each in metrics])}.")
+        for (entry, text), metrics in entries.items()
+    )
+    if items:
+        yield Items(items)
+
+
+def _read(metric: MetricStory) -> str:
+    values = " or ".join(_value(metric, reading) for reading in metric.readings)
+    return f"{quoted(metric.name.partition('[')[0])} {values}"
+
+
+def _sources(metrics: Sequence[MetricStory]) -> Iterable[Block]:
+    """Say what each metric reads, and where."""
+    told = {
+        metric.name.partition("[")[0]: f"{metric.source} on {metric.chain}" if metric.chain else metric.source
+        for metric in metrics
+        if metric.source
+    }
+    if told:
+        yield Facts(
+            tuple((f"{quoted(name)} reads", words(quoted(what), Tone.SOFT)) for name, what in told.items())
         )
 
 
 def _entry(metric: MetricStory) -> str:
-    return quoted(metric.name.partition("[")[2].removesuffix("]"))
+    return metric.name.partition("[")[2].removesuffix("]")
 
 
-def _shown(value: str) -> str:
-    return number_words(int(value)) if value.removeprefix("-").isdigit() else value
-
-
-def _call(call: CallStory, members: int) -> Card:
+def _call(decision: DecisionStory, call: CallStory, decisions: Sequence[DecisionStory]) -> Card:
     about: list[tuple[str, Cell]] = [
         ("calls", code(call.call or "not told by the plan")),
         ("on", code(call.target or "not told by the plan")),
@@ -160,10 +182,26 @@ def _call(call: CallStory, members: int) -> Card:
         ("for", words(span(call.duration_s))),
     ]
     blocks: list[Block] = [Facts(tuple(about))]
-    blocks += [_effect(effect, members) for effect in call.effects]
+    blocks += [_effect(effect, decision.members) for effect in call.effects]
     if not call.effects:
-        blocks.append(Paragraph("Nobody signed to have seen an effect.", Tone.WARN))
+        blocks.append(_without_effect(decision, call, decisions))
     return Card(f"“{quoted(call.act)}”", call.verb or "act", tuple(blocks))
+
+
+def _without_effect(
+    decision: DecisionStory, call: CallStory, decisions: Sequence[DecisionStory]
+) -> Paragraph:
+    found = done_before(decision, call, decisions)
+    if found is None:
+        return Paragraph("Nobody signed to have seen an effect.", Tone.WARN)
+    by, effect = found
+    follows = parent_words(by, decisions)
+    after = f", which came after {follows}" if follows else ""
+    at = f"{moment_words(effect.at)}, {source_words(effect.at)}"
+    return Paragraph(
+        f"Not needed: its act was done by the {by.tier} decision “{quoted(by.subject)}”{after}."
+        f" It took effect on {at}."
+    )
 
 
 def _effect(effect: EffectStory, members: int) -> Facts:

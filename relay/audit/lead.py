@@ -53,7 +53,7 @@ def lead_of(
         *_alarm(first),
         *_agreed(first),
         *_done(first, protections_of(decisions), decisions),
-        _judged(findings, answer),
+        *_judged(findings, answer),
     )
 
 
@@ -78,6 +78,11 @@ def _agreed(first: DecisionStory) -> list[str]:
         for stance in ("attest", "dissent", "abstain", "astray", "absent")
     }
     yes = len(by_stance["attest"])
+    if yes == first.members:
+        return [
+            f"All {yes} members of the network that watches it confirmed the alarm, of whom"
+            f" {first.threshold} are enough."
+        ]
     told = [
         f"Of the {first.members} members of the network that watches it, {yes} confirmed the alarm;"
         f" it takes {first.threshold}."
@@ -202,15 +207,15 @@ def _until_ms(effect: EffectStory) -> int:
     return 0 if effect.until is None else effect.until.at_ms
 
 
-def _judged(findings: Sequence[Finding], answer: Answer) -> str:
+def _judged(findings: Sequence[Finding], answer: Answer) -> list[str]:
     if answer is Answer.YES:
-        return "Everything that was asked for was checked, and it holds."
+        return []
     wrong = sum(finding.answer is Answer.NO for finding in findings)
     unknown = sum(finding.answer is Answer.UNKNOWN for finding in findings)
     words = [f"{count_words(wrong, 'thing does', 'things do')} not hold"] if wrong else []
     words += [f"{count_words(unknown, 'thing')} could not be told"] if unknown else []
     text = joined(words)
-    return f"But {text}: see the findings below."
+    return [f"But {text}: see the findings below."]
 
 
 def _names(names: Sequence[str]) -> str:

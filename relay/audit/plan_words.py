@@ -60,6 +60,15 @@ class PlanWords:
         """Why the plan exists, in its makers' words."""
         return _text(self.values, "reason").rstrip(".")
 
+    @property
+    def limits(self) -> Mapping[str, int]:
+        """The numbers that conditions name."""
+        return {
+            name: limit
+            for name, limit in _map(self.values.get("limits")).items()
+            if isinstance(limit, int) and not isinstance(limit, bool)
+        }
+
     def condition(self, decision: Decision) -> str:
         """The condition that a decision rests on, as written; empty where the plan has none."""
         if decision.op is not Op.PROTECT:
@@ -71,12 +80,7 @@ class PlanWords:
 
     def condition_words(self, decision: Decision) -> str:
         """The condition with its operators in words and its limits in numbers."""
-        limits = {
-            name: limit
-            for name, limit in _map(self.values.get("limits")).items()
-            if isinstance(limit, int) and not isinstance(limit, bool)
-        }
-        return condition_words(self.condition(decision), limits)
+        return condition_words(self.condition(decision), self.limits)
 
     def metric(self, name: str) -> MetricWords:
         """What is known of a metric."""

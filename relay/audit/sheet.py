@@ -22,6 +22,7 @@ __all__ = [
     "Row",
     "Section",
     "Sheet",
+    "StampRow",
     "Stamps",
     "Table",
     "Timeline",
@@ -36,6 +37,7 @@ class Tone(StrEnum):
 
     PLAIN = "plain"
     SOFT = "soft"
+    STRONG = "strong"
     GOOD = "good"
     WARN = "warn"
     BAD = "bad"
@@ -94,10 +96,19 @@ class Items:
 
 
 @dataclass(frozen=True, slots=True)
-class Stamps:
-    """The five stamps: name, time, whose clock, how it is known."""
+class StampRow:
+    """A stamp: its name, each time with whose clock it is by, how it is known."""
 
-    stamps: tuple[tuple[str, Cell, Cell, str], ...]
+    name: str
+    times: tuple[tuple[Cell, Cell], ...]
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stamps:
+    """The five stamps."""
+
+    stamps: tuple[StampRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +140,12 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """The whole page; `verdict` is the answer in a few words, with its tone."""
+    """The whole page; `verdict` is the answer in a few words, with its tone, `notices` stand before all."""
 
     title: str
     subtitle: str
     verdict: Cell
+    notices: tuple[str, ...]
     lead: Paragraph
     sections: tuple[Section, ...]
     foot: str

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final
 
+from relay.audit.clock_words import gap_words
 from relay.audit.plan_words import LINK_PREFIX
 from relay.audit.story import CallStory, Clock, DecisionStory, EffectStory, Moment, Stamp
 
-__all__ = ["STARTING", "Given", "Protection", "first_of", "is_sure", "protections_of", "stamps_of"]
+__all__ = [
+    "STARTING",
+    "Given",
+    "Protection",
+    "clock_gap_ms",
+    "first_of",
+    "is_sure",
+    "protections_of",
+    "stamps_of",
+]
 
 STARTING: Final = ("started", "extended", "noop")
 """The effects after which an act stands; the others end it."""
+_DAY_MS: Final = 86_400_000
 _UNMATCHED: Final = "event_unmatched"
 """The kind of metric that is above zero only while something has left that nothing came in for."""
 
@@ -61,7 +72,7 @@ def stamps_of(decisions: Sequence[DecisionStory], given: Given) -> tuple[Stamp, 
         _incident(first, given),
         _compromise(first, given),
         _exfiltration(decisions),
-        _discovery(first),
+        _apart(_discovery(first), clock_gap_ms(first)),
         _containment(protections_of(decisions)),
     )
 
@@ -138,6 +149,25 @@ def _discovery(first: DecisionStory | None) -> Stamp:
     how = f"the attestation of {voice.member}, number {first.f + 1} of {len(ordered)}: an honest one by then"
     also = tuple(moment for moment in (voice.witnessed,) if moment is not None)
     return Stamp("discovery", voice.said, is_bound=True, how=how, also=also)
+
+
+def _apart(stamp: Stamp, gap_ms: int) -> Stamp:
+    """Say beside a stamp by members' clocks that they and the chain's are far apart, where they are."""
+    if gap_ms == 0:
+        return stamp
+    how = f"Members' clocks are {gap_words(gap_ms)} the chain's here; nothing tells how long it took"
+    return replace(stamp, how=f"{stamp.how}. {how}")
+
+
+def clock_gap_ms(first: DecisionStory | None) -> int:
+    """Give by how much the members' clocks are after the chain's (before it: negative); 0 within a day.
+
+    No incident is noticed a day after the block that its rule was read at: one of the clocks is wrong, or a
+    chain of a demonstration keeps a time of its own.
+    """
+    said = None if first is None else _discovery(first).moment
+    gap_ms = 0 if first is None or said is None else said.at_ms - first.anchor.at_ms
+    return gap_ms if abs(gap_ms) > _DAY_MS else 0
 
 
 def _containment(protections: Sequence[Protection]) -> Stamp:

@@ -119,7 +119,8 @@ class Reading:
 @dataclass(frozen=True, slots=True)
 class MetricStory:
     """A metric that members read for a decision; it `differs` where they read several values at one block and
-    all must read the same (plans SPEC 1.2).
+    all must read the same (plans SPEC 1.2). `makes_true` is the comparison of the rule that is true at this
+    entry of a map; empty where there is none, or the rule's form does not tell.
     """
 
     name: str
@@ -129,6 +130,7 @@ class MetricStory:
     source: str
     readings: tuple[Reading, ...]
     differs: bool
+    makes_true: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +306,9 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """Everything that a reader gets; `lead` are the sentences of the first paragraph."""
+    """Everything that a reader gets; `lead` are the sentences of the first paragraph, `notices` what must be
+    known before it, `compared` what comparing the logs showed.
+    """
 
     incident: str
     title: str
@@ -321,4 +325,6 @@ class Story:
     findings: tuple[Finding, ...]
     remarks: tuple[Remark, ...]
     anchors: tuple[AnchorStory, ...] | None
+    compared: tuple[str, ...]
     not_shown: tuple[str, ...]
+    notices: tuple[str, ...]

@@ -18,6 +18,7 @@ from relay.audit.sheet import (
     Row,
     Section,
     Sheet,
+    StampRow,
     Stamps,
     Table,
     Timeline,
@@ -41,7 +42,8 @@ def story_html(sheet: Sheet) -> str:
     head = (
         f"<header><h1>{_t(sheet.title)}</h1>\n"
         f'<p class="sub">{_t(sheet.subtitle)}</p>\n'
-        f'<p><span class="pill {sheet.verdict.tone.value}">{_t(sheet.verdict.text)}</span></p>\n'
+        + "".join(f'<p class="notice">{_t(notice)}</p>\n' for notice in sheet.notices)
+        + f'<p><span class="pill {sheet.verdict.tone.value}">{_t(sheet.verdict.text)}</span></p>\n'
         f'<p class="lead">{_t(sheet.lead.text)}</p></header>\n'
     )
     return (
@@ -131,12 +133,12 @@ def _row(columns: Sequence[str], row: Row) -> str:
     return f"<tr>{cells}</tr>"
 
 
-def _stamp(stamp: tuple[str, Cell, Cell, str]) -> str:
-    name, when, source, how = stamp
-    return (
-        f'<div class="stamp"><b>{_t(name)}</b> <span class="when">{_cell(when)}</span> '
-        f"{_cell(source)} <small>{_t(how)}</small></div>"
+def _stamp(stamp: StampRow) -> str:
+    times = "".join(
+        f'<span class="when">{_cell(when)}</span> <span class="whose">{_cell(source)}</span> '
+        for when, source in stamp.times
     )
+    return f'<div class="stamp"><b>{_t(stamp.name)}</b> {times}<small>{_t(stamp.how)}</small></div>'
 
 
 def _timeline(marks: Sequence[Mark]) -> str:

@@ -39,6 +39,8 @@ def story_markdown(sheet: Sheet) -> str:
 def _document(sheet: Sheet) -> Iterator[str]:
     yield f"# {_t(sheet.title)}"
     yield _t(sheet.subtitle)
+    for notice in sheet.notices:
+        yield f"> {_t(notice)}"
     yield f"**{_t(sheet.verdict.text)}**"
     yield _t(sheet.lead.text)
     for section in sheet.sections:
@@ -89,7 +91,11 @@ def _block(block: Block, depth: int) -> Iterator[str]:
 def _large(block: Stamps | Timeline | Card, depth: int) -> Iterator[str]:
     match block:
         case Stamps(stamps):
-            rows = [(_t(name), _cell(when), _cell(source), _t(how)) for name, when, source, how in stamps]
+            rows = [
+                ("" if number else _t(each.name), _cell(when), _cell(source), "" if number else _t(each.how))
+                for each in stamps
+                for number, (when, source) in enumerate(each.times)
+            ]
             yield _rows(("stamp", "when", "whose clock", "how it is known"), rows)
         case Timeline(marks):
             for title, own in by_clock(marks):

@@ -18,6 +18,7 @@ _RADIUS: Final = 6
 _MOST: Final = 3
 """Marks of one place that are stacked; of more, the others lie on the uppermost."""
 _TICKS: Final = 4
+_UNITS_MS: Final = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000), ("ms", 1))
 _TONES: Final = frozenset({"alarm", "acted", "ended", "refused", "said", "plain"})
 
 
@@ -50,12 +51,21 @@ def _ticks(length: int) -> str:
         anchor = "start" if number == 0 else "end" if number == _TICKS else "middle"
         between = ' class="between"' if number % 2 else ""
         place = f'x="{_place(at, length)}" y="{_AXIS + 22}" text-anchor="{anchor}"'
-        ticks.append(f"<text{between} {place}>+{_words(at)}</text>")
+        ticks.append(f"<text{between} {place}>+{_in_unit(at, length)}</text>")
     return "".join(ticks)
 
 
 def _place(at: int, length: int) -> int:
     return _EDGE + (0 if length == 0 else at * (_WIDTH - 2 * _EDGE) // length)
+
+
+def _in_unit(at_ms: int, length_ms: int) -> str:
+    """A place on the axis: all of them in one unit, the largest of which four fit in, to a tenth."""
+    name, size_ms = next(
+        ((name, size) for name, size in _UNITS_MS if length_ms >= _TICKS * size), _UNITS_MS[-1]
+    )
+    tenths = (10 * at_ms + size_ms // 2) // size_ms
+    return f"{tenths // 10:,}{f'.{tenths % 10}' if tenths % 10 else ''} {name}"
 
 
 def _words(length_ms: int) -> str:

@@ -29,6 +29,9 @@ p { margin: .5rem 0; overflow-wrap: anywhere; }
 .pill { display: inline-block; border-radius: 1rem; padding: .12rem .75rem; font-size: .85rem;
   font-weight: 600; border: 1px solid transparent; }
 h3 .pill { font-size: .76rem; border-color: var(--line); color: var(--soft); margin-left: .3rem; }
+.notice { background: var(--warnth); border-left: 4px solid var(--warn); border-radius: .3rem;
+  padding: .5rem .8rem; margin: .5rem 0; }
+.strong { font-weight: 600; }
 .soft { color: var(--soft); } .good { color: var(--good); } .warn { color: var(--warn); }
 .bad { color: var(--bad); font-weight: 600; }
 .pill.good { background: var(--goodth); } .pill.warn { background: var(--warnth); }
@@ -41,6 +44,7 @@ h3 .pill { font-size: .76rem; border-color: var(--line); color: var(--soft); mar
   padding: .8rem .95rem; }
 .stamp b { display: block; text-transform: capitalize; color: var(--mark); }
 .stamp .when { display: block; font-variant-numeric: tabular-nums; margin: .15rem 0; }
+.stamp .whose { display: block; margin-bottom: .35rem; }
 .stamp small { color: var(--soft); display: block; line-height: 1.4; }
 .scale { width: 100%; height: auto; display: block; margin: .2rem 0 .4rem; }
 .scale text { font: 12px system-ui, sans-serif; fill: var(--soft); }

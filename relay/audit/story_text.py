@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Final, assert_never
 
 from rich.console import Console, Group, RenderableType
@@ -34,6 +35,7 @@ __all__ = ["show_story"]
 _STYLES: Final = {
     Tone.PLAIN: "",
     Tone.SOFT: "dim",
+    Tone.STRONG: "bold",
     Tone.GOOD: "green",
     Tone.WARN: "yellow",
     Tone.BAD: "bold red",
@@ -50,6 +52,8 @@ def show_story(console: Console, sheet: Sheet) -> None:
     )
     shown.print(Text(plain(sheet.title), style="bold"))
     shown.print(Text(plain(sheet.subtitle), style="dim"))
+    for notice in sheet.notices:
+        shown.print(Text(plain(notice), style="yellow"))
     shown.print(_text(sheet.verdict))
     shown.print()
     shown.print(Text(plain(sheet.lead.text)))
@@ -91,10 +95,10 @@ def _large(block: Stamps | Timeline | Card) -> RenderableType:
             return _pairs(
                 [
                     (
-                        Text(plain(name), style="bold"),
-                        _lines(_text(when), _text(source), Text(plain(how), "dim")),
+                        Text(plain(each.name), style="bold"),
+                        _lines(*map(_text, chain.from_iterable(each.times)), Text(plain(each.how), "dim")),
                     )
-                    for name, when, source, how in stamps
+                    for each in stamps
                 ]
             )
         case Timeline(marks):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from relay.audit.case import Case, LogRead, OpenedBundle, witnessed_of
 from relay.audit.compare import compare
 from relay.audit.lead import lead_of
+from relay.audit.limits import compared, not_shown, notices
 from relay.audit.remarks import Opened, remarks_of
 from relay.audit.stamps import Given, first_of, stamps_of
 from relay.audit.story import (
@@ -69,7 +70,9 @@ def tell(case: Case, told: Told) -> Story:
         findings=findings,
         remarks=remarks,
         anchors=told.anchors,
-        not_shown=_not_shown(case, told),
+        compared=compared(case, findings),
+        not_shown=not_shown(case, findings, told.skipped, has_anchors=told.anchors is not None),
+        notices=notices(case, decisions),
     )
 
 
@@ -93,7 +96,7 @@ def _ground(case: Case) -> Ground:
         plans=tuple(plan.hex() for plan in sorted(case.plans)),
         plans_pinned=all(verdict.plans_pinned for verdict in verdicts),
         epochs=len(case.documents),
-        members=tuple(member.name for member in case.documents[-1].members),
+        members=tuple(sorted(member.name for member in case.documents[-1].members)),
         f=case.f,
         is_demo=any(document.demo for document in case.documents),
     )
@@ -118,7 +121,7 @@ def _log(case: Case, log: LogRead) -> LogStory:
         source=log.source,
         size=log.signed.checkpoint.size,
         root=log.signed.checkpoint.root.hex(),
-        cosigned_by=tuple(signature.key.name for signature in log.signed.cosigned),
+        cosigned_by=tuple(sorted(signature.key.name for signature in log.signed.cosigned)),
         witnessed=None
         if seen is None
         else Moment(seen.at_s * 1_000, Clock.WITNESSED, f"{seen.cosigners} cosigners"),
@@ -136,18 +139,3 @@ def _bundle(case: Case, opened: OpenedBundle) -> BundleStory:
         decisions=len(opened.verdict.decisions),
         records=opened.verdict.records,
     )
-
-
-def _not_shown(case: Case, told: Told) -> tuple[str, ...]:
-    """Say what remains open: what the bundles do not prove, and what this comparison does not."""
-    limits = [limit for opened in case.bundles for limit in opened.verdict.not_proved]
-    own = [
-        "who attacked, how, and what was lost: the log holds what rules read and what was done about it",
-        "that a statement which no member logged was never made: what all of f+1 logs leave out is missed",
-        "times by a member's own clock: they are its word; a cosigner's time is the word of the cosigner",
-    ]
-    if told.anchors is None:
-        own.append("anchors were not looked at: give --rpc CHAIN=URL to read them from the chain")
-    if told.skipped:
-        own.append(f"logs of the policy that no source showed: {', '.join(told.skipped)}")
-    return tuple(dict.fromkeys([*own, *limits]))

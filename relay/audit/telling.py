@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Final
 
@@ -14,6 +15,7 @@ from proofs.kinds import Identity
 from proofs.verdict import ActVerdict, DecisionVerdict, SeenOutcome, SignedByMembers
 from relay.audit.case import Case, Said
 from relay.audit.plan_words import PlanWords
+from relay.audit.rule_words import TruePart, true_parts
 from relay.audit.story import (
     CallStory,
     Clock,
@@ -87,13 +89,13 @@ def tell_decision(case: Case, verdict: DecisionVerdict) -> DecisionStory:
         condition=plan.condition(decision),
         condition_words=plan.condition_words(decision),
         certificate=_certificate(verdict),
-        certified_by=verdict.certified_by,
+        certified_by=tuple(sorted(verdict.certified_by)),
         threshold=verdict.threshold,
         members=len(document.members),
         f=malicious_bound(len(document.members)),
         reporters=tuple(f"ed25519:{key.hex()}" for key in verdict.reporters),
         voices=voices,
-        metrics=_metrics(plan, heard),
+        metrics=_metrics(plan, heard, tuple(_true_parts(plan, verdict, heard))),
         pins=_pins(heard),
         calls=tuple(_call(case, verdict, act, plan) for act in verdict.acts),
     )
@@ -134,7 +136,7 @@ def _voices(case: Case, verdict: DecisionVerdict, heard: Sequence[_Heard]) -> tu
             strongest[said.member] = (said, message)
     names = [member.name for member in case.document_of(verdict.decision.key_epoch).members]
     names += [name for name in strongest if name not in names]
-    return tuple(_voice(case, verdict, name, strongest.get(name)) for name in names)
+    return tuple(_voice(case, verdict, name, strongest.get(name)) for name in sorted(names))
 
 
 def _voice(case: Case, verdict: DecisionVerdict, name: str, heard: _Heard | None) -> Voice:
@@ -159,7 +161,29 @@ _Readings = dict[str, list[str]]
 """Who read what: members by value."""
 
 
-def _metrics(plan: PlanWords, heard: Iterable[_Heard]) -> tuple[MetricStory, ...]:
+def _true_parts(plan: PlanWords, verdict: DecisionVerdict, heard: Iterable[_Heard]) -> Iterator[TruePart]:
+    """Give the entries at which the rule was true, of the values on which all agree who attested."""
+    told: dict[tuple[str, str], set[int]] = {}
+    unclear: set[tuple[str, str]] = set()
+    for _, message in heard:
+        if _stance(verdict, message) != "attest":
+            continue
+        for name, value in _values(message.trace):
+            for key, entry in value.items() if isinstance(value, Mapping) else [("", value)]:
+                if isinstance(entry, int) and not isinstance(entry, bool):
+                    told.setdefault((name, key), set()).add(entry)
+                else:
+                    unclear.add((name, key))
+    agreed = {
+        place: value
+        for place, found in told.items()
+        for value in found
+        if len(found) == 1 and place not in unclear
+    }
+    return true_parts(plan.condition(verdict.decision), agreed, plan.limits)
+
+
+def _metrics(plan: PlanWords, heard: Iterable[_Heard], parts: Sequence[TruePart]) -> tuple[MetricStory, ...]:
     """Give each value that was read, once, with those who read it."""
     readings: dict[tuple[str, str], _Readings] = {}
     authors: _Readings = {}
@@ -171,17 +195,21 @@ def _metrics(plan: PlanWords, heard: Iterable[_Heard]) -> tuple[MetricStory, ...
                 who = readings.setdefault((name, key), {}).setdefault(str(entry), [])
                 if said.member not in who:
                     who.append(said.member)
-    rows = (_metric(plan, name, key, told, authors[name]) for (name, key), told in sorted(readings.items()))
-    return tuple(islice((row for row in rows if row is not None), _MAX_ROWS))
+    true_at = {(name, part.key): part.text for part in parts for name in part.metrics}
+    # What makes the rule true is told before the bound is reached, and the 0 that it is compared with too.
+    ordered = sorted(readings.items(), key=lambda each: (each[0] not in true_at, each[0]))
+    rows = (
+        replace(row, makes_true=true_at.get(place, ""))
+        for place, told in ordered
+        if not _is_empty(row := _metric(plan, place, told, authors[place[0]])) or place in true_at
+    )
+    return tuple(sorted(islice(rows, _MAX_ROWS), key=lambda each: each.name))
 
 
-def _metric(
-    plan: PlanWords, name: str, key: str, told: _Readings, authors: Iterable[str]
-) -> MetricStory | None:
-    """Give one row; None for the entry of a map that is 0 for all. Who has no such entry read `none`."""
+def _metric(plan: PlanWords, place: tuple[str, str], told: _Readings, authors: Iterable[str]) -> MetricStory:
+    """Give one row. Who has no such entry read `none`."""
+    name, key = place
     without = [each for each in dict.fromkeys(authors) if not any(each in who for who in told.values())]
-    if key and set(told) == {"0"} and not without:
-        return None
     shown = {**told, _NOTHING: without} if without else told
     words = plan.metric(name)
     return MetricStory(
@@ -193,6 +221,11 @@ def _metric(
         readings=tuple(Reading(value, tuple(sorted(who))) for value, who in sorted(shown.items())),
         differs=len(shown) > 1 and words.read != _EACH_ITS_OWN,
     )
+
+
+def _is_empty(row: MetricStory) -> bool:
+    """Tell whether it is the entry of a map that is 0 for all."""
+    return "[" in row.name and [each.value for each in row.readings] == ["0"]
 
 
 def _values(trace: Mapping[str, Value]) -> list[tuple[str, Value]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from relay.audit.plan_words import LINK_PREFIX
+from relay.audit.related import parent_words
 from relay.audit.stamps import STARTING
 from relay.audit.story import CallStory, Clock, DecisionStory, EffectStory, Mark, Remark
 from relay.audit.texts import named
@@ -34,7 +35,7 @@ def timeline_of(decisions: Sequence[DecisionStory], remarks: Sequence[Remark]) -
 
     The two clocks are not put into one order: nothing makes them agree.
     """
-    marks = [mark for decision in decisions for mark in (*_said(decision), *_done(decision))]
+    marks = [mark for decision in decisions for mark in (*_said(decision, decisions), *_done(decision))]
     marks += [_remarked(remark) for remark in remarks]
     marks.sort(key=lambda mark: (mark.moment.clock is not Clock.BLOCK, mark.moment.at_ms, mark.title))
     if len(marks) <= MAX_MARKS:
@@ -51,12 +52,20 @@ def by_clock(marks: Sequence[Mark]) -> Iterator[tuple[str, list[Mark]]]:
             yield title, own
 
 
-def _said(decision: DecisionStory) -> Iterator[Mark]:
+def _said(decision: DecisionStory, decisions: Sequence[DecisionStory]) -> Iterator[Mark]:
     """Give when the ground of a decision was laid, when enough had attested, and who refused."""
     what = f"{_OPS[decision.op]} “{named(decision.subject)}” of {named(decision.protocol)}, {decision.tier}"
+    follows = parent_words(decision, decisions)
+    what += f", after {follows}" if follows else ""
     is_alarm = decision.op == "protect" and not decision.subject.startswith(LINK_PREFIX)
     # A link is judged at a block of its own chain that lags behind what it follows.
-    how = "due" if decision.op != "protect" else "its rule was true" if is_alarm else "judged at this block"
+    how = (
+        "due"
+        if decision.op != "protect"
+        else "its rule was true"
+        if is_alarm
+        else "judged as of this block of its own chain"
+    )
     yield Mark(
         moment=decision.anchor,
         title=f"{what}: {how}",
