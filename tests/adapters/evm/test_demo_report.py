@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from adapters.evm.demo.report import ActReport, CeremonyReport, Report
+from adapters.evm.demo.report import ActReport, CeremonyReport, EvidenceReport, Report
 from adapters.evm.demo.run import kind_of, spread_ms
 from adapters.evm.demo.show import Show
 from adapters.evm.demo.watch import Sighting
@@ -15,6 +15,25 @@ from adapters.evm.demo.watch import Sighting
 NEAR, FAR = "eip155:313371", "eip155:313372"
 CEREMONY = CeremonyReport("aa" * 32, "bb" * 32, 1, 4, 2, 3, 361.4)
 SIGHTING = Sighting("1", "unbacked", "fast", None, True, 7, {}, (), 1_000, 51_000, 131_000)
+
+EVIDENCE = EvidenceReport(
+    bundle="bundle.json",
+    more_bundles=(),
+    bundle_from="carol",
+    policy="policy.txt",
+    policy_hash="cc" * 32,
+    network="dd" * 32,
+    story="story.html",
+    more_stories=(),
+    log_dir="logs/carol",
+    killed="bob",
+    witnesses=("alice", "carol", "dave"),
+    witnesses_needed=3,
+    logs_compared=4,
+    omissions=0,
+    commands=("cd .", "tocsin audit verify bundle.json"),
+    problem="",
+)
 
 
 def act(chain: str, certificate: str) -> ActReport:
@@ -47,11 +66,7 @@ def report(quorum: str, *kinds: str) -> Report:
         borrowed_usd=0.0,
         second_leg_reverted=True,
         acts=acts,
-        bundle="bundle.json",
-        more_bundles=(),
-        bundle_from="carol",
-        policy="policy.txt",
-        log_dir="log",
+        evidence=EVIDENCE,
         pace_s=1.0,
         attesters=4,
         members=4,
@@ -108,3 +123,13 @@ def test_the_time_is_from_the_first_edge_to_the_last_certificate_of_one_decision
     assert spread_ms(views, SIGHTING, lambda each: each.threshold_signed_us) == 130.0, "who had one"
     assert spread_ms([[late]], late, lambda each: each.threshold_signed_us) is None
     assert spread_ms(views, None, lambda each: each.certified_us) is None
+
+
+def test_the_evidence_stands_flat_in_the_document_and_in_words_in_the_table() -> None:
+    made = report("frost", "frost", "frost")
+
+    document, text = made.document(), shown(made)
+    assert (document["killed"], document["witnesses_needed"], document["omissions"]) == ("bob", 3, 0)
+    assert "evidence" not in document
+    assert "3 of 4 cosigned, 3 must" in text
+    assert "4 of 4, that of bob again among them" in text
