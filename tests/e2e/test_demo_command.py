@@ -127,7 +127,8 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
         threading.Event().wait(0.2)  # what is asked is another process
 
 
-@pytest.mark.parametrize("quorum", ["frost", pytest.param("ecdsa", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("quorum", ["frost", "ecdsa"])
 def test_the_demonstration_contains_the_attack_and_proves_it(events: Path, quorum: str) -> None:
     seen: dict[int, str] = {}
     with start(events, "--pace", 0.5, "--quorum", quorum) as process:

@@ -55,7 +55,7 @@ async def test_without_a_fault_the_act_lands_once_in_the_next_block(stage: Stage
     assert ending.blocks <= 2
 
 
-@pytest.mark.parametrize("mode", ["hold-sends", "hold-answers"])
+@pytest.mark.parametrize("mode", [pytest.param("hold-sends", marks=pytest.mark.slow), "hold-answers"])
 async def test_a_submitter_killed_around_sending_is_followed_by_the_next_and_the_act_begins_once(
     stage: Stage, mode: str
 ) -> None:

@@ -27,6 +27,7 @@ from tests.e2e.house import House, Said, open_house
 from tests.e2e.scene import log_lines, until
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(600),
 ]
