@@ -20,6 +20,7 @@ from relay.threshold.groups import SECP256K1
 from tests.e2e.vestry import Vestry, ended, sign_in, steps
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.timeout(300),
     pytest.mark.asyncio(loop_scope="module"),
 ]

@@ -64,6 +64,7 @@ def slots_decided(town: Town, host: Host, subject: str) -> set[int]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("number", SEEDS)
 def test_whatever_happens_no_promise_is_broken_and_calm_brings_protection_in_every_slot(number: int) -> None:
