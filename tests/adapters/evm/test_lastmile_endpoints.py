@@ -156,7 +156,9 @@ async def test_a_landing_that_one_liar_alone_told_is_taken_back_when_others_answ
             mile.set_modes(Mode.LIE_RECEIPTS, HONEST, HONEST)
             submission = await mine_until(mile, group.create_task(submitter.submit(call)))
 
-        assert_effect(submission)
+        # What was sent first may land before the second submission looks.
+        if submission.status is not SubmissionStatus.NEEDLESS:
+            assert_effect(submission)
         assert await mile.nonce() == 1
         await mile.assert_once()
 

@@ -87,7 +87,8 @@ def test_a_source_that_falls_silent_is_gone_on_with_later(keeper: Keeper, copy: 
     assert whole(copy, keeper) == entries_of(3_000)
     assert done.entries_there >= 256
     assert done.entries_there + done.entries_written == 3_000
-    assert len([path for path in served.asked if "entries" in path]) == -(-done.entries_written // 256)
+    # A slow answer may be asked for again; none that was there is.
+    assert len({path for path in served.asked if "entries" in path}) == -(-done.entries_written // 256)
 
 
 class Killed(BaseException):
