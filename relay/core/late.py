@@ -6,7 +6,7 @@ from proofs.committee import CommitteeDocument
 from proofs.envelope import Envelope
 from relay.core.effects import Effect, LogEntry, Notice, Releasable
 from relay.core.entries import Entry
-from relay.core.messages import Attestation
+from relay.core.messages import Attestation, Verdict
 from relay.core.tally import Taken, is_said, is_well_signed
 
 __all__ = ["take_late"]
@@ -15,7 +15,7 @@ __all__ = ["take_late"]
 def take_late(
     entry: Entry | None, envelope: Envelope, attestation: Attestation, committee: CommitteeDocument
 ) -> list[Effect]:
-    """Log a member's word on a decision of ours whose mandate is over, one of each member.
+    """Log a word on a decision of ours that is over: of each member a verdict, and an abstention before it.
 
     Who heard some of the words in time and others after an outage would else look to an auditor as if he left
     those out. Of a decision that is not known here (`entry` None) nothing is taken: there is no end to them.
@@ -23,11 +23,13 @@ def take_late(
     if entry is None:
         return [_dropped(envelope, "stale attestation")]
     author = envelope.author
-    if author in entry.late or is_said(entry.tally.slots.get(author), attestation.verdict):
+    late = entry.late.get(author)
+    is_told = late is not None and (late is not Verdict.ABSTAIN or attestation.verdict is Verdict.ABSTAIN)
+    if is_told or is_said(entry.tally.slots.get(author), attestation.verdict):
         return []
     if not is_well_signed(entry.tally.prepared, author, attestation, committee):
         return [_dropped(envelope, Taken.BAD_SIGNATURE.value)]
-    entry.late.add(author)
+    entry.late[author] = attestation.verdict
     return [LogEntry(envelope.digest, envelope.raw), Releasable((envelope.digest,))]
 
 

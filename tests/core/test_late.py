@@ -46,6 +46,16 @@ def test_a_member_has_one_late_word(again: Verdict) -> None:
     Play(stage) >> word << []
 
 
+def test_a_late_abstention_leaves_a_place_for_the_verdict_after_it() -> None:
+    stage = Stage()
+    decision = known(stage)
+    abstains = stage.judges("carol", decision, Verdict.ABSTAIN)
+
+    play = Play(stage) >> abstains << ["log attestation", "publish 1"]
+    play >> stage.judges("carol", decision, Verdict.ABSTAIN) << []
+    play >> stage.attests("carol", decision) << ["log attestation", "publish 1"]
+
+
 def test_who_spoke_in_time_has_no_late_word() -> None:
     stage = Stage()
     decision = known(stage)

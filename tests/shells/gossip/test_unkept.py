@@ -54,7 +54,7 @@ class Ask:
 
 
 async def test_what_the_node_does_not_keep_is_asked_for_later_and_later() -> None:
-    assert await Ask().asks_at(range(300)) == [0, 16, 48, 112, 176, 240]
+    assert await Ask().asks_at(range(300)) == [0, 8, 24, 56, 120, 184, 248]
 
 
 async def test_what_the_node_keeps_is_not_asked_for_again() -> None:
