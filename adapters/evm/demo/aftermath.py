@@ -29,7 +29,6 @@ FINAL_BLOCKS: Final = 8
 """So many blocks later what happened is final for every member (`depth:6`)."""
 READ_S: Final = 60.0
 EVEN_S: Final = 10.0
-CATCH_UP_S: Final = 30.0
 POLL_S: Final = 0.2
 
 
@@ -73,20 +72,8 @@ class Aftermath:
         names = ", ".join(evidence.witnesses)
         self.show.say(f"the bundle of {evidence.member.name} verifies: cosigned by {names}", "green")
         await self.network.wait_serving(killed)
-        await self._catch_up(killed, evidence.member)
         self.show.say(f"{killed.name} is back: all logs are copied and compared, and the story is told")
         return await Inquiry(self.home, self.network, self._even_out).tell(evidence.bundles)
-
-    async def _catch_up(self, late: Member, other: Member) -> None:
-        """Give a member time to hear what another heard: what is over and unknown is not taken any more."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CATCH_UP_S):
-                while not await self._words(other) <= await self._words(late):  # noqa: ASYNC110 - other processes
-                    await asyncio.sleep(POLL_S)
-
-    async def _words(self, member: Member) -> set[tuple[str, str]]:
-        seen = await self.watcher.sightings(member)
-        return {(each.id, name) for each in seen for name in each.verdicts}
 
     async def _say_something(self, member: Member) -> None:
         """Let a member tell what its operator has seen, so that every log grows by something new."""
