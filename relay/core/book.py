@@ -28,13 +28,13 @@ from relay.core.effects import (
 from relay.core.entries import Entries, Entry, Key, standing
 from relay.core.errors import WireError
 from relay.core.evidence import Convictions, SigningKey
-from relay.core.late import take_late
+from relay.core.late import LateWords
 from relay.core.messages import Attestation, Equivocation, Verdict, Void
 from relay.core.room import Room
 from relay.core.schedule import MAX_PROPOSALS, Assessment, Due
 from relay.core.shadows import Shadows, series_of
 from relay.core.tally import Taken, Tally, is_well_signed, take
-from relay.core.types import DecisionId, Identity, PlanHash
+from relay.core.types import DecisionId, Identity, Millis, PlanHash
 
 __all__ = ["Book", "Entry", "Key"]
 
@@ -52,6 +52,7 @@ class Book:
         self.committees = committees
         self.rooms = rooms
         self.entries = Entries(me)
+        self.late = LateWords()
         self.certified: list[tuple[Prepared, bytes]] = []
         """Decisions certified since the node last took them."""
         self.attested: list[tuple[Prepared, Identity]] = []
@@ -126,7 +127,7 @@ class Book:
 
     # ---- hearing
 
-    def hear(self, envelope: Envelope, attestation: Attestation) -> list[Effect]:
+    def hear(self, envelope: Envelope, attestation: Attestation, now_ms: Millis) -> list[Effect]:
         """Take a member's word, ours included, on a decision that we may not know yet."""
         try:
             prepared = self._prepare(envelope, attestation.decision)
@@ -141,7 +142,8 @@ class Book:
             return self._convict(envelope.author, about, [SignStatement(evidence)])
         key = (*about, attestation.decision.anchor)
         if self.rooms[prepared.decision.plan_hash].is_over(prepared):
-            return take_late(self.entries.get(key), envelope, attestation, self.committee_of(prepared))
+            said, committee = (envelope, attestation), self.committee_of(prepared)
+            return self.late.take(self.entries.get(key), prepared, said, committee, now_ms)
         if key not in self.entries:
             if not self.entries.has_place_for(envelope.author):
                 return [_dropped(envelope, "too many open decisions")]

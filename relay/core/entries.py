@@ -42,8 +42,6 @@ class Entry:
     void: bool = False
     logged: set[Digest] = field(default_factory=set)
     """Entries of the audit log about it that are not released yet."""
-    late: dict[Identity, Verdict] = field(default_factory=dict)
-    """Words that came when the mandate was over, the last of each member: logged, not counted (SPEC 6.5)."""
     certified_s: int | None = None
     """The reference chain's time when we first saw its certificate."""
     is_absence_told: bool = False

@@ -66,7 +66,7 @@ class Hearing:
         """Take a statement that enters the audit log, a member's or our own."""
         match message:
             case Attestation():
-                return self._attested(envelope, message)
+                return self._attested(envelope, message, now_ms)
             case Equivocation():
                 return self._accused(envelope, message)
             case Outcome() | Void():
@@ -89,8 +89,8 @@ class Hearing:
         self.complaints.keep(self.book.entries.stated)
         self.remarks.keep()
 
-    def _attested(self, envelope: Envelope, message: Attestation) -> list[Effect]:
-        effects = self.book.hear(envelope, message)
+    def _attested(self, envelope: Envelope, message: Attestation, now_ms: Millis) -> list[Effect]:
+        effects = self.book.hear(envelope, message, now_ms)
         taken = any(isinstance(effect, LogEntry) for effect in effects)
         if message.verdict is Verdict.ATTEST and taken:
             self.presence.note_statement(envelope)

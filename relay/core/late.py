@@ -2,35 +2,78 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
 from proofs.committee import CommitteeDocument
 from proofs.envelope import Envelope
+from relay.core.decisions import Prepared
 from relay.core.effects import Effect, LogEntry, Notice, Releasable
 from relay.core.entries import Entry
+from relay.core.evidence import SigningKey
 from relay.core.messages import Attestation, Verdict
+from relay.core.quota import SPAN_MS
 from relay.core.tally import Taken, is_said, is_well_signed
+from relay.core.types import Identity, Millis
 
-__all__ = ["take_late"]
+__all__ = ["LateWords"]
+
+MAX_UNKNOWN: Final = 120
+"""Of one member in an hour, on decisions that are not known here."""
+MAX_TOLD: Final = 65_536
 
 
-def take_late(
-    entry: Entry | None, envelope: Envelope, attestation: Attestation, committee: CommitteeDocument
-) -> list[Effect]:
-    """Log a word on a decision of ours that is over: of each member a verdict, and an abstention before it.
+@dataclass(slots=True)
+class LateWords:
+    """What members said of decisions whose mandates are over, as it came here.
 
-    Who heard some of the words in time and others after an outage would else look to an auditor as if he left
-    those out. Of a decision that is not known here (`entry` None) nothing is taken: there is no end to them.
+    Who heard some words in time and others after an outage would else look to an auditor as if he left those
+    out. Of the same member a verdict is taken, and before it an abstention.
     """
-    if entry is None:
-        return [_dropped(envelope, "stale attestation")]
-    author = envelope.author
-    late = entry.late.get(author)
-    is_told = late is not None and (late is not Verdict.ABSTAIN or attestation.verdict is Verdict.ABSTAIN)
-    if is_told or is_said(entry.tally.slots.get(author), attestation.verdict):
-        return []
-    if not is_well_signed(entry.tally.prepared, author, attestation, committee):
-        return [_dropped(envelope, Taken.BAD_SIGNATURE.value)]
-    entry.late[author] = attestation.verdict
-    return [LogEntry(envelope.digest, envelope.raw), Releasable((envelope.digest,))]
+
+    _told: dict[tuple[Identity, SigningKey], Verdict] = field(default_factory=dict)
+    _unknown: dict[Identity, deque[Millis]] = field(default_factory=dict)
+
+    def take(
+        self,
+        entry: Entry | None,
+        prepared: Prepared,
+        said: tuple[Envelope, Attestation],
+        committee: CommitteeDocument,
+        now_ms: Millis,
+    ) -> list[Effect]:
+        """Log a word; `entry` is that of its decision, if we have one: else there is a bound an hour."""
+        (envelope, attestation), author = said, said[0].author
+        place = (author, (prepared.id, prepared.decision.key_epoch))
+        slot = None if entry is None else entry.tally.slots.get(author)
+        if is_said(slot, attestation.verdict) or _is_told(self._told.get(place), attestation.verdict):
+            return []
+        if not is_well_signed(prepared, author, attestation, committee):
+            return [_dropped(envelope, Taken.BAD_SIGNATURE.value)]
+        if entry is None and not self._takes_unknown(author, now_ms):
+            return [_dropped(envelope, "too many stale attestations")]
+        self._told[place] = attestation.verdict
+        if len(self._told) > MAX_TOLD:
+            del self._told[next(iter(self._told))]
+        return [LogEntry(envelope.digest, envelope.raw), Releasable((envelope.digest,))]
+
+    def judged_by(self, about: SigningKey) -> Iterator[Identity]:
+        """Give the members whose verdict on a decision came late."""
+        found = ((member, verdict) for (member, key), verdict in self._told.items() if key == about)
+        return (member for member, verdict in found if verdict is not Verdict.ABSTAIN)
+
+    def _takes_unknown(self, member: Identity, now_ms: Millis) -> bool:
+        times = self._unknown.setdefault(member, deque(maxlen=MAX_UNKNOWN))
+        if len(times) == MAX_UNKNOWN and now_ms - times[0] < SPAN_MS:
+            return False
+        times.append(now_ms)
+        return True
+
+
+def _is_told(late: Verdict | None, verdict: Verdict) -> bool:
+    return late is not None and (late is not Verdict.ABSTAIN or verdict is Verdict.ABSTAIN)
 
 
 def _dropped(envelope: Envelope, reason: str) -> Notice:

@@ -67,13 +67,7 @@ def _absent(book: Book, entry: Entry) -> tuple[Identity, ...]:
     """Give the members without attestation or dissent, however they state the anchor; not liars caught."""
     prepared = entry.tally.prepared
     about = (prepared.id, prepared.decision.key_epoch)
-    late = {
-        identity
-        for stated in book.entries.about(about)
-        for identity, verdict in stated.late.items()
-        if verdict is not Verdict.ABSTAIN
-    }
-    heard = late | {
+    heard = {*book.late.judged_by(about)} | {
         identity
         for stated in book.entries.about(about)
         for identity, slot in stated.tally.slots.items()

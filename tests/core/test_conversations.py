@@ -183,7 +183,6 @@ def test_an_abstention_may_become_a_verdict_but_a_verdict_stays() -> None:
 @pytest.mark.parametrize(
     ("word", "reason"),
     [
-        ("stale", "stale attestation"),
         ("early", "early attestation"),
         ("epoch", "other key epoch"),
         ("plan", "unknown plan"),
@@ -197,7 +196,6 @@ def test_a_decision_that_is_unfit_is_dropped_by_name(word: str, reason: str) -> 
     anchor = stage.drained()
     plain = stage.decision(anchor)
     unfit = {
-        "stale": stage.decision(replace(anchor, timestamp=anchor.timestamp - 121)),
         "early": stage.decision(replace(anchor, timestamp=anchor.timestamp + 121)),
         "epoch": stage.decision(anchor, key_epoch=2),
         "plan": replace(plain, plan_hash=sha256(b"no plan")),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from proofs.decision import Decision
+from proofs.hashes import sha256
+from proofs.kinds import Digest
 from relay.core.messages import Verdict
 from tests.core.stage import Play, Stage
 
@@ -71,10 +75,17 @@ def test_who_abstained_in_time_may_say_late_what_he_found() -> None:
     Play(stage) >> stage.judges("bob", decision, Verdict.DISSENT) << ["log attestation", "publish 1"]
 
 
-def test_a_late_word_on_a_decision_that_nobody_told_in_time_is_dropped() -> None:
+def test_who_was_away_takes_what_was_said_meanwhile_within_a_bound_an_hour() -> None:
     stage = Stage()
     stage.drained()
-    decision = stage.decision(stage.blocks[0])
+    quiet = stage.decision(stage.blocks[0])
     stage.run(stage.block(500, after_s=OVER_S))
+    unknown = [
+        replace(quiet, anchor=replace(quiet.anchor, hash=Digest(sha256(bytes([n]))))) for n in range(122)
+    ]
 
-    Play(stage) >> stage.attests("bob", decision) << ["drop: stale attestation"]
+    taken = [stage.words(stage.run(stage.judges("bob", each, Verdict.DISSENT))) for each in unknown]
+
+    assert taken[:120] == [["log attestation", "publish 1"]] * 120
+    assert taken[120:] == [["drop: too many stale attestations"]] * 2
+    assert all(stage.node.book.entries.entry_of(stage.prepared(each).id) is None for each in unknown)
