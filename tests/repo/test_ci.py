@@ -1,5 +1,6 @@
 """Continuous integration passes only if the tests ran and passed; pytest's closing lines stand at its end."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -29,7 +30,9 @@ def run(clone: Path, **recipes: str) -> subprocess.CompletedProcess[str]:
     targets |= {name.replace("_", "-"): recipe for name, recipe in recipes.items()}
     rules = [f".PHONY: {name}\n{name}:\n\t@{recipe}\n" for name, recipe in targets.items()]
     (clone / "Makefile").write_text("\n".join(rules))
-    return subprocess.run([clone / ".ci" / "run"], capture_output=True, text=True, timeout=60)
+    # What an outer run of this script exported must not decide for the inner one.
+    inherited = {name: value for name, value in os.environ.items() if name not in ("TOCSIN_WANT_GO", "MAKEFLAGS")}
+    return subprocess.run([clone / ".ci" / "run"], capture_output=True, text=True, timeout=60, env=inherited)
 
 
 def test_green_tests_and_checks_pass_and_the_closing_lines_come_last(clone: Path) -> None:
