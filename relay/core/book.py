@@ -52,7 +52,7 @@ class Book:
         self.committees = committees
         self.rooms = rooms
         self.entries = Entries(me)
-        self.late = LateWords()
+        self.late = LateWords(me)
         self.certified: list[tuple[Prepared, bytes]] = []
         """Decisions certified since the node last took them."""
         self.attested: list[tuple[Prepared, Identity]] = []
@@ -341,10 +341,22 @@ class Book:
         keep_s = KEEP_CERTIFIED_S if entry.tally.certificate is not None else self._rearm_s(entry)
         return now_s.get(prepared.decision.anchor.chain, 0) > prepared.mandate.not_after + keep_s
 
+    def stated(self, decision: DecisionId) -> tuple[Prepared, ...]:
+        """Give a decision that is known as it was stated, or as it was when we heard of it too late."""
+        return self.entries.stated(decision) or self.late.stated(decision)
+
+    def committees_about(self, decision: DecisionId, member: Identity) -> tuple[CommitteeDocument, ...]:
+        """Give the committee of a known decision's time, if a member was in it.
+
+        It may be several of a decision that we heard of too late: of these no statement stands best.
+        """
+        entry = self.entries.entry_of(decision)
+        stated = self.late.stated(decision) if entry is None else (entry.tally.prepared,)
+        return tuple(each for each in map(self.committee_of, stated) if each.member(member) is not None)
+
     def concerns(self, member: Identity, decision: DecisionId) -> bool:
         """Tell whether a decision is known, and a member was in the committee of its time."""
-        entry = self.entries.entry_of(decision)
-        return entry is not None and self.committee_of(entry.tally.prepared).member(member) is not None
+        return bool(self.committees_about(decision, member))
 
     def visible(self) -> Iterator[Entry]:
         """Give what people are to see: what is certified, what we attest, what more than f members attest."""

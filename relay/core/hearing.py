@@ -86,7 +86,7 @@ class Hearing:
 
     def keep(self) -> None:
         """Forget what was said about decisions that the book has forgotten."""
-        self.complaints.keep(self.book.entries.stated)
+        self.complaints.keep(self.book.stated)
         self.remarks.keep()
 
     def _attested(self, envelope: Envelope, message: Attestation, now_ms: Millis) -> list[Effect]:
@@ -105,7 +105,7 @@ class Hearing:
         if envelope.author == self.me:
             self.landing.stated(message)
         is_theirs = self.book.concerns(envelope.author, message.decision_id)
-        stated = self.book.entries.stated(message.decision_id) if is_theirs else ()
+        stated = self.book.stated(message.decision_id) if is_theirs else ()
         if not self.complaints.take(envelope.author, message, stated):
             return [_dropped(envelope, "not wanted")]
         return [*_logged(envelope), Changed(message.decision_id)]

@@ -82,19 +82,18 @@ class Remarks:
 
     def keep(self) -> None:
         """Forget what was said of decisions that the book has forgotten, and of slots that are over."""
-        known = self.book.entries.ids
-        for decision in [decision for decision in self._words if decision not in known]:
+        for decision in [decision for decision in self._words if not self.book.stated(decision)]:
             del self._words[decision]
         for told in [told for told in self._shadows if self._is_over(told[1], told[2])]:
             del self._shadows[told]
 
     def _take_word(self, author: Identity, remark: OnDecision) -> str | None:
         decision = remark.decision_id
-        entry = self.book.entries.entry_of(decision)
-        if entry is None or not self.book.concerns(author, decision):
+        documents = self.book.committees_about(decision, author)
+        if not documents:
             return RemarkDrop.NOT_WANTED
-        document = self.book.committee_of(entry.tally.prepared)
-        if any(document.member(each) is None for each in _named(remark)):
+        named = _named(remark)
+        if not any(all(document.member(each) is not None for each in named) for document in documents):
             return RemarkDrop.NO_MEMBER
         words = self._words.setdefault(decision, {})
         place = _place(author, remark)

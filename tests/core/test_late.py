@@ -8,9 +8,23 @@ import pytest
 
 from proofs.decision import Decision
 from proofs.hashes import sha256
-from proofs.kinds import Digest
-from relay.core.messages import Verdict
+from proofs.kinds import Digest, Identity
+from relay.core.effects import LogEntry
+from relay.core.late import MAX_DECISIONS, MAX_UNKNOWN, LateWords
+from relay.core.messages import (
+    Absence,
+    Accusation,
+    Attestation,
+    Header,
+    Message,
+    Unlanded,
+    Verdict,
+    Void,
+)
+from relay.core.quota import SPAN_MS
+from relay.core.types import Millis
 from tests.core.stage import Play, Stage
+from tests.sim.plans import HOME
 
 OVER_S = 150
 """Later than a fast mandate of the stage's plan lives, and earlier than the decision is forgotten."""
@@ -89,3 +103,78 @@ def test_who_was_away_takes_what_was_said_meanwhile_within_a_bound_an_hour() -> 
     assert taken[:120] == [["log attestation", "publish 1"]] * 120
     assert taken[120:] == [["drop: too many stale attestations"]] * 2
     assert all(stage.node.book.entries.entry_of(stage.prepared(each).id) is None for each in unknown)
+
+
+def away(stage: Stage) -> Decision:
+    """Let the stage hear of a decision first when its mandate is over."""
+    stage.drained()
+    decision = stage.decision(stage.blocks[0])
+    stage.run(stage.block(500, after_s=OVER_S))
+    stage.run(stage.judges("bob", decision, Verdict.DISSENT))
+    return decision
+
+
+def remarks(stage: Stage, decision: Decision) -> dict[str, Message]:
+    """Give a word of each kind that is said about decisions."""
+    about, block = stage.prepared(decision), stage.blocks[-1]
+    leaf = about.leaves[0]
+    where = (leaf.chain, leaf.gateway, leaf.act_id)
+    return {
+        "absence": Absence(about.id, (stage.keys["alice"].identity,)),
+        "accusation": Accusation(
+            about.id, stage.keys["alice"].identity, "bad signature share", Digest(bytes(32))
+        ),
+        "header": Header(about.id, HOME, block),
+        "unlanded": Unlanded(about.id, about.digest, *where, "timed out", 1),
+        "void": Void(about.id, decision.anchor, landed=False),
+    }
+
+
+@pytest.mark.parametrize("kind", ["absence", "accusation", "header", "unlanded", "void"])
+def test_what_was_remarked_of_a_decision_while_we_were_away_is_logged_once(kind: str) -> None:
+    stage = Stage()
+    message = remarks(stage, away(stage))[kind]
+
+    play = Play(stage) >> stage.said("carol", message) << [f"log {kind}", "publish 1"]
+    if kind != "void":  # of which a member has 64
+        assert not any(isinstance(each, LogEntry) for each in stage.run(stage.said("carol", message)))
+    play >> stage.said("dave", message) << [f"log {kind}", "publish 1"]
+
+
+def test_a_remark_on_what_nobody_told_of_is_logged_no_sooner_than_that() -> None:
+    stage = Stage()
+    stage.drained()
+    decision = stage.decision(stage.blocks[0])
+    stage.run(stage.block(500, after_s=OVER_S))
+    absence = Absence(stage.prepared(decision).id, (stage.keys["alice"].identity,))
+    play = Play(stage)
+
+    play >> stage.said("carol", absence) << []
+    play >> stage.judges("bob", decision, Verdict.DISSENT) << ["log attestation", "publish 1"]
+    play >> stage.said("carol", absence) << ["log absence", "publish 1"]
+
+
+def test_a_late_decision_names_members_of_its_time() -> None:
+    stage = Stage()
+    absence = Absence(stage.prepared(away(stage)).id, (Identity(bytes(32)),))
+
+    assert not any(isinstance(each, LogEntry) for each in stage.run(stage.said("carol", absence)))
+
+
+def test_of_decisions_that_were_over_when_they_came_the_newest_are_known() -> None:
+    stage = Stage()
+    quiet = away(stage)
+    committee = stage.node.book.committee_of(stage.prepared(quiet))
+    late = LateWords(stage.keys["alice"].identity)
+    ids = []
+    for n in range(MAX_DECISIONS + 2):
+        decision = replace(quiet, anchor=replace(quiet.anchor, hash=Digest(sha256(n.to_bytes(4, "big")))))
+        received = stage.judges("bob", decision, Verdict.DISSENT)
+        assert isinstance(received.message, Attestation)
+        prepared = stage.prepared(decision)
+        hour_ms = Millis(n // MAX_UNKNOWN * SPAN_MS)
+        assert late.take(None, prepared, (received.envelope, received.message), committee, hour_ms)
+        ids.append(prepared.id)
+
+    assert [bool(late.stated(each)) for each in ids[:3]] == [False, False, True]
+    assert late.stated(ids[-1])

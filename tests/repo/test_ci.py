@@ -31,7 +31,9 @@ def run(clone: Path, **recipes: str) -> subprocess.CompletedProcess[str]:
     rules = [f".PHONY: {name}\n{name}:\n\t@{recipe}\n" for name, recipe in targets.items()]
     (clone / "Makefile").write_text("\n".join(rules))
     # What an outer run of this script exported must not decide for the inner one.
-    inherited = {name: value for name, value in os.environ.items() if name not in ("TOCSIN_WANT_GO", "MAKEFLAGS")}
+    inherited = {
+        name: value for name, value in os.environ.items() if name not in ("TOCSIN_WANT_GO", "MAKEFLAGS")
+    }
     return subprocess.run([clone / ".ci" / "run"], capture_output=True, text=True, timeout=60, env=inherited)
 
 
