@@ -18,12 +18,13 @@ from relay.core.events import BlockObserved
 from relay.core.finals import Finals
 from relay.core.hearing import Hearing
 from relay.core.landing import Landing
+from relay.core.messages import Outcome
 from relay.core.observations import GatewayEvent
 from relay.core.outcomes import Outcomes
 from relay.core.releasing import absences, release
 from relay.core.room import Room
 from relay.core.signing import Signing
-from relay.core.types import BlockRef, Caip2, Millis, PlanHash
+from relay.core.types import BlockRef, Caip2, DecisionId, Millis, PlanHash
 from relay.core.view import ChainView, newest_times
 
 __all__ = ["Chains"]
@@ -84,8 +85,18 @@ class Chains:
         outcome = self._outcomes.of(event, block)
         if outcome is None:
             return []
+        if not self._is_ours(outcome.decision_id):
+            self._outcomes.wait(outcome)
+            return []
+        return self._tell(outcome)
+
+    def _tell(self, outcome: Outcome) -> list[Effect]:
         self._finals.saw(outcome)
         return [SignStatement(outcome), Changed(outcome.decision_id)]
+
+    def _is_ours(self, decision: DecisionId) -> bool:
+        """Tell whether a word of ours on a decision is taken: by others, and into our own log."""
+        return self.book.concerns(self.book.me, decision)
 
     def _progress(self) -> list[Effect]:
         """Evaluate what has become readable, propose what is due, release and forget what is over."""
@@ -105,10 +116,10 @@ class Chains:
         effects += self.book.abstain_overdue(now_s)
         effects += release(self.book.entries.values(), now_s, self.landing.is_spent)
         effects += absences(self.book, now_s, self.landing.is_spent)
+        for outcome in self._outcomes.due(self._is_ours):
+            effects += self._tell(outcome)
         effects += [
-            SignStatement(header)
-            for header in self._finals.due()
-            if self.book.concerns(self.book.me, header.decision_id)  # else nobody takes it
+            SignStatement(header) for header in self._finals.due() if self._is_ours(header.decision_id)
         ]
         self.book.forget(now_s)
         self.signing.keep(self.book.entries.open_mandates(now_s))

@@ -9,7 +9,7 @@ import pytest
 from proofs.decision import Decision
 from proofs.hashes import sha256
 from proofs.kinds import Digest, Identity
-from relay.core.effects import LogEntry
+from relay.core.effects import LogEntry, SignStatement
 from relay.core.late import MAX_DECISIONS, MAX_UNKNOWN, LateWords
 from relay.core.messages import (
     Absence,
@@ -17,12 +17,15 @@ from relay.core.messages import (
     Attestation,
     Header,
     Message,
+    Outcome,
     Unlanded,
     Verdict,
     Void,
 )
+from relay.core.observations import GatewayEventKind
 from relay.core.quota import SPAN_MS
 from relay.core.types import Millis
+from tests.core.landings import gateway_event
 from tests.core.stage import Play, Stage
 from tests.sim.plans import HOME
 
@@ -152,6 +155,29 @@ def test_a_remark_on_what_nobody_told_of_is_logged_no_sooner_than_that() -> None
     play >> stage.said("carol", absence) << []
     play >> stage.judges("bob", decision, Verdict.DISSENT) << ["log attestation", "publish 1"]
     play >> stage.said("carol", absence) << ["log absence", "publish 1"]
+
+
+def test_our_own_word_on_an_effect_waits_until_its_decision_is_known_here() -> None:
+    stage = Stage()
+    stage.drained()
+    decision = stage.decision(stage.blocks[0])
+    about, tx = stage.prepared(decision), sha256(b"by others, while we were away")
+    event = replace(
+        gateway_event(stage, GatewayEventKind.STARTED, until=decision.anchor.timestamp + 300),
+        decision_id=about.id,
+        mandate=about.digest,
+        tx=tx,
+    )
+
+    before = stage.run(stage.block(gateway_events=[event]), stage.block(after_s=OVER_S))
+    stage.run(stage.judges("bob", decision, Verdict.DISSENT))
+    after = [stage.run(stage.block()), stage.run(stage.block())]
+
+    assert "say outcome" not in stage.words(before), "our own log would not take it"
+    assert ["say outcome" in stage.words(each) for each in after] == [True, False]
+    told = next(each.message for each in after[0] if isinstance(each, SignStatement))
+    assert isinstance(told, Outcome)
+    Play(stage) >> stage.says(told) << ["log outcome", "publish 1"]
 
 
 def test_a_late_decision_names_members_of_its_time() -> None:
