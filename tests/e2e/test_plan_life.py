@@ -6,22 +6,29 @@ and one operator lies to everybody who reads from it.
 
 from __future__ import annotations
 
+import asyncio
+import json
 import shutil
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from adapters.evm.demo import setup
 from adapters.evm.demo.practice_report import Entry, Kind
+from adapters.evm.demo.traffic import encode_call
 from adapters.evm.devchain import stop_process
 from proofs.canonical import encode
 from proofs.decision import decision_id
+from proofs.hashes import sha256
 from proofs.policy import committee_policy, format_policy
 from relay.cli.settings import Answer
 from relay.core.messages import Verdict
+from tests.cli.calls import Said as Answered
 from tests.cli.calls import tocsin
 from tests.e2e.house import House, Said, open_house
 from tests.e2e.scene import log_lines, until
@@ -37,6 +44,8 @@ LIAR = "north"
 """alice, carol and dave read from it, each with two honest ones beside."""
 MINUTE_S = 60
 LIMIT = 1_000_000_000
+ANCHOR = "anchorLog(bytes32,bytes32,uint64,bytes32)"
+MOST_ANCHOR_ROUNDS = 30
 JUDGED = ("rule", "result", "values", "pins")
 """What of a trace is the same for all; how many endpoints agreed is each member's own."""
 
@@ -109,14 +118,18 @@ async def _pass_until(
     raise AssertionError(f"in vain: {what}\n{timeline}")
 
 
-async def _bundle(house: House) -> bytes:
-    """Give the bundle of the first decision, which is public once its mandate is over."""
-    carol = next(member for member in house.network.members if member.name == "carol")
+def _first_decision(house: House) -> str:
     first = min(
         (said.attestation.decision for said in house.said("drain")),
         key=lambda decision: (decision.anchor.number, decision.tier, decision.rung),
     )
-    name = decision_id(house.network.committee.network, first).hex()
+    return decision_id(house.network.committee.network, first).hex()
+
+
+async def _bundle(house: House) -> bytes:
+    """Give the bundle of the first decision, which is public once its mandate is over."""
+    carol = next(member for member in house.network.members if member.name == "carol")
+    name = _first_decision(house)
 
     async def published() -> bytes | None:
         return await house.network.fetch(carol, f"/v1/decisions/{name}/bundle")
@@ -288,3 +301,40 @@ async def test_a_members_whole_log_replays_to_the_same_bytes(story: Story, tmp_p
         altered[-1] ^= 1
         entries.write_bytes(altered)
     assert tocsin("audit", "replay", log, *given).code == Answer.NO
+
+
+async def test_what_has_closed_is_anchored_and_an_auditor_with_an_endpoint_finds_that_the_logs_agree(
+    story: Story, tmp_path: Path
+) -> None:
+    house, incident = story.house, _first_decision(story.house)
+    committee, anvil = house.network.committee, house.vault.driver.anvil
+    policy = tmp_path / "policy.txt"
+    policy.write_bytes(format_policy(committee_policy([committee])))
+    urls = [member.url for member in house.network.members]
+    endpoint = ("--rpc", f"{anvil.chain}={anvil.url}")
+
+    async def told() -> tuple[Answered, Mapping[str, Any]]:
+        words = ("incident", incident[:16], *urls, "--policy", policy, *endpoint, "--json")
+        said = await asyncio.to_thread(tocsin, "audit", *words)
+        return said, json.loads(said.out)
+
+    anchors: list[Mapping[str, Any]] = []
+    for _ in range(MOST_ANCHOR_ROUNDS):
+        anchors = (await told())[1]["story"]["anchors"]
+        if len(anchors) > committee.f:
+            break
+        await house.pass_time(10, after_s=MINUTE_S)
+
+    assert len({each["log"] for each in anchors}) == committee.f + 1, "one of them is honest"
+    assert all(each["is_consistent"] is True for each in anchors), anchors
+
+    # Anybody may call it: what a stranger says of a member's log convicts nobody.
+    origin = sha256(f"{committee.name}/{anchors[0]['log']}".encode())
+    lie = encode_call(ANCHOR, bytes.fromhex(incident), origin, 1, bytes(32))
+    await setup.act(house.vault.driver, house.vault.owner, house.stage.gateway, lie)
+    said, document = await told()
+
+    assert said.code == Answer.UNKNOWN
+    [finding] = [each for each in document["findings"] if each["name"] == "anchor"]
+    assert finding["answer"] == "unknown"
+    assert [each["is_consistent"] for each in document["story"]["anchors"]].count(False) == 1
