@@ -42,6 +42,8 @@ MAX_RULES = 32
 MAX_ACTS = 32
 MAX_RUNGS = 8
 MAX_LINKS = 16
+MAX_HOPS = 8
+"""The farthest down a chain of links that a plan may listen."""
 MAX_KEYS = 64
 MAX_BY = 4
 MAX_CONTACTS = 16
@@ -247,6 +249,7 @@ __all__ = [
     "MAX_CHAINS",
     "MAX_CONTACTS",
     "MAX_HOLD",
+    "MAX_HOPS",
     "MAX_KEYS",
     "MAX_LIMITS",
     "MAX_LINKS",

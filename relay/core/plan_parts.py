@@ -256,7 +256,7 @@ def read_link(scope: Scope, table: Table) -> Listen:
         shares=shares,
         when=table.text("when", forms.CONDITION),
         ladder=_fast_ladder(table, scope.acts, "what others saw"),
-        max_hops=table.integer("max_hops", 1, 8, default=2),
+        max_hops=table.integer("max_hops", 1, limits.MAX_HOPS, default=2),
         exposure=_exposure(scope, table),
         records=_records(table),
     )

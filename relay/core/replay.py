@@ -6,7 +6,6 @@ follows from it under the plan is derived anew, and must give the very bytes tha
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Final, Self
@@ -16,7 +15,7 @@ from proofs.decision import Decision, block_value, decision_id
 from proofs.mandate import Op, Tier
 from proofs.remarks import Shadow
 from relay.core.compiled import CompiledPlan
-from relay.core.decisions import Prepared, is_linked, link_of, prepare, report_of, rung_of
+from relay.core.decisions import Prepared, link_of, prepare, report_of, rung_of
 from relay.core.errors import WireError
 from relay.core.evaluate import RELEASE, PeerFacts
 from relay.core.expressions import PEER, Condition, Input, Result
@@ -24,6 +23,7 @@ from relay.core.ladder import LANDING_PATIENCE_S
 from relay.core.links import peer_facts
 from relay.core.messages import Attestation, Verdict
 from relay.core.plan import Mode, OnFault
+from relay.core.stated import StatedDecisions, Way
 from relay.core.traces import LoggedTrace, TraceError, read_trace
 from relay.core.types import Caip2, DecisionId, Identity, NetworkId, PlanHash
 
@@ -89,10 +89,6 @@ class _RefusedError(Exception):
         self.refusal = Refusal(check, problem)
 
 
-_Way = tuple[tuple[CompiledPlan, Decision], ...]
-"""A link's parent, and what that follows, up to a decision that no link made."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Ground:
     """What the trace of a decision rests on: its name there, and the conditions that may tell.
@@ -105,7 +101,7 @@ class _Ground:
     facts: tuple[PeerFacts | None, ...] = (None,)
     needs_none: bool = False
     """Reports without a condition hold at any block."""
-    way: _Way = ()
+    way: Way | None = None
 
 
 @dataclass(slots=True)
@@ -115,13 +111,11 @@ class Replayer:
     network: NetworkId
     plans: Mapping[PlanHash, CompiledPlan]
     stated: Sequence[Stated]
-    _decisions: dict[DecisionId, list[Decision]] = field(init=False)
-    """All that were stated, by id; it leaves out the number and time of the anchor: a liar may say others."""
+    _decisions: StatedDecisions = field(init=False)
 
     def __post_init__(self) -> None:
-        self._decisions = {}
-        for decision in dict.fromkeys(each.attestation.decision for each in self.stated):
-            self._decisions.setdefault(decision_id(self.network, decision), []).append(decision)
+        decisions = (each.attestation.decision for each in self.stated)
+        self._decisions = StatedDecisions(self.network, self.plans, decisions)
 
     def run(self) -> Iterator[Replayed]:
         """Replay every attestation, in the order given."""
@@ -139,11 +133,10 @@ class Replayer:
             prepared = self._prepared(compiled, decision)
             ground = self._ground(compiled, decision)
             if ground is None:
-                missing = "the decision that a link follows, or its plan, which is not here"
-                return Replayed(stated, identity, None, (missing,), is_rebuilt=False)
+                return Replayed(stated, identity, None, (_without_parent(decision),), is_rebuilt=False)
             trace = read_trace(stated.attestation.trace)
             effective = _check_trace(compiled, ground, decision, trace, stated.attestation)
-            untold = tuple(_untold(compiled, decision))
+            untold = tuple(_untold(compiled, stated.attestation, is_effective=effective))
             # Who dissents from what somebody else anchored, or links, wrongly is right to.
             if stated.attestation.verdict is Verdict.ATTEST:
                 _check_anchor(compiled, decision)
@@ -171,28 +164,12 @@ class Replayer:
             condition = compiled.reports.get(reports.name)
             return _Ground(decision.subject, condition, needs_none=condition is None)
         link = link_of(compiled, decision.subject)
-        way = self._way_to(decision.parent)
+        way = self._decisions.way_to(decision.parent)
         if link is None or way is None:
             return None
-        facts = peer_facts(way[0][0].plan, self._prepared(*way[0]), hops=len(way))
+        theirs, parent = way.steps[0]
+        facts = peer_facts(theirs.plan, self._prepared(theirs, parent), hops=way.hops)
         return _Ground(decision.subject, compiled.links[link.name].when, facts, way=way)
-
-    def _way_to(self, parent_id: DecisionId) -> _Way | None:
-        """Give a link's parent and what that follows in turn; None where a decision or plan is not here."""
-        way: list[tuple[CompiledPlan, Decision]] = []
-        found: DecisionId | None = parent_id
-        while found is not None:
-            # Of several the latest: one that was stated allows for what follows it.
-            decision = max(
-                self._decisions.get(found, ()), key=lambda each: each.anchor.timestamp, default=None
-            )
-            compiled = None if decision is None else self.plans.get(decision.plan_hash)
-            if decision is None or compiled is None:
-                return None
-            way.append((compiled, decision))
-            # Reports rest on a subject, which is no decision: the way ends there.
-            found = decision.parent if is_linked(decision) else None
-        return tuple(way)
 
     def _check_rung(self, compiled: CompiledPlan, decision: Decision) -> tuple[str, ...]:
         """Hold a rung's anchor against the slot of the run that opened it (SPEC 5.4, 5.4.1).
@@ -203,16 +180,10 @@ class Replayer:
         if decision.op is not Op.PROTECT or rule is None or decision.rung == 0:
             return ()
         at_s = decision.anchor.timestamp
-        begun = [
-            first.anchor.timestamp
-            for first in itertools.chain.from_iterable(self._decisions.values())
-            if (first.plan_hash, first.subject, first.rung) == (decision.plan_hash, rule.name, 0)
-            and first.op is Op.PROTECT
-            and first.anchor.timestamp <= at_s < first.anchor.timestamp + rule.rearm_s
-        ]
-        if not begun:
+        begun_s = self._decisions.first_rung_s(decision, rule.rearm_s)
+        if begun_s is None:
             return (f"the time of rung {decision.rung} since its edge: no first rung of its slot is here",)
-        slot_s = min(begun) // rule.rearm_s * rule.rearm_s
+        slot_s = begun_s // rule.rearm_s * rule.rearm_s
         least_s = decision.rung * min(rule.step_s, LANDING_PATIENCE_S)
         if at_s < slot_s + least_s:
             raise _RefusedError(
@@ -343,15 +314,16 @@ def _check_anchor(compiled: CompiledPlan, decision: Decision) -> None:
 def _check_link(compiled: CompiledPlan, ground: _Ground, decision: Decision) -> None:
     """A link follows the protection of the plan that it listens to, as of that one's time, in no circle."""
     link = link_of(compiled, decision.subject)
-    if link is None or not ground.way:
+    if link is None or ground.way is None:
         return
-    (theirs, parent), visited = ground.way[0], [each.plan_hash for _, each in ground.way]
+    (theirs, parent), visited = ground.way.steps[0], [each.plan_hash for _, each in ground.way.steps]
     reference, listened = theirs.plan.clock.reference, compiled.links[link.name].gateway
     if (link.chain, listened) != (reference, theirs.gateways[reference]) or parent.op is not Op.PROTECT:
         raise _RefusedError("link-parent", f"expected a protection of the plan that {link.name} listens to")
-    if len(visited) > link.max_hops or len({*visited, decision.plan_hash}) != len(visited) + 1:
+    if ground.way.hops > link.max_hops or len({*visited, decision.plan_hash}) != len(visited) + 1:
         raise _RefusedError(
-            "link-hops", f"expected at most {link.max_hops} plans on the way, each once, got {len(visited)}"
+            "link-hops",
+            f"expected at most {link.max_hops} plans on the way, each once, got {ground.way.hops}",
         )
     latest_s = parent.anchor.timestamp - compiled.plan.clock.lag_s
     if decision.anchor.timestamp > latest_s:
@@ -379,16 +351,31 @@ def _check_verdict(compiled: CompiledPlan, stated: Stated, prepared: Prepared, *
         raise _RefusedError("verdict", "expected to attest no full rung: a fault bears out fast ones alone")
 
 
-def _untold(compiled: CompiledPlan, decision: Decision) -> Iterator[str]:
-    """Say what a bundle does not hold of this decision's ground."""
-    plan = compiled.plan
+def _untold(compiled: CompiledPlan, attestation: Attestation, *, is_effective: bool) -> Iterator[str]:
+    """Say what a bundle does not hold of a decision's ground, or of a verdict's."""
+    plan, decision = compiled.plan, attestation.decision
     rule = plan.rules.get(decision.subject)
-    if decision.op is Op.PROTECT and rule is not None and rule.hold > 1:
-        yield f"that {rule.name} held {rule.hold} evaluations: the trace has the last of them"
-    if decision.op is not Op.PROTECT and plan.release is not None and plan.release.hold > 1:
-        yield f"whether the release predicate held {plan.release.hold} evaluations: the trace has the last"
     if decision.op is not Op.PROTECT:
+        if plan.release is not None and plan.release.hold > 1:
+            held = f"whether the release predicate held {plan.release.hold} evaluations"
+            yield f"{held}: the trace has the last"
         yield f"the record of {decision.subject} at the pins, and the rules that name it"
+        return
+    if rule is not None and rule.hold > 1:
+        yield f"that {rule.name} held {rule.hold} evaluations: the trace has the last of them"
+    if is_effective and attestation.verdict is not Verdict.ATTEST:
+        yield (
+            f"why {decision.subject} got {attestation.verdict.value} from a member that saw it true: budgets,"
+            " other anchors and certificates are in no trace"
+        )
+
+
+def _without_parent(decision: Decision) -> str:
+    parent = "none" if decision.parent is None else decision.parent.hex()
+    return (
+        f"{decision.subject}: the decision {parent} that it follows, or the plan of one on that way, is not"
+        " here; a log shows a verdict once its mandate can be used no more"
+    )
 
 
 def _names(names: Iterable[str]) -> str:

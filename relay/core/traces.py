@@ -60,7 +60,7 @@ def _read(fields: Fields) -> LoggedTrace:
     return LoggedTrace(
         rule=_text(fields.raw("rule"), "rule"),
         result=result,
-        agreement=fields.mapping("agreement", max_items=MAX_CHAINS),
+        agreement=_agreement(fields.mapping("agreement", max_items=MAX_CHAINS)),
         faulted=_texts(fields.raw("faulted")),
         pins={Caip2(name): parse_block(pin, f"pins.{name}") for name, pin in pins.items()},
         values={name: _value(value, f"values.{name}") for name, value in values.items()},
@@ -77,6 +77,17 @@ def _texts(value: Value) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)) or len(value) > MAX_METRICS:
         raise TraceError(f"expected at most {MAX_METRICS} names in faulted, got another value")
     return tuple(_text(each, "faulted") for each in value)
+
+
+def _agreement(value: Mapping[str, Value]) -> Mapping[str, Value]:
+    """Hold that each is [agreeing, asked]: a member that says it read something says of how many it did."""
+    for chain, each in value.items():
+        where = f"agreement.{chain}"
+        counts = each if isinstance(each, (list, tuple)) else ()
+        numbers = [_integer(count, where) for count in counts]
+        if len(numbers) != 2 or not 1 <= numbers[0] <= numbers[1]:
+            raise TraceError(f"expected [agreeing, asked], at least one and no more than asked, in {where}")
+    return value
 
 
 def _value(value: Value, where: str) -> MetricValue:

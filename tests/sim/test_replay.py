@@ -18,7 +18,7 @@ from relay.core.decisions import prepare
 from relay.core.messages import Attestation, Verdict
 from relay.core.plan import OnFault
 from relay.core.replay import Refusal, Replayed, Replayer, Stated
-from relay.core.types import Digest, Gateway
+from relay.core.types import Caip2, Digest, Gateway
 from relay.core.wire import read_message
 from tests.sim.keys import EMPTY_TRACE
 from tests.sim.plans import sim_plans
@@ -294,21 +294,25 @@ def test_a_link_anchored_closer_to_its_parent_than_the_lag_is_refused(town: Town
     assert check_under(town, a_protect(town, "link:bridge"), changed) == "link-anchor"
 
 
-def restated(town: Town, said: Stated, later_s: int) -> Stated:
-    """Give a liar's word: the same decision, which has the same id, with another time of its block."""
+def restated(town: Town, said: Stated, later_s: int, chain: str) -> Stated:
+    """Give a liar's word: the same decision, by its id, with another time or chain of its block."""
     decision = said.attestation.decision
-    moved = replace(decision, anchor=replace(decision.anchor, timestamp=decision.anchor.timestamp + later_s))
+    anchor = decision.anchor
+    other = Caip2(chain or anchor.chain)
+    moved = replace(decision, anchor=replace(anchor, chain=other, timestamp=anchor.timestamp + later_s))
     network = town.committee.network
     assert decision_id(network, moved) == decision_id(network, decision)
     return Stated(said.author, Attestation(moved, Verdict.ABSTAIN, EMPTY_TRACE))
 
 
-@pytest.mark.parametrize("later_s", [-100_000, 100_000])
-def test_who_restates_a_decision_with_another_time_makes_no_honest_word_wrong(
-    town: Town, later_s: int
+@pytest.mark.parametrize(("later_s", "chain"), [(-100_000, ""), (100_000, ""), (1, "sim:elsewhere")])
+def test_who_restates_a_decision_of_another_time_or_chain_makes_no_honest_word_wrong(
+    town: Town, later_s: int, chain: str
 ) -> None:
     honest = stated(town)
-    lies = [restated(town, each, later_s) for each in honest if each.attestation.decision.op is Op.PROTECT]
+    lies = [
+        restated(town, each, later_s, chain) for each in honest if each.attestation.decision.op is Op.PROTECT
+    ]
 
     found = replayed(town, [*honest, *lies])
 
@@ -403,7 +407,9 @@ def test_a_link_without_its_parent_is_told_to_be_underivable(town: Town) -> None
 
     assert found.refusal is None
     assert not found.is_rebuilt
-    assert found.untold == ("the decision that a link follows, or its plan, which is not here",)
+    parent = alone.attestation.decision.parent
+    assert parent is not None
+    assert [parent.hex() in untold and "is not here" in untold for untold in found.untold] == [True]
 
 
 def test_a_plan_that_is_not_here_is_told(town: Town) -> None:
