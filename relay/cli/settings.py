@@ -28,6 +28,14 @@ class Answer(IntEnum):
     INTERRUPTED = 130
 
 
+class PipedConsole(Console):
+    """A console that leaves it to `entry.call` what becomes of a reader that left (`| head`)."""
+
+    def on_broken_pipe(self) -> None:
+        """Let it be *could not tell*: Rich would leave with 1, which is *no*."""
+        raise BrokenPipeError
+
+
 @dataclass(slots=True)
 class Settings:
     """The options of this call, filled while click reads the command line."""
@@ -47,7 +55,7 @@ class Settings:
     def console(self, *, error: bool = False) -> Console:
         """Give a console on stdout or stderr; colour for terminals that want it."""
         stream = sys.stderr if error else sys.stdout
-        return Console(file=stream, no_color=self.no_color or None, highlight=False, soft_wrap=True)
+        return PipedConsole(file=stream, no_color=self.no_color or None, highlight=False, soft_wrap=True)
 
     def give(self, kind: str, document: Mapping[str, object], show: Callable[[Console], None]) -> None:
         """Give an answer: one JSON object with its `schema`, or what `show` prints for people."""

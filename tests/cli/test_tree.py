@@ -189,6 +189,27 @@ def test_the_package_runs_as_a_module_too() -> None:
     assert done.stdout.startswith("tocsin ")
 
 
+def test_a_reader_that_leaves_heard_no_answer() -> None:
+    program = (
+        "import os, sys\n"
+        "from relay.cli import entry\n"
+        "from relay.cli.settings import Answer, Settings\n"
+        "class Root:\n"
+        "    def main(self, obj, **_rest):\n"
+        "        obj.give('kind', {}, lambda console: console.print('yes'))\n"
+        "        return Answer.YES\n"
+        "entry.root = Root\n"
+        "reader, writer = os.pipe()\n"
+        "os.close(reader)\n"
+        "os.dup2(writer, 1)\n"
+        "entry.main(sys.argv[1:])\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, timeout=60)
+
+    assert (done.returncode, done.stderr) == (Answer.UNKNOWN, "")
+
+
 def test_a_reader_that_leaves_is_no_traceback() -> None:
     program = "from relay.cli import main; main(['--help'])"
     done = subprocess.run(
