@@ -95,8 +95,9 @@ def call(arguments: Sequence[str]) -> int:
         return _usage(settings, error)
     except (click.Abort, KeyboardInterrupt):
         return Answer.INTERRUPTED
-    except BrokenPipeError:
-        # The reader left (`| head`): nothing more can be said, also not at exit.
+    except (BrokenPipeError, SystemExit):
+        # The reader left (`| head`): nothing more can be said, also not at exit. For that alone click itself
+        # ends the process here, with 1, which is our *no*.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Answer.UNKNOWN
     except ProofError as error:

@@ -189,23 +189,28 @@ def test_the_package_runs_as_a_module_too() -> None:
     assert done.stdout.startswith("tocsin ")
 
 
-def test_a_reader_that_leaves_heard_no_answer() -> None:
+@pytest.mark.parametrize("form", ["--json", "--no-color"])
+def test_a_reader_that_leaves_heard_no_answer(form: str) -> None:
     program = (
         "import os, sys\n"
         "from relay.cli import entry\n"
-        "from relay.cli.settings import Answer, Settings\n"
-        "class Root:\n"
-        "    def main(self, obj, **_rest):\n"
-        "        obj.give('kind', {}, lambda console: console.print('yes'))\n"
-        "        return Answer.YES\n"
-        "entry.root = Root\n"
+        "from relay.cli.commands import Command\n"
+        "from relay.cli.settings import settings_of\n"
+        "import click\n"
+        "@click.command(cls=Command)\n"
+        "@click.pass_context\n"
+        "def yes(context):\n"
+        "    settings_of(context).give('kind', {}, lambda console: console.print('yes'))\n"
+        "entry.root = lambda: yes\n"
         "reader, writer = os.pipe()\n"
         "os.close(reader)\n"
         "os.dup2(writer, 1)\n"
         "entry.main(sys.argv[1:])\n"
     )
 
-    done = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", program, form], stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
 
     assert (done.returncode, done.stderr) == (Answer.UNKNOWN, "")
 
