@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from proofs.canonical import Value
@@ -28,7 +28,7 @@ from relay.core.effects import (
 from relay.core.entries import Entries, Entry, Key, standing
 from relay.core.errors import WireError
 from relay.core.evidence import Convictions, SigningKey
-from relay.core.late import LateWords
+from relay.core.late import LateWords, dropped
 from relay.core.messages import Attestation, Equivocation, Verdict, Void
 from relay.core.room import Room
 from relay.core.schedule import MAX_PROPOSALS, Assessment, Due
@@ -132,10 +132,10 @@ class Book:
         try:
             prepared = self._prepare(envelope, attestation.decision)
         except WireError as error:
-            return [_dropped(envelope, error.reason)]
+            return [dropped(envelope, error.reason)]
         about: SigningKey = (prepared.id, attestation.decision.key_epoch)
         if self._convictions.holds(envelope.author, about):
-            return [_dropped(envelope, "convicted of two mandates")]
+            return [dropped(envelope, "convicted of two mandates")]
         other = self.entries.other_mandate(about, envelope.author, attestation)
         if other is not None:
             evidence = Equivocation(first=other.raw, second=envelope.raw)
@@ -146,9 +146,9 @@ class Book:
             return self.late.take(self.entries.get(key), prepared, said, committee, now_ms)
         if key not in self.entries:
             if not self.entries.has_place_for(envelope.author):
-                return [_dropped(envelope, "too many open decisions")]
+                return [dropped(envelope, "too many open decisions")]
             if not is_well_signed(prepared, envelope.author, attestation, self.committee_of(prepared)):
-                return [_dropped(envelope, Taken.BAD_SIGNATURE.value)]
+                return [dropped(envelope, Taken.BAD_SIGNATURE.value)]
             self.entries.open(prepared, envelope.author)
         return self._count(key, envelope, attestation) + self._judge(key)
 
@@ -192,11 +192,11 @@ class Book:
         if taken is Taken.REPEATED:
             return []
         if taken is Taken.BAD_SIGNATURE:
-            return [_dropped(envelope, taken.value)]
+            return [dropped(envelope, taken.value)]
         entry.logged.add(envelope.digest)
         logged = LogEntry(envelope.digest, envelope.raw)
         if taken is Taken.BAD_DIGEST:
-            return [logged, _dropped(envelope, taken.value)]
+            return [logged, dropped(envelope, taken.value)]
         if attestation.verdict is Verdict.ATTEST and not entry.void:
             self.attested.append((tally.prepared, envelope.author))
         if taken is Taken.CERTIFIED and tally.certificate is not None and not entry.void:
@@ -316,11 +316,14 @@ class Book:
         """
         self.reports.forget()
         over = [key for key, entry in self.entries.items() if self._is_over(entry, now_s)]
-        if not over:
-            self._convictions.keep(self.entries.ids)
-            return
+        if over:
+            self._drop(over)
+        self._convictions.keep(self.entries.ids)
+
+    def _drop(self, over: Sequence[Key]) -> None:
         for key in over:
             self._undecided.pop(key, None)
+            self.late.keep(self.entries[key])
         self.links.forget(self.entries.drop(over))
         self._tracks = {
             name: kept
@@ -328,7 +331,6 @@ class Book:
             if (kept := [key for key in keys if key in self.entries])
         }
         self._anchors.keep(self.entries)
-        self._convictions.keep(self.entries.ids)
 
     # ---- small questions
 
@@ -342,16 +344,17 @@ class Book:
         return now_s.get(prepared.decision.anchor.chain, 0) > prepared.mandate.not_after + keep_s
 
     def stated(self, decision: DecisionId) -> tuple[Prepared, ...]:
-        """Give a decision that is known as it was stated, or as it was when we heard of it too late."""
-        return self.entries.stated(decision) or self.late.stated(decision)
+        """Give a decision that is known as it was stated, in the book or beside it."""
+        # SECURITY: what a liar states of it in time does not hide what others stated, and we heard too late.
+        return (*self.entries.stated(decision), *self.late.stated(decision))
 
     def committees_about(self, decision: DecisionId, member: Identity) -> tuple[CommitteeDocument, ...]:
-        """Give the committee of a known decision's time, if a member was in it.
-
-        It may be several of a decision that we heard of too late: of these no statement stands best.
+        """Give the committee of a known decision's time, if a member was in it; several of one that is beside
+        the book, where no statement stands best.
         """
         entry = self.entries.entry_of(decision)
-        stated = self.late.stated(decision) if entry is None else (entry.tally.prepared,)
+        best = () if entry is None else (entry.tally.prepared,)
+        stated = (*best, *self.late.stated(decision))
         return tuple(each for each in map(self.committee_of, stated) if each.member(member) is not None)
 
     def concerns(self, member: Identity, decision: DecisionId) -> bool:
@@ -395,7 +398,3 @@ class Book:
 
     def _rearm_s(self, entry: Entry) -> int:
         return self.rooms[entry.tally.prepared.decision.plan_hash].compiled.plan.clock.rearm_s
-
-
-def _dropped(envelope: Envelope, reason: str) -> Notice:
-    return Notice("attestation dropped", {"reason": reason, "signer": envelope.author.hex()[:16]})

@@ -45,6 +45,8 @@ class Entry:
     certified_s: int | None = None
     """The reference chain's time when we first saw its certificate."""
     is_absence_told: bool = False
+    late: dict[Identity, set[Verdict]] = field(default_factory=dict)
+    """What was said when its mandate was over (SPEC 6.5)."""
 
 
 def standing(entry: Entry) -> int:

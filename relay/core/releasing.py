@@ -10,7 +10,7 @@ from relay.core.book import Book
 from relay.core.decisions import Prepared
 from relay.core.effects import Effect, Releasable, SignStatement
 from relay.core.entries import Entry
-from relay.core.messages import Verdict
+from relay.core.late import judges
 from relay.core.types import Digest, Identity
 
 __all__ = ["MERGE_DELAY_S", "absences", "release"]
@@ -67,12 +67,8 @@ def _absent(book: Book, entry: Entry) -> tuple[Identity, ...]:
     """Give the members without attestation or dissent, however they state the anchor; not liars caught."""
     prepared = entry.tally.prepared
     about = (prepared.id, prepared.decision.key_epoch)
-    heard = {*book.late.judged_by(about)} | {
-        identity
-        for stated in book.entries.about(about)
-        for identity, slot in stated.tally.slots.items()
-        if slot.verdict is not Verdict.ABSTAIN
-    }
+    stated = (*book.entries.about(about), *book.late.about(about))
+    heard = {member for each in stated for member in judges(each)}
     members = (member.identity for member in book.committee_of(prepared).members)
     return tuple(
         sorted(each for each in members if each not in heard and not book.has_convicted(each, about))

@@ -25,6 +25,8 @@ class Slot:
     digest: Digest
     raw: bytes = field(repr=False)
     mandate_digest: bytes | None = None
+    has_abstained: bool = False
+    """Whether an abstention was taken, before a verdict or after it: words may come in any order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,9 @@ class Taken(StrEnum):
 
 def is_said(held: Slot | None, verdict: Verdict) -> bool:
     """Tell whether a member's slot has no place for this verdict any more."""
-    return held is not None and (held.verdict is not Verdict.ABSTAIN or verdict is Verdict.ABSTAIN)
+    if held is None:
+        return False
+    return held.has_abstained if verdict is Verdict.ABSTAIN else held.verdict is not Verdict.ABSTAIN
 
 
 def take(
@@ -69,21 +73,24 @@ def take(
 ) -> tuple[Tally, Taken]:
     """Put a member's word into its slot (SPEC 6.1, 6.2).
 
-    A slot is filled once by attest or dissent, and before that by at most one abstention. An attestation
-    over another
-    digest than the plan gives, or with a signature that is not the member's, takes the slot's place for
-    nothing.
+    A slot is filled once by attest or dissent, and takes at most one abstention, which stands until there is
+    a verdict. An attestation over another digest than the plan gives takes the slot's place for nothing; one
+    with a signature that is not the member's takes none.
     """
     author = envelope.author
     held = tally.slots.get(author)
     if is_said(held, attestation.verdict):
         return tally, Taken.REPEATED
+    abstains = attestation.verdict is Verdict.ABSTAIN
+    if held is not None and abstains:
+        return replace(tally, slots={**tally.slots, author: replace(held, has_abstained=True)}), Taken.COUNTED
     slot = Slot(
         verdict=attestation.verdict,
         signature=attestation.signature,
         digest=envelope.digest,
         raw=envelope.raw,
         mandate_digest=attestation.digest,
+        has_abstained=abstains or held is not None,
     )
     if attestation.verdict is Verdict.ATTEST:
         if attestation.digest != tally.prepared.digest:

@@ -33,6 +33,10 @@ OVER_S = 150
 """Later than a fast mandate of the stage's plan lives, and earlier than the decision is forgotten."""
 
 
+DROPPED_S = 130
+"""As long after that as the book keeps what was not certified."""
+
+
 def known(stage: Stage) -> Decision:
     """Let the stage hear of a decision from bob, and let its mandate be over."""
     decision = stage.decision(stage.drained())
@@ -53,8 +57,8 @@ def test_what_is_said_of_a_known_decision_once_it_is_over_is_logged_at_once_and_
     assert entry.tally.certificate is None
 
 
-@pytest.mark.parametrize("again", [Verdict.ATTEST, Verdict.DISSENT, Verdict.ABSTAIN])
-def test_a_member_has_one_late_word(again: Verdict) -> None:
+@pytest.mark.parametrize("again", [Verdict.ATTEST, Verdict.DISSENT])
+def test_a_member_has_one_late_verdict(again: Verdict) -> None:
     stage = Stage()
     decision = known(stage)
     stage.run(stage.judges("carol", decision, Verdict.DISSENT))
@@ -67,21 +71,30 @@ def test_a_member_has_one_late_word(again: Verdict) -> None:
     Play(stage) >> word << []
 
 
-def test_a_late_abstention_leaves_a_place_for_the_verdict_after_it() -> None:
+@pytest.mark.parametrize("when", ["in time", "known, and late", "not known, and late", "dropped, and late"])
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_verdict_and_an_abstention_of_each_member_are_logged_in_whatever_order_they_come(
+    when: str, order: tuple[int, int]
+) -> None:
     stage = Stage()
-    decision = known(stage)
-    abstains = stage.judges("carol", decision, Verdict.ABSTAIN)
+    decision = stage.decision(stage.drained())
+    if when in ("known, and late", "dropped, and late"):
+        stage.run(stage.attests("bob", decision))
+    if when != "in time":
+        stage.run(stage.block(500, after_s=OVER_S))
+    if when == "dropped, and late":
+        stage.run(stage.block(after_s=DROPPED_S))
+    words = (
+        stage.judges("carol", decision, Verdict.ABSTAIN),
+        stage.judges("carol", decision, Verdict.DISSENT),
+    )
 
-    play = Play(stage) >> abstains << ["log attestation", "publish 1"]
-    play >> stage.judges("carol", decision, Verdict.ABSTAIN) << []
-    play >> stage.attests("carol", decision) << ["log attestation", "publish 1"]
-
-
-def test_who_spoke_in_time_has_no_late_word() -> None:
-    stage = Stage()
-    decision = known(stage)
-
-    Play(stage) >> stage.judges("bob", decision, Verdict.ABSTAIN) << []
+    for place in order:
+        logged = [each.digest for each in stage.run(words[place]) if isinstance(each, LogEntry)]
+        assert logged == [words[place].envelope.digest]
+    for verdict in (Verdict.ABSTAIN, Verdict.DISSENT):
+        again = stage.run(stage.judges("carol", decision, verdict))
+        assert not any(isinstance(each, LogEntry) for each in again)
 
 
 def test_who_abstained_in_time_may_say_late_what_he_found() -> None:
@@ -90,6 +103,28 @@ def test_who_abstained_in_time_may_say_late_what_he_found() -> None:
     stage.run(stage.judges("bob", decision, Verdict.ABSTAIN), stage.block(500, after_s=OVER_S))
 
     Play(stage) >> stage.judges("bob", decision, Verdict.DISSENT) << ["log attestation", "publish 1"]
+
+
+def test_what_is_remarked_of_a_decision_that_the_book_has_dropped_is_logged() -> None:
+    stage = Stage()
+    decision = known(stage)
+    stage.run(stage.block(after_s=DROPPED_S))
+    assert stage.node.book.entries.entry_of(stage.prepared(decision).id) is None
+
+    for kind, message in remarks(stage, decision).items():
+        Play(stage) >> stage.said("carol", message) << [f"log {kind}", "publish 1"]
+    Play(stage) >> stage.attests("bob", decision) << []
+
+
+def test_a_false_statement_in_time_hides_no_true_one_that_came_late() -> None:
+    stage = Stage()
+    decision = away(stage)
+    later = replace(decision, anchor=replace(decision.anchor, timestamp=stage.blocks[-1].timestamp))
+    stage.run(stage.judges("dave", later, Verdict.DISSENT))
+    assert stage.node.book.entries.stated(stage.prepared(decision).id)
+
+    for kind, message in remarks(stage, decision).items():
+        Play(stage) >> stage.said("carol", message) << [f"log {kind}", "publish 1"]
 
 
 def test_who_was_away_takes_what_was_said_meanwhile_within_a_bound_an_hour() -> None:
@@ -187,7 +222,7 @@ def test_a_late_decision_names_members_of_its_time() -> None:
     assert not any(isinstance(each, LogEntry) for each in stage.run(stage.said("carol", absence)))
 
 
-def test_of_decisions_that_were_over_when_they_came_the_newest_are_known() -> None:
+def test_of_decisions_that_were_over_when_they_came_the_newest_of_each_member_are_known() -> None:
     stage = Stage()
     quiet = away(stage)
     committee = stage.node.book.committee_of(stage.prepared(quiet))
@@ -201,6 +236,12 @@ def test_of_decisions_that_were_over_when_they_came_the_newest_are_known() -> No
         hour_ms = Millis(n // MAX_UNKNOWN * SPAN_MS)
         assert late.take(None, prepared, (received.envelope, received.message), committee, hour_ms)
         ids.append(prepared.id)
+        if n == 0:
+            first = stage.judges("carol", quiet, Verdict.DISSENT)
+            assert isinstance(first.message, Attestation)
+            said = (first.envelope, first.message)
+            assert late.take(None, stage.prepared(quiet), said, committee, hour_ms)
 
     assert [bool(late.stated(each)) for each in ids[:3]] == [False, False, True]
     assert late.stated(ids[-1])
+    assert late.stated(stage.prepared(quiet).id), "another member brought it up"
