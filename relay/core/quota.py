@@ -16,6 +16,7 @@ MAX_COUNTED: Final = 65_536
 MAX_SIGNALS: Final = 60
 MAX_REPORTS: Final = 120
 MAX_READINESS: Final = 60
+MAX_STALE_SHADOWS: Final = 120
 SPAN_MS: Final = 3_600_000
 
 
@@ -27,6 +28,7 @@ class Quota:
     _signals: dict[Identity, deque[Millis]] = field(default_factory=dict)
     _reports: dict[Identity, deque[Millis]] = field(default_factory=dict)
     _readiness: dict[Identity, deque[Millis]] = field(default_factory=dict)
+    _stale_shadows: dict[Identity, deque[Millis]] = field(default_factory=dict)
 
     def takes_word(self, member: Identity, decision_id: DecisionId) -> bool:
         """Count an outcome or void; tell whether it is within the bound."""
@@ -47,6 +49,10 @@ class Quota:
     def takes_readiness(self, member: Identity, now_ms: Millis) -> bool:
         """Count a change of readiness; tell whether it is within the bound per hour."""
         return _takes(self._readiness.setdefault(member, deque(maxlen=MAX_READINESS)), now_ms)
+
+    def takes_stale_shadow(self, member: Identity, now_ms: Millis) -> bool:
+        """Count a shadow decision whose time is over; tell whether it is within the bound per hour."""
+        return _takes(self._stale_shadows.setdefault(member, deque(maxlen=MAX_STALE_SHADOWS)), now_ms)
 
 
 def _takes(times: deque[Millis], now_ms: Millis) -> bool:

@@ -41,7 +41,7 @@ class RemarkDrop(StrEnum):
     UNKNOWN_PLAN = "unknown plan"
     NOT_SHADOW = "plan not in shadow mode"
     OVERSIZED = "oversized shadow"
-    STALE = "stale attestation"
+    STALE = "too many stale shadows"
     OTHER_EPOCH = "other key epoch"
     UNKNOWN_SIGNER = "unknown signer"
 
@@ -65,7 +65,7 @@ class Remarks:
             case ReadinessChange():
                 return None if self.quota.takes_readiness(author, now_ms) else RemarkDrop.MANY
             case Shadow():
-                return self._take_shadow(envelope, remark)
+                return self._take_shadow(envelope, remark, now_ms)
             case Header() | Absence() | Accusation():
                 return self._take_word(author, remark)
             case _:
@@ -105,7 +105,7 @@ class Remarks:
         words[place] = remark
         return None
 
-    def _take_shadow(self, envelope: Envelope, shadow: Shadow) -> str | None:
+    def _take_shadow(self, envelope: Envelope, shadow: Shadow, now_ms: Millis) -> str | None:
         decision, author = shadow.decision, envelope.author
         room = self.book.rooms.get(decision.plan_hash)
         if room is None:
@@ -125,7 +125,8 @@ class Remarks:
         except WireError as error:
             return error.reason
         if room.is_over(prepared):
-            return RemarkDrop.STALE
+            # Said while we were away, perhaps; of hours that are over nobody counts the anchors any more.
+            return None if self.quota.takes_stale_shadow(author, now_ms) else RemarkDrop.STALE
         return self._take_anchor(author, decision, room)
 
     def _take_anchor(self, author: Identity, decision: Decision, room: Room) -> str | None:

@@ -36,7 +36,7 @@ from relay.core.messages import (
 )
 from relay.core.node import is_journalled
 from relay.core.observations import EndedHow, GatewayEventKind
-from relay.core.quota import MAX_READINESS, MAX_SIGNALS
+from relay.core.quota import MAX_READINESS, MAX_SIGNALS, SPAN_MS
 from relay.core.releasing import MERGE_DELAY_S
 from relay.core.remarks import MAX_HEADERS, MAX_SHADOWS, RemarkDrop
 from relay.core.sealing import find_sealed, sealed_fields_of
@@ -326,6 +326,21 @@ def shadows_of_a_slot(stage: Stage, slot: int) -> Iterator[Shadow]:
         for act in ("halt", "close"):
             for op in (Op.EXTEND, Op.RELEASE):
                 yield Shadow(replace(plain, subject=act, op=op, tier=Tier.FULL), EMPTY_TRACE)
+
+
+def test_shadow_decisions_of_while_we_were_away_are_logged_within_a_bound_an_hour() -> None:
+    stage = Stage(mode="shadow")
+    stage.drained()
+    shadows = [Shadow(stage.decision(stage.blocks[1]), {**EMPTY_TRACE, "rule": f"{n}"}) for n in range(121)]
+    stage.run(stage.block(after_s=40_000))
+
+    taken = [refused(stage, stage.said("bob", shadow)) for shadow in shadows]
+
+    assert taken[:120] == [None] * 120
+    assert taken[120:] == [RemarkDrop.STALE]
+    assert refused(stage, stage.said("carol", shadows[0])) is None
+    stage.now_ms += SPAN_MS
+    assert refused(stage, stage.said("bob", shadows[120])) is None
 
 
 def test_of_hours_in_which_every_decision_is_stale_no_shadow_is_remembered() -> None:
