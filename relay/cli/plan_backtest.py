@@ -38,9 +38,9 @@ Tables, CSV or Parquet, with a head for each column:
   series   timestamp, metric, value; or timestamp and one column for each metric of state
 
 Times are seconds since 1970, amounts whole base units, `chain` a CAIP-2 name (not needed where the plan has
-one chain). A series gives what a contract answers, unscaled, and holds until its next row; an oracle may
-have NAME.updated_at besides. Rows with the label `attack` are the incident; all before the first of them is
-quiet time.
+one chain). A series gives what a contract answers, unscaled, and holds until its next row; metrics of one
+reading take one column, their means and windows are computed; an oracle may have NAME.updated_at besides.
+Rows with the label `attack` are the incident; all before the first of them is quiet time.
 
 Rules are evaluated by the code that runs in a node, at a block every --block-time seconds and at each row.
 Intervals are exact for a Poisson count, at 95 %: after h quiet hours without any trigger it may still be

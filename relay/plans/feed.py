@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from relay.core.compiled import CompiledPlan
 from relay.core.events import BlockObserved
@@ -87,7 +88,8 @@ def rows_by_chain(compiled: CompiledPlan, data: Observations) -> dict[Caip2, Cha
     """Sort rows by the chain and the queries that they answer; rows that nothing asks for are left out.
 
     Raises:
-        DataError: an event lacks a field, or could be of two contracts.
+        DataError: an event lacks a field, or could be of two contracts; names of one reading contradict each
+            other.
     """
     rows = {chain: ChainRows(queries) for chain, queries in compiled.queries.items()}
     _add_events(compiled, data.events, rows)
@@ -137,7 +139,9 @@ def _queries_of(
 
 
 def _add_series(compiled: CompiledPlan, series: Sequence[Sample], rows: Mapping[Caip2, ChainRows]) -> None:
-    targets = _targets(compiled, {row.metric for row in series}, rows)
+    given = {row.metric for row in series}
+    targets = _targets(compiled, given, rows)
+    _check_alike({name: targets[name] for name in sorted(given & targets.keys())}, series)
     for row in series:
         target = targets.get(row.metric)
         if target is None:
@@ -148,6 +152,37 @@ def _add_series(compiled: CompiledPlan, series: Sequence[Sample], rows: Mapping[
         for index in indices:
             is_time = index in rows[chain].fresh and not row.metric.endswith(UPDATED_AT)
             rows[chain].values.append((row.timestamp, index, row.timestamp if is_time else row.value))
+
+
+def _check_alike(targets: Mapping[str, tuple[Caip2, tuple[int, ...]]], series: Sequence[Sample]) -> None:
+    """Refuse two names of one reading that say different things of one time.
+
+    Else what was computed already, a mean or what stood an hour ago, would pass for what the chain gives.
+    """
+    names: dict[tuple[Caip2, int | None], list[str]] = {}
+    for name, (chain, indices) in targets.items():
+        # An oracle's price stands before the time at which it was set.
+        names.setdefault((chain, indices[0] if indices else None), []).append(name)
+    shared = [alike for alike in names.values() if len(alike) > 1]
+    if not shared:
+        return
+    for time_s, rows in groupby(series, key=lambda row: row.timestamp):
+        said = {row.metric: row.value for row in rows}
+        for alike in shared:
+            _check_said(time_s, said, alike)
+
+
+def _check_said(time_s: int, said: Mapping[str, int | None], alike: Collection[str]) -> None:
+    told = [(name, said[name]) for name in alike if name in said]
+    for name, value in told[1:]:
+        first_name, first = told[0]
+        if value != first:
+            shown = " and ".join("fault" if each is None else str(each) for each in (first, value))
+            raise DataError(
+                f"series {first_name} and {name}, time {time_s}",
+                f"expected one value, for both are one reading, got {shown}",
+                remedy="give one column of what the chain gives: windows, means and scales are the plan's",
+            )
 
 
 def _targets(
