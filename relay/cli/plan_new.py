@@ -46,7 +46,7 @@ def new(
         return _list(settings, ready_plans())
     ready = ready_plan(source)
     given = {**(_practised(ready) if practice else {}), **_values(values)}
-    if not given and not sys.stdin.isatty():
+    if not given and file is None and not sys.stdin.isatty():
         return _explain(settings, ready)
     if sys.stdin.isatty() and not settings.yes and ready.missing(given):
         given |= _asked(settings, ready, given)

@@ -33,6 +33,16 @@ def test_a_missing_value_is_named_with_what_it_means() -> None:
     assert "--set token=…: the token that it holds" in said.err
 
 
+def test_a_file_that_cannot_be_written_yet_is_no_success(tmp_path: Path) -> None:
+    file = tmp_path / "acme.plan.toml"
+
+    said = tocsin("plan", "new", "--from", "pausable", "-o", str(file))
+
+    assert said.code == 2
+    assert "--set token=…: the token that it holds" in said.err
+    assert not file.exists()
+
+
 def test_an_unknown_place_is_refused_with_those_that_there_are() -> None:
     said = tocsin("plan", "new", "--from", "pausable", "--set", "tokens=0x1")
 
