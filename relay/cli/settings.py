@@ -71,21 +71,26 @@ class Settings:
             self.give("error", document, lambda _console: None)
             return answer
         console = self.console(error=True)
-        console.print(f"error: {problem}", style="bold red", markup=False)
+        console.print(f"error: {_plain(problem)}", style="bold red", markup=False)
         if remedy:
-            console.print(f"  try: {remedy}", markup=False)
+            console.print(f"  try: {_plain(remedy)}", markup=False)
         return answer
 
     def say(self, text: str) -> None:
         """Tell a person something on stderr that is no answer."""
         if not self.quiet:
-            self.console(error=True).print(text, markup=False, style="dim")
+            self.console(error=True).print(_plain(text), markup=False, style="dim")
 
     def confirm(self, question: str) -> bool:
         """Ask before what cannot be undone; --yes answers it, and without a terminal the answer is no."""
         if self.yes:
             return True
         return sys.stdin.isatty() and click.confirm(question, default=False, err=True)
+
+
+def _plain(text: str) -> str:
+    """Give a text as a terminal may print it: what a file or a server wrote in it moves no cursor."""
+    return "".join(each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text)
 
 
 def settings_of(context: click.Context) -> Settings:

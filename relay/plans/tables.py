@@ -41,6 +41,8 @@ _REPEATED: Final = re.compile(r"(.*)_duplicated_[0-9]+\Z")
 """What polars makes of a column's name that it has read before."""
 _FAULT: Final = "fault"
 """What a series says where a reading failed."""
+_MOST_SHOWN: Final = 400
+"""Letters of a file's own words in an error: a file that is no table may be one long line."""
 _COMMON: Final = ("timestamp", "label", "value_usd")
 
 
@@ -130,7 +132,7 @@ def _open(path: Path, mapping: Mapping[str, str]) -> _Table:
     if "timestamp" not in meant:
         raise DataError(
             str(path),
-            f"expected a column timestamp, got {', '.join(meant)}",
+            f"expected a column timestamp, got {_names(meant)}",
             remedy="rename one by --map COLUMN=timestamp",
         )
     renamed = frame.rename(dict(zip(names, meant, strict=True)))
@@ -185,6 +187,12 @@ def _first_unlike(column: pl.Series, pattern: str) -> int | None:
     return int(wrong[0]) if len(wrong) else None
 
 
+def _names(columns: Sequence[str]) -> str:
+    """Give the columns of a file for an error, cut where they are many or long."""
+    text = ", ".join(columns)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+
+
 def _shown(value: object) -> str:
     return "nothing" if value is None or value == "" else str(value)[:80]
 
@@ -225,7 +233,7 @@ def _chains(table: _Table, frame: pl.DataFrame, plan: Plan) -> list[Caip2]:
     if len(plan.chains) > 1:
         raise DataError(
             str(table.path),
-            f"expected a column chain, for {', '.join(plan.chains)}; got {', '.join(table.columns)}",
+            f"expected a column chain, for {', '.join(plan.chains)}; got {_names(table.columns)}",
             remedy="rename one by --map COLUMN=chain",
         )
     return [next(iter(plan.chains))] * frame.height
@@ -241,7 +249,7 @@ def _fields(
         if name not in own:
             raise DataError(
                 str(table.path),
-                f"expected a column {name} for the event {need.event}, got {', '.join(table.columns)}",
+                f"expected a column {name} for the event {need.event}, got {_names(table.columns)}",
                 remedy=f"rename one by --map COLUMN={name}",
             )
         if name in need.integers:
@@ -301,7 +309,7 @@ def _series(table: _Table, plan: Plan) -> list[Sample]:
         raise DataError(
             str(table.path),
             "expected a column event, columns metric and value, or a column for a metric "
-            f"({', '.join(names) or 'the plan has none of state'}); got {', '.join(table.columns)}",
+            f"({', '.join(names) or 'the plan has none of state'}); got {_names(table.columns)}",
             remedy="rename one by --map COLUMN=NAME",
         )
     return _wide_series(table, given)

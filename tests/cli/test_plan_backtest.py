@@ -238,3 +238,13 @@ def test_the_bridge_plan_fires_at_the_first_attack_block_and_in_no_quiet_hour() 
     assert "attack from 2022-08-01 21:32:31 UTC, $159.58 M in all" in lines
     for rule in ("repeated-withdrawals", "unbacked", "any rule"):
         assert f"{rule} 0 s 0 $9.19 M, 5.8% 0 ≤ 0.62 ≤ 39.9" in lines
+
+
+def test_a_file_that_cannot_be_read_moves_no_cursor(plan: Path, tmp_path: Path) -> None:
+    file = tmp_path / "events.csv"
+    file.write_text("time\x1b[2J\x9bstamp,event\n1,out\n")
+
+    said = tocsin("plan", "backtest", plan, "--data", file)
+
+    assert said.code == 2
+    assert r"got time\x1b[2J\x9bstamp, event" in said.err

@@ -245,3 +245,10 @@ def test_files_and_mappings_that_do_not_exist_are_named(
         load("timestamp,level\n1,1\n", mapping={"at": "timestamp"})
     with pytest.raises(DataError, match="expected one column timestamp, got 2"):
         load("timestamp,at\n1,1\n", mapping={"at": "timestamp"})
+
+
+def test_a_file_that_is_no_table_is_not_told_at_length(load: Callable[..., Observations]) -> None:
+    with pytest.raises(DataError, match=r"expected a column timestamp, got a+…") as caught:
+        load("a" * 100_000 + "\n1\n")
+
+    assert len(str(caught.value)) < 1_000
