@@ -34,7 +34,7 @@ from relay.audit.story_text import show_story
 from relay.audit.tell import Told, answer_of, tell
 from relay.audit.texts import clean
 from relay.cli.commands import Command
-from relay.cli.hashes import hashes, one_hash
+from relay.cli.hashes import hashes, one_hash, pinned_network
 from relay.cli.rpc_text import named_url
 from relay.cli.settings import Answer, Settings
 from relay.config import read_private_line
@@ -119,7 +119,7 @@ class _Asked:
     "--policy", "policy_file", type=_FILE, required=True, help="Whose logs to trust: a C2SP policy."
 )
 @click.option("--policy-hash", callback=one_hash, help="SHA-256 that the policy file must have.")
-@click.option("--network", callback=one_hash, help="Network id that the genesis committee must give.")
+@click.option("--network", callback=pinned_network, help="Network id that the genesis committee must give.")
 @click.option("--plan-hash", "plan_hashes", multiple=True, callback=hashes, help="As of audit verify.")
 @click.option("--token-file", type=_FILE, help="File with the token of nodes that ask for one.")
 @click.option("--rpc", "endpoints", multiple=True, metavar="CHAIN=URL", help="Read anchors; @FILE for URL.")

@@ -52,9 +52,11 @@ class Command(click.Command):
     """A command that takes the common options too."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Own parameters first, then the common ones and --help."""
+        """Own parameters first, then the common ones that they leave (some have a --network), and --help."""
         own = super().get_params(ctx)
-        return [*(own[:-1] if own else []), *_common(), *own[-1:]]
+        taken = {name for each in own for name in each.opts}
+        common = [each for each in _common() if taken.isdisjoint(each.opts)]
+        return [*(own[:-1] if own else []), *common, *own[-1:]]
 
 
 @dataclass(frozen=True, slots=True)

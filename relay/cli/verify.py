@@ -17,7 +17,7 @@ from proofs.policy import MAX_POLICY_BYTES, PolicyError, parse_policy
 from proofs.verdictvalue import VERDICT_SCHEMA, verdict_value
 from proofs.verify import verify_bundle
 from relay.cli.commands import Command
-from relay.cli.hashes import hashes, one_hash
+from relay.cli.hashes import hashes, one_hash, pinned_network
 from relay.cli.settings import Answer, Settings, settings_of
 from relay.cli.verdict_shown import show_verdict
 
@@ -36,7 +36,7 @@ _FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 @click.argument("file", type=_FILE)
 @click.option("--policy", "policy_file", type=_FILE, help="Whose logs to trust: a C2SP tlog-policy file.")
 @click.option("--policy-hash", callback=one_hash, help="SHA-256 that the policy file must have.")
-@click.option("--network", callback=one_hash, help="Network id that the genesis committee must give.")
+@click.option("--network", callback=pinned_network, help="Network id that the genesis committee must give.")
 @click.option(
     "--plan-hash",
     "plan_hashes",

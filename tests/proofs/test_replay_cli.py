@@ -2,18 +2,25 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from nacl.signing import SigningKey
 
 from proofs.bundle import encode_bundle
+from proofs.canonical import Value
+from proofs.decision import BlockRef, Decision
+from proofs.envelope import PayloadFields, assemble_envelope, build_payload, signing_bytes
+from proofs.hashes import sha256
+from proofs.kinds import Identity, Millis, NetworkId
+from proofs.mandate import Op, Tier
 from proofs.policy import format_policy
-from relay.audit.reading import LogReading
-from relay.audit.sources import FolderSource
+from relay.cli.plan import read_plan
 from relay.cli.replay import answer_of
-from relay.cli.replay_sources import _envelopes, _told
 from relay.cli.settings import Answer
+from relay.core.bodies import body_of
 from relay.core.messages import Attestation, Verdict
 from relay.core.replay import Replayer, Stated
 from tests.cli.calls import Said, tocsin
@@ -96,7 +103,9 @@ def replayed(log: Keeper, *options: object) -> Said:
 
 
 def test_a_log_is_replayed_only_under_its_checkpoint(log: Keeper) -> None:
-    assert replayed(log).document["check"] == "plan-file", "nothing there is of that plan"
+    quiet = replayed(log)
+    assert (quiet.code, quiet.document["replayed"]) == (Answer.UNKNOWN, None), "nothing there is of that plan"
+    assert "expected a plan of a decision here" in problems_of(quiet)[-1]
     bundle = log.folder / "tile/entries/000"
     whole = bundle.read_bytes()
 
@@ -112,7 +121,7 @@ def test_a_log_is_replayed_only_under_its_checkpoint(log: Keeper) -> None:
 def test_a_log_is_held_against_a_policy_if_there_is_one(log: Keeper, tmp_path: Path) -> None:
     policy = tmp_path / "policy.txt"
     policy.write_bytes(format_policy(policy_of(log)))
-    assert replayed(log, "--policy", policy).document["check"] == "plan-file"
+    assert replayed(log, "--policy", policy).document["replayed"] is None
     other = replayed(log, "--policy", policy, "--policy-hash", "00" * 32)
     assert (other.code, other.document["check"]) == (Answer.NO, "policy-pin")
     assert replayed(log, "--policy-hash", "00" * 32).code == Answer.USAGE
@@ -122,12 +131,113 @@ def test_a_log_is_held_against_a_policy_if_there_is_one(log: Keeper, tmp_path: P
     assert replayed(log, "--policy", policy).document["check"] == "policy-quorum"
 
 
-def test_entries_that_are_no_envelopes_are_counted_and_spoil_nothing(log: Keeper, town: "Town") -> None:
-    records = [record.envelope for record in town.alarm().records]
-    checkpoint = log.publish([*records, *entries_of(20)])
+NETWORK = NetworkId(bytes(range(32)))
+MALLORY = SigningKey(sha256(b"mallory"))
+ESCAPES = "\x1b[2J\u202e"
 
-    envelopes, strangers = _envelopes(LogReading(FolderSource(log.folder), checkpoint))
 
-    assert [envelope.raw for envelope in envelopes] == records
-    assert strangers[0].startswith(f"entry {len(records)}: ")
-    assert _told(strangers)[-1] == "12 more entries are no envelopes"
+def said(body: Mapping[str, Value], network: NetworkId = NETWORK) -> bytes:
+    """Give an attestation's envelope, whatever is in it."""
+    author = Identity(bytes(MALLORY.verify_key))
+    payload = build_payload(PayloadFields(network, author, 1, "attestation", Millis(1), body))
+    return assemble_envelope(payload, MALLORY.sign(signing_bytes(payload)).signature)
+
+
+def verdict(**trace: Value) -> dict[str, Value]:
+    """Give the body of an attestation under the plan, with another trace."""
+    plan = read_plan(PLAN)
+    anchor = BlockRef(plan.clock.reference, sha256(b"block"), 7, 700)
+    rule = next(iter(plan.rules))
+    decision = Decision(anchor, 1, Op.PROTECT, None, plan.hash, 0, rule, Tier.FAST)
+    return dict(body_of(Attestation(decision, Verdict.ABSTAIN, {**EMPTY_TRACE, "rule": rule, **trace})))
+
+
+def problems_of(answer: Said) -> list[str]:
+    problems = answer.document["problems"]
+    assert isinstance(problems, list)
+    return problems
+
+
+def test_entries_that_are_no_envelopes_are_counted_and_spoil_nothing(log: Keeper) -> None:
+    log.publish([said(verdict()), *entries_of(20)])
+
+    answer = replayed(log)
+
+    assert [each["same"] for each in answer.document["attestations"]] == [True]  # type: ignore[attr-defined]
+    assert problems_of(answer)[0].startswith("entry 1: ")
+    assert problems_of(answer)[-1] == "12 more entries are no words of members of this network"
+
+
+def test_a_word_of_a_form_that_is_not_read_here_is_named_and_makes_no_yes(log: Keeper) -> None:
+    log.publish([said(verdict()), said({"verdict": "of a later release"})])
+
+    answer = replayed(log)
+
+    assert problems_of(answer)[0].startswith("entry 1: malformed: ")
+    assert answer.code == Answer.UNKNOWN
+    assert answer_of([], has_unread=True) is Answer.UNKNOWN
+
+
+def test_words_of_another_network_are_told_apart(log: Keeper) -> None:
+    other = NetworkId(sha256(b"other"))
+    log.publish([said(verdict(), other), said(verdict())])
+
+    by_default, pinned = replayed(log), replayed(log, "--network", NETWORK.hex())
+
+    assert problems_of(by_default) == [f"entry 1: network: expected {other.hex()}, got another's word"]
+    assert problems_of(pinned) == [f"entry 0: network: expected {NETWORK.hex()}, got another's word"]
+    assert any("no --network was given" in limit for limit in limits_of(by_default))
+    assert not any("no --network was given" in limit for limit in limits_of(pinned))
+
+
+def limits_of(answer: Said) -> list[str]:
+    limits = answer.document["not_rederived"]
+    assert isinstance(limits, list)
+    return limits
+
+
+def test_a_network_that_is_pinned_is_not_passed_over(bundle: Path) -> None:
+    for arguments in (["audit", "replay", bundle, "--network"], ["audit", "verify", bundle, "--network"]):
+        assert "failed check: network-pinned" in tocsin(*arguments, "00" * 32).out
+        assert "failed check: network-pinned" in tocsin("--network", "00" * 32, *arguments[:-1]).out
+        assert tocsin(*arguments, "acme").code == Answer.USAGE
+        assert tocsin(*arguments[:2], "--help").out.count("--network TEXT") == 1
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        {"values": {ESCAPES: 1}},
+        {"values": {ESCAPES: "1"}},
+        {"pins": {ESCAPES: 1}},
+        {"agreement": {ESCAPES: 1}},
+        {"faulted": [ESCAPES]},
+        {"rule": ESCAPES, "faulted": [ESCAPES]},
+        {"result": ESCAPES},
+        {"result": b"bytes"},
+        {"result": {"a": b"map"}},
+    ],
+)
+def test_what_a_liar_writes_into_a_trace_reaches_no_terminal_and_breaks_no_answer(
+    log: Keeper, trace: dict[str, Value]
+) -> None:
+    log.publish([said(verdict(**trace))])
+
+    document = replayed(log)
+    text = tocsin("audit", "replay", log.folder, "--plan", PLAN)
+
+    assert (document.code, text.code) == (Answer.NO, Answer.NO), document.err + text.err
+    assert not {"\x1b", "\u202e"} & set(text.out + document.out)
+
+
+def test_what_nothing_was_held_against_is_told(log: Keeper, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.txt"
+    policy.write_bytes(format_policy(policy_of(log)))
+
+    alone, unpinned = replayed(log), replayed(log, "--policy", policy)
+    pinned = replayed(log, "--policy", policy, "--policy-hash", sha256(policy.read_bytes()).hex())
+
+    assert any("no --policy was given" in limit for limit in limits_of(alone))
+    assert any("no --policy-hash was given" in limit for limit in limits_of(unpinned))
+    assert not any("no --policy" in limit for limit in limits_of(pinned))
+    assert all("its authors are members" in limits_of(each)[-1] for each in (alone, unpinned, pinned))
