@@ -93,7 +93,7 @@ def _frozen(frozen: Frozen | None) -> str:
     if frozen is None:
         return _NOTHING
     if not frozen.expected:
-        return f"≤ {_figure(frozen.high)}"
+        return f"≤ {_figure(frozen.at_most)}"
     if frozen.low >= frozen.cap:
         return f"{_figure(frozen.cap)}, all"
     return f"{_figure(frozen.expected)} ({_figure(frozen.low)}–{_figure(frozen.high)})"
@@ -119,7 +119,7 @@ def _foot(console: Console, result: PlanResult) -> None:
         return
     console.print("false: triggers in quiet time, per 1,000 h with their 95 % interval")
     if not rate.counted:
-        console.print(f"  ≤: none was seen; one-sided at 95 %, two-sided it is {_figure(rate.high)}")
+        console.print(f"  ≤: none was seen; one-sided at 95 %, two-sided {_figure(rate.high)} per 1,000 h")
     console.print(
         f"frozen: each false trigger for {frozen.act_hours:,.4g} h, the longest act of a first rung; "
         f"the budget allows {_figure(frozen.cap)} h/year"

@@ -123,7 +123,7 @@ def price_figure(price: Price | None) -> tuple[str, str]:
     if price is None:
         return "not measured", "expected hours a year frozen for nothing"
     if not price.triggers:
-        return f"≤ {price.frozen_high:,.1f} h", "a year, frozen for nothing: none was seen, 95 % bound"
+        return f"≤ {price.frozen_at_most:,.1f} h", "a year, frozen for nothing: none was seen, 95 % bound"
     interval = f"95 %: {price.frozen_low:,.1f} to {price.frozen_high:,.1f}"
     return f"{price.frozen_hours:,.1f} h", f"expected a year, frozen for nothing ({interval})"
 
@@ -134,14 +134,16 @@ def price_words(facts: PageFacts) -> list[str]:
     if price is None:
         return ["Not measured: no back-test was given. Ask for one before you rely on this plan."]
     bound = f"at most {price.rate_at_most:,.2f} per 1,000 h, at 95 %"
+    frozen = f"at most {price.frozen_at_most:,.1f} h a year frozen for nothing, at 95 %"
     if price.triggers:
         bounds = f"{price.rate_low:,.2f} and {price.rate_high:,.2f}"
         bound = f"{price.rate:,.2f} per 1,000 h, with 95 % between {bounds}"
+        bounds = f"{price.frozen_low:,.1f} and {price.frozen_high:,.1f} h"
+        frozen = f"{price.frozen_hours:,.1f} h a year frozen for nothing, with 95 % between {bounds}"
     found = [
         f"Over {price.quiet_hours:,.0f} quiet hours it would have acted {count_words(price.triggers, 'time')}"
         f" for nothing: {bound}.",
-        f"That is {price.frozen_hours:,.1f} h a year frozen for nothing, with 95 % between"
-        f" {price.frozen_low:,.1f} and {price.frozen_high:,.1f} h.",
+        f"That is {frozen}.",
     ]
     if any(len(rule.rungs) > 1 for rule in facts.rules):
         found.append("Counted are the first rungs: a false alarm that lasts until a later one freezes more.")

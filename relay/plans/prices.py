@@ -20,9 +20,9 @@ _MOST = 10**15
 class Price:
     """Hours a year that people would be frozen out for nothing, with 95 % bounds, and how late it was.
 
-    `rate` counts false triggers per 1,000 quiet hours, `rate_at_most` is its one-sided bound; `delay_s` is
-    None where the data hold no incident, or (`is_missed`) one that the plan does not detect. Of the metrics
-    in `unmeasured` the data told nothing.
+    `rate` counts false triggers per 1,000 quiet hours; `rate_at_most` and `frozen_at_most` are the one-sided
+    bounds, told where none was seen. `delay_s` is None where the data hold no incident, or (`is_missed`) one
+    that the plan does not detect. Of the metrics in `unmeasured` the data told nothing.
     """
 
     quiet_hours: float
@@ -34,6 +34,7 @@ class Price:
     frozen_hours: float
     frozen_low: float
     frozen_high: float
+    frozen_at_most: float
     delay_s: int | None = None
     out_share: float | None = None
     is_missed: bool = False
@@ -80,6 +81,7 @@ def _price(document: Mapping[str, object]) -> Price:
         frozen_hours=_number(frozen["expected"]),
         frozen_low=_number(frozen["low"]),
         frozen_high=_number(frozen["high"]),
+        frozen_at_most=_number(frozen["at_most"]),
         delay_s=None if delay is None else int(_number(delay)),
         out_share=None if share is None else _number(share),
         is_missed=whole["detection"] is None and data["attack"] is not None,

@@ -77,13 +77,15 @@ class Rate:
 class Frozen:
     """Hours a year that people would be frozen out for nothing, each trigger for an act's whole duration.
 
-    `cap` is what the plan's budget lets its gateways spend in a year.
+    Expected, at 95 % between two bounds, and at most (one-sided), as the rate. `cap` is what the plan's
+    budget lets its gateways spend in a year.
     """
 
     act_hours: float
     expected: float
     low: float
     high: float
+    at_most: float
     cap: float
 
 
@@ -200,7 +202,8 @@ def _frozen(plan: Plan, rules: Iterable[Rule], rate: Rate) -> Frozen:
     lasts_s = max((act.lasts_s for act in acts if act.verb is not Verb.DRILL), default=0)
     act_hours = lasts_s / HOUR_S
     cap = YEAR_HOURS * plan.budget.frozen_time_s / plan.budget.window_s
-    expected, low, high = (
-        min(each * YEAR_HOURS / RATE_HOURS * act_hours, cap) for each in (rate.counted, rate.low, rate.high)
+    expected, low, high, at_most = (
+        min(each * YEAR_HOURS / RATE_HOURS * act_hours, cap)
+        for each in (rate.counted, rate.low, rate.high, rate.at_most)
     )
-    return Frozen(act_hours, expected, low, high, cap)
+    return Frozen(act_hours, expected, low, high, at_most, cap)

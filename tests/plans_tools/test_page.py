@@ -27,7 +27,7 @@ EVIL = (
     "</style><script>alert(1)</script> \"onload=x ' [a](http://evil) ![i](http://evil/i) ` `` ``` | <b>"
     " www.evil.com"
 )
-PRICE = Price(4857, 1, 0.21, 0.01, 1.15, 0.9, 10.8, 0.3, 60.2, 36, 0.065)
+PRICE = Price(4857, 1, 0.21, 0.01, 1.15, 0.9, 10.8, 0.3, 60.2, 47.3, 36, 0.065)
 
 
 class Tags(HTMLParser):
@@ -167,7 +167,7 @@ def test_the_json_form_is_the_same_facts_under_a_schema(bridge: Path) -> None:
 
 def _result(plan_hash: str, **whole: object) -> dict[str, object]:
     figures = {"counted": 0.21, "low": 0.01, "high": 1.15, "at_most": 0.9}
-    frozen = {"act_hours": 6.0, "expected": 10.8, "low": 0.3, "high": 60.2, "cap": 292.0}
+    frozen = {"act_hours": 6.0, "expected": 10.8, "low": 0.3, "high": 60.2, "at_most": 47.3, "cap": 292.0}
     every = {
         "detection": {"delay_s": 36, "value_out_share": 0.065},
         "quiet_triggers": 1,
@@ -253,7 +253,8 @@ def test_no_false_trigger_is_told_as_a_bound() -> None:
     page = markdown_page(page_facts(plan_of(BRIDGE), Audience(price=never)))
 
     assert "acted 0 times for nothing: at most 0.62 per 1,000 h, at 95 %." in page
-    assert "≤ 60.2 h" in html_page(page_facts(plan_of(BRIDGE), Audience(price=never)))
+    assert "That is at most 47.3 h a year frozen for nothing, at 95 %." in page
+    assert "≤ 47.3 h" in html_page(page_facts(plan_of(BRIDGE), Audience(price=never)))
 
 
 def test_a_price_says_that_later_rungs_are_not_in_it() -> None:
