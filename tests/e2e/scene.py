@@ -62,6 +62,8 @@ FINAL_BLOCKS: Final = 8
 PENDING_S: Final = 2.0
 """What a relay hands in is mined with the next block; in between it is given so long to do so."""
 BLOCK_TIME_MS: Final = 500
+TOLD_LINES: Final = 40
+"""Of a member's log, where it does not do what a test waits for."""
 
 
 def short(seed: int, *, burns: int = 12, thefts: int = 12) -> Scenario:
@@ -155,7 +157,20 @@ class Scene:
         """Wait until the members (all that run) have evaluated the newest block of both chains."""
         wanted = {self.near: await self.world.near.number(), self.far: await self.world.far.number()}
         for member in members if members is not None else self.running():
-            await until(f"{member.name} reads {wanted}", lambda member=member: self._has_read(member, wanted))
+            try:
+                await until(
+                    f"{member.name} reads {wanted}", lambda member=member: self._has_read(member, wanted)
+                )
+            except AssertionError as error:
+                error.add_note(await self._state_of(member))
+                raise
+
+    async def _state_of(self, member: Member) -> str:
+        """What a member that does not go on says of itself, for whoever reads why a test failed."""
+        ended = None if member.process is None else member.process.returncode
+        status = await self.network.ask(member, "/v1/status")
+        lines = member.log_file.read_text(errors="replace").splitlines()[-TOLD_LINES:]
+        return "\n".join([f"{member.name}: exit code {ended}, status {status}", *lines])
 
     def running(self) -> list[Member]:
         """The members whose process runs."""
