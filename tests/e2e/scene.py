@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -158,9 +159,7 @@ class Scene:
         wanted = {self.near: await self.world.near.number(), self.far: await self.world.far.number()}
         for member in members if members is not None else self.running():
             try:
-                await until(
-                    f"{member.name} reads {wanted}", lambda member=member: self._has_read(member, wanted)
-                )
+                await until(f"{member.name} reads {wanted}", partial(self._has_read, member, wanted))
             except AssertionError as error:
                 error.add_note(await self._state_of(member))
                 raise
