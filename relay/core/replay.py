@@ -33,7 +33,7 @@ NOT_REDERIVED: Final = (
     "the reads themselves: values, faults and blocks are what members signed to have seen; read the chains at"
     " the pinned blocks to see it again",
     "that a pin was the newest block that its lag allows, and how many endpoints agreed",
-    "that the plan was in force at the anchor, and that no other anchor of its slot came first",
+    "that plan and key epoch were in force at the anchor, and that no other anchor of its slot came first",
     "that a decision which a link follows was certified, and that reporters signed (audit verify tells it)",
 )
 _RESULTS: Final[Mapping[Result, Value]] = {Result.TRUE: True, Result.FALSE: False, Result.FAULT: "fault"}
@@ -334,11 +334,12 @@ def _check_link(compiled: CompiledPlan, ground: _Ground, decision: Decision) -> 
 
 def _check_verdict(compiled: CompiledPlan, stated: Stated, prepared: Prepared, *, is_effective: bool) -> None:
     """An attestation signs the mandate that plan and decision give, and its condition bears it out."""
-    attestation = stated.attestation
-    if stated.in_shadow:
-        if compiled.plan.mode is not Mode.SHADOW:
-            raise _RefusedError("mandate", "expected a plan in shadow mode, got one that is armed")
-    elif attestation.digest != prepared.digest:
+    attestation, mode = stated.attestation, compiled.plan.mode
+    if stated.in_shadow and mode is not Mode.SHADOW:
+        raise _RefusedError("mandate", "expected a plan in shadow mode, got one that is armed")
+    if not stated.in_shadow and mode is Mode.SHADOW:
+        raise _RefusedError("mandate", "expected no mandate of a plan in shadow mode, got one")
+    if not stated.in_shadow and attestation.digest != prepared.digest:
         raise _RefusedError("mandate", f"expected {prepared.digest.hex()}, got {_hex(attestation.digest)}")
     release, op = compiled.plan.release, attestation.decision.op
     if op is Op.EXTEND:

@@ -16,7 +16,7 @@ from proofs.mandate import Op, Tier
 from relay.core.compiled import CompiledPlan
 from relay.core.decisions import prepare
 from relay.core.messages import Attestation, Verdict
-from relay.core.plan import OnFault
+from relay.core.plan import Mode, OnFault
 from relay.core.replay import Refusal, Replayed, Replayer, Stated
 from relay.core.types import Caip2, Digest, Gateway
 from relay.core.wire import read_message
@@ -190,6 +190,14 @@ def test_a_signature_for_other_acts_than_the_plans_is_refused(town: Town) -> Non
 
     assert found.refusal is not None
     assert found.refusal.check == "mandate"
+
+
+def test_a_mandate_of_a_plan_in_shadow_mode_is_refused(town: Town) -> None:
+    said, bridge = a_protect(town), sim_plans()[0]
+    in_shadow = replace(bridge, plan=replace(bridge.plan, mode=Mode.SHADOW))
+
+    assert check_under(town, said, bridge) is None
+    assert check_under(town, said, in_shadow) == "mandate"
 
 
 def test_who_attests_where_its_own_trace_says_no_is_refused(town: Town) -> None:
