@@ -189,13 +189,13 @@ class Book:
         entry.tally = tally
         if len(tally.attesters()) > committee.f:
             self.entries.back(key)
-        if taken is Taken.REPEATED:
-            return []
+        if taken is Taken.REPEATED and envelope.author != self.me:
+            return []  # of ours our log holds all: who heard one before a crash of ours may hold it
         if taken is Taken.BAD_SIGNATURE:
             return [dropped(envelope, taken.value)]
         entry.logged.add(envelope.digest)
         logged = LogEntry(envelope.digest, envelope.raw)
-        if taken is Taken.BAD_DIGEST:
+        if taken in (Taken.BAD_DIGEST, Taken.REPEATED):
             return [logged, dropped(envelope, taken.value)]
         if attestation.verdict is Verdict.ATTEST and not entry.void:
             self.attested.append((tally.prepared, envelope.author))

@@ -60,10 +60,21 @@ class Hearing:
     def __post_init__(self) -> None:
         self.remarks = Remarks(self.book, self._quota)
 
-    def hear(  # noqa: C901  one case per kind, closed
+    def hear(self, envelope: Envelope, message: Statement, now_ms: Millis) -> list[Effect]:
+        """Take a statement that enters the audit log, a member's or our own.
+
+        Of our own all do, also one that has lost its place here: a crash makes us say it anew, or another
+        told of the same in between. Who heard it first holds it, and our log must not look as if it hid it.
+        """
+        effects = self._take(envelope, message, now_ms)
+        if envelope.author != self.me or isinstance(message, Attestation):
+            return effects  # of verdicts the book takes care
+        is_logged = any(isinstance(effect, LogEntry) for effect in effects)
+        return effects if is_logged else [*effects, *_logged(envelope)]
+
+    def _take(  # noqa: C901  one case per kind, closed
         self, envelope: Envelope, message: Statement, now_ms: Millis
     ) -> list[Effect]:
-        """Take a statement that enters the audit log, a member's or our own."""
         match message:
             case Attestation():
                 return self._attested(envelope, message, now_ms)

@@ -55,11 +55,11 @@ class LateWords:
         """Log a word; `entry` is that of its decision in the book: without one there is a bound an hour."""
         (envelope, attestation), author = said, said[0].author
         about = entry or self._decisions.get(_key(prepared))
-        if about is not None and _is_said(about, author, attestation.verdict):
+        if author != self.me and about is not None and _is_said(about, author, attestation.verdict):
             return []
         if not is_well_signed(prepared, author, attestation, committee):
             return [dropped(envelope, Taken.BAD_SIGNATURE.value)]
-        if entry is None and not self._takes_unknown(author, now_ms):
+        if entry is None and author != self.me and not self._takes_unknown(author, now_ms):
             return [dropped(envelope, "too many stale attestations")]
         about = about or self._open(prepared, author)
         about.late.setdefault(author, set()).add(attestation.verdict)

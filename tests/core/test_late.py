@@ -9,7 +9,8 @@ import pytest
 from proofs.decision import Decision
 from proofs.hashes import sha256
 from proofs.kinds import Digest, Identity
-from relay.core.effects import LogEntry, SignStatement
+from proofs.reports import Subject
+from relay.core.effects import LogEntry, Releasable, SignAttestation, SignStatement
 from relay.core.late import MAX_DECISIONS, MAX_UNKNOWN, LateWords
 from relay.core.messages import (
     Absence,
@@ -18,6 +19,7 @@ from relay.core.messages import (
     Header,
     Message,
     Outcome,
+    Report,
     Unlanded,
     Verdict,
     Void,
@@ -27,6 +29,7 @@ from relay.core.quota import SPAN_MS
 from relay.core.types import Millis
 from tests.core.landings import gateway_event
 from tests.core.stage import Play, Stage
+from tests.sim.keys import EMPTY_TRACE
 from tests.sim.plans import HOME
 
 OVER_S = 150
@@ -168,6 +171,29 @@ def remarks(stage: Stage, decision: Decision) -> dict[str, Message]:
     }
 
 
+def lasting(stage: Stage, decision: Decision) -> dict[str, Message]:
+    """Give a report that nobody takes, and what a gateway did for a decision."""
+    about, block = stage.prepared(decision), stage.blocks[-1]
+    leaf = about.leaves[0]
+    nothing = Digest(bytes(32))
+    subject = Subject(stage.committee.network, stage.plan.plan.hash, "nothing", block.hash, nothing)
+    return {
+        "outcome": Outcome(
+            decision_id=about.id,
+            mandate_digest=about.digest,
+            chain=leaf.chain,
+            gateway=leaf.gateway,
+            act_id=leaf.act_id,
+            block=block,
+            tx=nothing,
+            effect="started",
+            until=block.timestamp,
+            gas_used=1,
+        ),
+        "report": Report(subject, bytes(32), bytes(64)),
+    }
+
+
 @pytest.mark.parametrize("kind", ["absence", "accusation", "header", "unlanded", "void"])
 def test_what_was_remarked_of_a_decision_while_we_were_away_is_logged_once(kind: str) -> None:
     stage = Stage()
@@ -213,6 +239,42 @@ def test_our_own_word_on_an_effect_waits_until_its_decision_is_known_here() -> N
     told = next(each.message for each in after[0] if isinstance(each, SignStatement))
     assert isinstance(told, Outcome)
     Play(stage) >> stage.says(told) << ["log outcome", "publish 1"]
+
+
+@pytest.mark.parametrize("kind", ["absence", "accusation", "header", "outcome", "report", "unlanded", "void"])
+def test_our_own_words_are_all_logged_for_others_may_hold_one_that_has_lost_its_place_here(kind: str) -> None:
+    stage = Stage()
+    decision = known(stage)
+    message = {**remarks(stage, decision), **lasting(stage, decision)}[kind]
+    stage.run(stage.says(message))
+
+    stage.now_ms += 1_000
+    Play(stage) >> stage.says(message) << [f"log {kind}", "publish 1"]
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+@pytest.mark.parametrize("is_late", [False, True])
+def test_our_own_verdict_that_we_said_again_after_a_crash_is_logged_too(
+    verdict: Verdict, *, is_late: bool
+) -> None:
+    stage = Stage()
+    decision = stage.decision(stage.drained())
+    prepared = stage.prepared(decision)
+    first, again = (
+        stage.signs(SignAttestation(prepared, verdict, EMPTY_TRACE)) for stage.now_ms in (1_000, 2_000)
+    )
+    stage.run(first)
+    if is_late:
+        stage.run(stage.block(500, after_s=OVER_S))
+    slots = stage.node.book.entries.about((prepared.id, 1))[0].tally.slots
+
+    logged = [each.digest for each in stage.run(again) if isinstance(each, LogEntry)]
+
+    assert logged == [again.envelope.digest] != [first.envelope.digest]
+    assert stage.node.book.entries.about((prepared.id, 1))[0].tally.slots == slots
+    assert not stage.node.book.attested
+    published = [each for each in stage.run(stage.block(after_s=OVER_S)) if isinstance(each, Releasable)]
+    assert is_late or again.envelope.digest in {digest for each in published for digest in each.digests}
 
 
 def test_a_late_decision_names_members_of_its_time() -> None:

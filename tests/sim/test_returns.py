@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import pytest
 
 from proofs.envelope import open_envelope
+from relay.core.effects import Effect
+from relay.core.events import Event, Signed
+from relay.core.messages import Attestation, Header, Message, Outcome, Shadow
 from tests.sim.host import Host
 from tests.sim.invariants import assert_replay_is_equal
+from tests.sim.keys import Crashed
 from tests.sim.plans import BRIDGE, compile_text, sim_plans
 from tests.sim.town import HEALING_S, Town
 
@@ -63,7 +68,7 @@ def away(town: Town, name: str, seconds: int) -> Host:
 
 
 def lacking(town: Town) -> list[str]:
-    """Tell what some logs hold and others do not."""
+    """Tell what some logs hold and others do not: the keeper of the log, the kind, and the author."""
     names = {member.identity: member.name for member in town.committee.members}
     old = {
         digest: envelope
@@ -92,3 +97,34 @@ def test_who_was_away_holds_in_the_end_what_all_hold(kind: type[Town], before: i
     assert not lacking(town)
     for host in town.hosts.values():
         assert_replay_is_equal(host)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", [Attestation, Header, Outcome, Shadow])
+def test_a_crash_between_saying_and_storing_leaves_no_word_of_ours_out_of_our_log(
+    kind: type[Message],
+) -> None:
+    town = drained(OldestFirst, 5, 0)
+    bob = town.hosts["bob"]
+    ends_before_it_stores(bob, kind)
+    town.run_until(lambda: not bob.is_up, within_s=200, what="bob ends")
+    town.run(3)  # what is said again is said at another time
+
+    bob.start()
+    town.run(60)
+
+    assert not [each for each in lacking(town) if each.startswith("bob lacks")]
+    assert_replay_is_equal(bob)
+
+
+def ends_before_it_stores(host: Host, kind: type[Message]) -> None:
+    """End a process at its first own word of a kind, which has left it."""
+    commit = host._commit
+
+    def ends(event: Event, effects: Sequence[Effect]) -> None:
+        if isinstance(event, Signed) and isinstance(event.message, kind):
+            host._commit = commit  # type: ignore[method-assign]
+            raise Crashed(kind.__name__)
+        commit(event, effects)
+
+    host._commit = ends  # type: ignore[method-assign]
