@@ -91,14 +91,14 @@ def _verb(before: Leaf, after: Leaf) -> tuple[int, str]:
     return (1, "heavier") if is_heavier else (-1, "lighter")
 
 
-def _members(sign: int, more: str, less: str) -> Judge:
+def _members(sign: int, what: str) -> Judge:
     """An array by what stands in it: whatever is new there counts, also where something else went."""
 
     def judge(before: Leaf, after: Leaf) -> tuple[int, str]:
         first, second = _items(before), _items(after)
         if second - first:
-            return sign, more
-        return (-sign, less) if first - second else (0, "")
+            return sign, f"{'others' if first - second else 'more'} {what}"
+        return (-sign, f"fewer {what}") if first - second else (0, "")
 
     return judge
 
@@ -126,11 +126,12 @@ def _presence(sign: int, more: str, less: str, *, other: tuple[int, str] = (0, "
 def _ladder(before: Leaf, after: Leaf) -> tuple[int, str]:
     """Rungs of acts: one that is new, or on an earlier rung, counts, also where others went."""
     first, second = _rungs(before), _rungs(after)
+    gone = first.keys() - second.keys()
     if second.keys() - first.keys():
-        return 1, "more acts"
+        return 1, "other acts: read them" if gone else "more acts"
     if any(second[act] < first[act] for act in second):
-        return 1, "an act comes earlier"
-    if first.keys() - second.keys():
+        return 1, "an act comes earlier" + (", another is gone" if gone else "")
+    if gone:
         return -1, "fewer acts"
     return (-1, "an act comes later") if first != second else (0, "")
 
@@ -161,13 +162,14 @@ JUDGES: Sequence[tuple[tuple[str, ...], Judge]] = (
     (("clock", "patience_s"), _LATER),
     (("clock", "fast_after"), _LATER),
     (("clock", "rearm_s"), _ANEW),
+    (("clock", "frost_patience_ms"), _LATER),
     (("clock", "mandate_fast_s"), _LONGER),
     (("clock", "mandate_full_s"), _LONGER),
     (("chains", "*", "gateway"), _always(1, "another contract keeps the bounds: read it")),
     (("chains", "*", "lag_s"), _LATER),
     (
         ("chains", "*", "targets"),
-        _members(1, "more contracts may be acted on", "fewer contracts may be acted on"),
+        _members(1, "contracts may be acted on"),
     ),
     (
         ("metrics", "*", "on_fault"),
@@ -206,7 +208,7 @@ JUDGES: Sequence[tuple[tuple[str, ...], Judge]] = (
     (("listen", "*", "max_hops"), _POWER),
     (("listen", "*", "records"), _POWER),
     (("reports", "*", "ladder"), _ladder),
-    (("reports", "*", "reporters"), _members(1, "more may report", "fewer may report")),
+    (("reports", "*", "reporters"), _members(1, "may report")),
     (("reports", "*", "need"), _more(-1, "more must agree", "fewer are enough")),
     (("reports", "*", "records"), _POWER),
     (

@@ -42,6 +42,8 @@ class Change:
 _NAMED = ("acts", "chains", "limits", "metrics", "rules", "listen", "reports")
 _GROUPS = {1: Group.STRICTER, 0: Group.NEUTRAL, -1: Group.WEAKER}
 
+_WAYS_BACK = ("undo", "restore")
+
 _ADDED = {"acts": 1, "rules": 1, "listen": 1, "reports": 1}
 """What more of a kind of parts means to users; less is the contrary."""
 
@@ -114,11 +116,18 @@ def _judge(path: tuple[str, ...], before: Leaf, after: Leaf, plans: tuple[Plan, 
         return _of_limit(path[1], before, after, plans[1])
     if path[-1] == "when" and isinstance(before, str) and isinstance(after, str):
         return _of_condition(path, before, after)
+    if path[0] == "acts" and path[-1] in _WAYS_BACK and all(_has_way_back(plan, path[1]) for plan in plans):
+        return 1, "taken back by another call: read it"
     judge = _found(path)
     if judge is not None:
         return judge(before, after)
     is_reading = path[0] == "metrics" and path[-1] not in ("unit", "name")
     return 0, "rules read something else: which way it works is not told" if is_reading else ""
+
+
+def _has_way_back(plan: Plan, act: str) -> bool:
+    text = plan.acts[act].text
+    return text.undo is not None or text.restore is not None
 
 
 def _found(path: tuple[str, ...]) -> Judge | None:

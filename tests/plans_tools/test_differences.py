@@ -97,6 +97,39 @@ def test_an_act_that_moves_to_an_earlier_rung_is_more_power() -> None:
     assert [(change.key, change.group) for change in later] == [("rules.unbacked.ladder", Group.WEAKER)]
 
 
+def words(before: str, after: str, text: str = TEXT) -> list[str]:
+    """Give what is said of each change, and in which group, without the values."""
+    assert before in text
+    found = differences(plan_of(text), plan_of(text.replace(before, after, 1)))
+    return [f"{change.group}: {change.words.rpartition('(')[2]}" for change in found]
+
+
+def test_what_came_for_something_else_is_not_told_as_more() -> None:
+    act = TEXT[TEXT.index("[acts.halt-replica]") : TEXT.index("[release]")]
+    text = TEXT.replace(act, act + act.replace("halt-replica", "slow-replica"))
+    other = 'targets = ["0x4444444444444444444444444444444444444444", "0x33'
+
+    assert words('[["halt-replica"]]', '[["slow-replica"]]', text) == [
+        "stricter for users: other acts: read them)"
+    ]
+    late = text.replace('[["halt-replica"]]', '[["slow-replica"], ["halt-replica"]]', 1)
+    assert words('[["slow-replica"], ["halt-replica"]]', '[["halt-replica"]]', late) == [
+        "stricter for users: an act comes earlier, another is gone)"
+    ]
+    assert words('targets = ["0x33', other) == ["stricter for users: more contracts may be acted on)"]
+
+
+def test_an_act_that_is_taken_back_by_another_call_keeps_a_way_back() -> None:
+    found = words('undo = "unpause()"', 'restore = "setPaused(bool _)"')
+
+    assert found == ["stricter for users: taken back by another call: read it)"] * 2
+    assert words('undo = "unpause()"\n', "") == ["stricter for users: nothing takes it back)"]
+
+
+def test_waiting_longer_for_the_one_signature_is_later() -> None:
+    assert words("[clock]\n", "[clock]\nfrost_patience_ms = 5_000\n") == ["weaker protection: later)"]
+
+
 @pytest.mark.parametrize(("rearm", "group"), [("10m", Group.STRICTER), ("2h", Group.WEAKER)])
 def test_a_rule_that_decides_anew_sooner_is_more_power(rearm: str, group: Group) -> None:
     found = changed('ladder = [["halt-replica"]]', f'ladder = [["halt-replica"]]\nrearm = "{rearm}"')
