@@ -35,6 +35,8 @@ attestation's rule is evaluated again from what its author logged; the trace mus
 and the mandate must be the one that plan and decision give, with the plan's calls. What a plan in shadow mode
 would have decided (log only) is derived likewise; it signs nothing. Nothing is asked of any server.
 
+Of more than 256 attestations those are shown first that do not follow; --json has all.
+
 Exit code 0 when all of it follows, 1 when something does not and the failed check is named, 2 usage,
 3 when some attestation could not be derived from what is there, or none says anything, or some entry is of a
 form that is not read here. What no log holds, and what was not pinned, is named and changes no exit code; nor
@@ -42,6 +44,8 @@ does a plan of which a log holds no decision.
 """
 _FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 _UNTOLD_CHECK = "log-missing"
+_MOST_ROWS = 256
+_MOST_LIMITS = 64
 _SOURCE = click.Path(exists=True, readable=True, path_type=Path)
 
 
@@ -157,19 +161,33 @@ def _show(
 ) -> None:
     count = sum(each.is_rebuilt and each.refusal is None for each in found)
     console.print(Text.assemble(_TITLES[answer], f"  {count} of {len(found)} attestations, byte by byte"))
-    rows = [(_held(each), _row(each, case)) for each in found]
+    first = _first_of(found)
+    rows = [(_held(each), _row(each, case)) for each in first]
     shown.marked_table(console, ("", "decision", "op", "tier", "block", "member", "says", "result"), rows)
-    for each in found:
+    for each in first:
         if each.refusal is not None:
             who = case.name_of(each.stated.author)
             # SECURITY: a trace may hold anything, also what moves the cursor.
             problem = clean(each.refusal.problem)
             console.print(Text(f"  {clean(who)}: {each.refusal.check}: {problem}", style="red"))
+    if len(first) < len(found):
+        console.print(Text(f"  … and {len(found) - len(first):,} more attestations; --json has all of them"))
     for problem in case.problems:
         console.print(Text(f"  {clean(problem)}", style="yellow"))
     console.print(Text("Not derived again", style="bold"))
-    for limit in limits:
+    # The last are the same for every source: what a long log adds to them comes before.
+    left_out = max(0, len(limits) - _MOST_LIMITS)
+    if left_out:
+        console.print(Text(f"  · {left_out:,} things that are told with --json"))
+    for limit in limits[left_out:]:
         console.print(Text(f"  · {limit}"))
+
+
+def _first_of(found: Sequence[Replayed]) -> Sequence[Replayed]:
+    """Give what people are shown: of many those first that do not follow, then those not derived."""
+    if len(found) <= _MOST_ROWS:
+        return found
+    return sorted(found, key=lambda each: (each.refusal is None, each.is_rebuilt))[:_MOST_ROWS]
 
 
 def _held(each: Replayed) -> bool | None:

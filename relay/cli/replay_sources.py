@@ -32,8 +32,8 @@ __all__ = ["Case", "ReplayError", "case_of"]
 
 SHORT_BYTES = 8
 _WHO = (
-    "that its authors are members, and signed mandates with their attester keys: a log holds no committee"
-    " (audit incident and audit verify tell it)"
+    "that its authors are members, signed mandates with their attester keys and do not contradict themselves:"
+    " a log holds no committee (audit incident and audit verify tell it)"
 )
 _SHOWN_STRANGERS = 8
 

@@ -230,6 +230,19 @@ def test_what_a_liar_writes_into_a_trace_reaches_no_terminal_and_breaks_no_answe
     assert not {"\x1b", "\u202e"} & set(text.out + document.out)
 
 
+def test_of_a_long_log_people_see_first_what_does_not_follow(log: Keeper) -> None:
+    log.publish([*(said(verdict()) for _ in range(300)), said(verdict(result="perhaps"))])
+
+    document = replayed(log).document["attestations"]
+    text = tocsin("audit", "replay", log.folder, "--plan", PLAN).out
+
+    assert isinstance(document, list)
+    assert len(document) == 301
+    assert text.count("protect") == 256
+    assert "trace-form: expected a result" in text
+    assert "… and 45 more attestations" in text
+
+
 def test_what_nothing_was_held_against_is_told(log: Keeper, tmp_path: Path) -> None:
     policy = tmp_path / "policy.txt"
     policy.write_bytes(format_policy(policy_of(log)))
