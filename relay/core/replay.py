@@ -131,10 +131,14 @@ class Replayer:
             return Replayed(stated, identity, None, (missing,), is_rebuilt=False)
         try:
             prepared = self._prepared(compiled, decision)
+            trace = read_trace(stated.attestation.trace)
+            name = decision.subject if decision.op is Op.PROTECT else RELEASE
+            if stated.attestation.verdict is not Verdict.ATTEST and trace.is_blind(name):
+                # The member could not evaluate this block, and says nothing about it.
+                return Replayed(stated, identity, None, ())
             ground = self._ground(compiled, decision)
             if ground is None:
                 return Replayed(stated, identity, None, (_without_parent(decision),), is_rebuilt=False)
-            trace = read_trace(stated.attestation.trace)
             effective = _check_trace(compiled, ground, decision, trace, stated.attestation)
             untold = tuple(_untold(compiled, stated.attestation, is_effective=effective))
             # Who dissents from what somebody else anchored, or links, wrongly is right to.
@@ -202,8 +206,6 @@ def _check_trace(
     attestation: Attestation,
 ) -> bool:
     """Rebuild the trace, compare it byte by byte, and tell whether its condition counts as true."""
-    if attestation.verdict is not Verdict.ATTEST and trace.is_blind(ground.name):
-        return False  # The member could not evaluate this block, and says nothing about it.
     chains = compiled.chains_of(ground.condition) if ground.condition else ()
     reads = ground.condition.reads if ground.condition else ()
     _check_names(ground.name, reads, trace)

@@ -5,16 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
+import pytest
+
 from proofs.decision import BlockRef, Decision, decision_id
 from proofs.hashes import sha256
 from proofs.mandate import Op, Tier
 from relay.core.decisions import LINK_PREFIX
+from relay.core.messages import Attestation, Verdict
 from relay.core.plan import MAX_HOPS
+from relay.core.replay import Replayer, Stated
 from relay.core.stated import StatedDecisions
-from relay.core.types import Caip2, DecisionId, NetworkId
+from relay.core.types import Caip2, DecisionId, Identity, NetworkId
+from tests.sim.keys import EMPTY_TRACE
 from tests.sim.plans import sim_plans
 
 NETWORK = NetworkId(bytes(32))
+BOB, MALLORY = Identity(sha256(b"bob")), Identity(sha256(b"mallory"))
 BRIDGE, MARKET = sim_plans()
 PLANS = {each.plan.hash: each for each in (BRIDGE, MARKET)}
 REARM_S = 120
@@ -85,6 +91,21 @@ def test_of_restated_decisions_the_latest_on_the_plans_own_chain_counts() -> Non
 
     assert way is not None
     assert [found for _, found in way.steps] == [later]
+
+
+@pytest.mark.parametrize("is_here", [False, True])
+def test_a_member_that_could_not_judge_a_made_up_link_is_not_made_wrong_by_it(is_here: bool) -> None:
+    made_up = replace(first_rung(1_000), rung=7)
+    anchor = BlockRef(MARKET.plan.clock.reference, sha256(b"block"), 7, 900)
+    parent = decision_id(NETWORK, made_up)
+    link = replace(links(1)[1], anchor=anchor, parent=parent)
+    honest = Attestation(link, Verdict.ABSTAIN, {**EMPTY_TRACE, "rule": link.subject})
+    liars = Attestation(made_up, Verdict.ABSTAIN, EMPTY_TRACE)
+    stated = [Stated(author, each) for author, each in ((BOB, honest), (MALLORY, liars))][: 1 + is_here]
+
+    found = next(Replayer(NETWORK, PLANS, stated).run())
+
+    assert (found.refusal, found.is_rebuilt) == (None, True)
 
 
 def test_a_run_begins_with_the_earliest_first_rung_within_its_slots_length() -> None:
