@@ -21,7 +21,7 @@ from relay.core.landing import Landing
 from relay.core.messages import Outcome
 from relay.core.observations import GatewayEvent
 from relay.core.outcomes import Outcomes
-from relay.core.releasing import absences, release
+from relay.core.releasing import absences, release, wait_anew
 from relay.core.room import Room
 from relay.core.signing import Signing
 from relay.core.types import BlockRef, Caip2, DecisionId, Millis, PlanHash
@@ -42,12 +42,19 @@ class Chains:
     signing: Signing
     edges: dict[tuple[PlanHash, str], int] = field(default_factory=dict)
     """Edges seen per rule, also those that were over when they were seen."""
+    _at_start_s: Mapping[str, int] = field(default_factory=dict)
+    """Each chain's newest time when this process began."""
     _outcomes: Outcomes = field(init=False)
     _finals: Finals = field(init=False)
 
     def __post_init__(self) -> None:
         self._outcomes = Outcomes(self.views)
         self._finals = Finals(self.views)
+
+    def started(self) -> None:
+        """Begin a run: what others said meanwhile is on its way, and our heads may be of long ago."""
+        self._at_start_s = newest_times(self.views)
+        wait_anew(self.book.entries.values())
 
     def observed(self, event: BlockObserved, now_ms: Millis) -> list[Effect]:
         """Take the next block of a chain."""
@@ -115,7 +122,8 @@ class Chains:
         now_s = newest_times(self.views)
         effects += self.book.abstain_overdue(now_s)
         effects += release(self.book.entries.values(), now_s, self.landing.is_spent)
-        effects += absences(self.book, now_s, self.landing.is_spent)
+        fresh_s = {chain: at_s for chain, at_s in now_s.items() if at_s > self._at_start_s.get(chain, -1)}
+        effects += absences(self.book, fresh_s, self.landing.is_spent)
         for outcome in self._outcomes.due(self._is_ours):
             effects += self._tell(outcome)
         effects += [

@@ -43,7 +43,7 @@ class Entry:
     logged: set[Digest] = field(default_factory=set)
     """Entries of the audit log about it that are not released yet."""
     certified_s: int | None = None
-    """The reference chain's time when we first saw its certificate."""
+    """The reference chain's time when we first saw its certificate, in this process."""
     is_absence_told: bool = False
     late: dict[Identity, set[Verdict]] = field(default_factory=dict)
     """What was said when its mandate was over (SPEC 6.5)."""

@@ -254,6 +254,7 @@ class Node:
     def _started(self, event: Started) -> list[Effect]:
         self._at(event.at_ms)
         self.landing.rearm(event.at_ms)
+        self._chains.started()
         self._anchoring.started()
         keys = self._keyring.started(self.now_ms)
         return [*self.presence.started(event), *self._unsaid.again(), *keys]

@@ -13,7 +13,7 @@ from relay.core.entries import Entry
 from relay.core.late import judges
 from relay.core.types import Digest, Identity
 
-__all__ = ["MERGE_DELAY_S", "absences", "release"]
+__all__ = ["MERGE_DELAY_S", "absences", "release", "wait_anew"]
 
 MERGE_DELAY_S: Final = 60
 """Within it what one member has logged stands in the logs of all (SPEC 7.3)."""
@@ -37,14 +37,17 @@ def release(
 def absences(book: Book, now_s: Mapping[str, int], is_spent: Callable[[Prepared], bool]) -> list[Effect]:
     """Say of each certified decision that stands, once, who has given no verdict on it.
 
-    Not before its release, and not before `MERGE_DELAY_S` have passed since we saw the certificate: who comes
-    back after an outage hears a certificate's signers first.
+    Not before its release, and not before `MERGE_DELAY_S` have passed since we saw the certificate, or since
+    our start if that was later: who comes back after an outage hears the others first. `now_s` leaves out
+    chains of which there is no news since our start.
     """
     said: list[Effect] = []
     for entry in book.entries.values():
         if entry.tally.certificate is None or entry.void or entry.is_absence_told:
             continue
-        newest_s = now_s.get(entry.tally.prepared.decision.anchor.chain, 0)
+        newest_s = now_s.get(entry.tally.prepared.decision.anchor.chain)
+        if newest_s is None:
+            continue
         if entry.certified_s is None:
             entry.certified_s = newest_s
         if newest_s - entry.certified_s < MERGE_DELAY_S or not _is_released(entry, now_s, is_spent):
@@ -54,6 +57,12 @@ def absences(book: Book, now_s: Mapping[str, int], is_spent: Callable[[Prepared]
         if absent:
             said.append(SignStatement(Absence(entry.tally.prepared.id, absent)))
     return said
+
+
+def wait_anew(entries: Iterable[Entry]) -> None:
+    """Give members the whole `MERGE_DELAY_S` again, at our start: what they said meanwhile is on its way."""
+    for entry in entries:
+        entry.certified_s = None
 
 
 def _is_released(entry: Entry, now_s: Mapping[str, int], is_spent: Callable[[Prepared], bool]) -> bool:

@@ -210,6 +210,20 @@ def test_nobody_is_named_before_the_entries_are_released_and_mail_had_its_time()
     assert not said([*at_once, *early, *late], Absence), "who came in time was not absent"
 
 
+def test_who_went_as_the_certificate_came_hears_the_others_when_it_is_back_before_it_calls_them_absent() -> (
+    None
+):
+    stage = Stage()
+    decision = stage.decision(stage.drained())
+    stage.run(stage.attests("bob", decision), stage.attests("carol", decision), stage.block())
+
+    stage.run(stage.started(boot=2), stage.final(1))
+    back = stage.run(stage.block(after_s=1_000), stage.attests("dave", decision), stage.block(after_s=60))
+
+    (absence,) = said(back, Absence)
+    assert absence == Absence(stage.prepared(decision).id, (stage.me,))
+
+
 def test_an_open_mandate_has_nobody_absent_yet() -> None:
     stage = Stage()
     decision = stage.decision(stage.drained())

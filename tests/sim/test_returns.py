@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 
-from proofs.envelope import open_envelope
+from proofs.decision import decision_id
+from proofs.envelope import Envelope, open_envelope
 from relay.core.effects import Effect
 from relay.core.events import Event, Signed
-from relay.core.messages import Attestation, Header, Message, Outcome, Shadow
+from relay.core.messages import Absence, Attestation, Header, Message, Outcome, Shadow, Verdict
+from relay.core.wire import read_message
 from tests.sim.host import Host
 from tests.sim.invariants import assert_replay_is_equal
 from tests.sim.keys import Crashed
@@ -97,6 +99,40 @@ def test_who_was_away_holds_in_the_end_what_all_hold(kind: type[Town], before: i
     assert not lacking(town)
     for host in town.hosts.values():
         assert_replay_is_equal(host)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", [0, 2])
+def test_who_went_as_the_certificate_came_calls_nobody_absent_who_had_spoken(seed: int) -> None:
+    town = drained(Town, seed, 0)
+    bob = town.hosts["bob"]
+    town.run_until(lambda: town.certified(bob, "unbacked"), within_s=100, what="bob has a certificate")
+    bob.stop()
+    town.run(400)
+    town.burn(1_000)
+    town.run(30)
+    bob.start()
+    town.run(150)
+
+    spoken = {
+        (envelope.author, decision_id(town.committee.network, said.decision))
+        for envelope, said in words(bob)
+        if isinstance(said, Attestation) and said.verdict is not Verdict.ABSTAIN
+    }
+    absent = {
+        (member, said.decision_id)
+        for envelope, said in words(bob)
+        if isinstance(said, Absence) and envelope.author == bob.me
+        for member in said.absent
+    }
+    assert not absent & spoken
+
+
+def words(host: Host) -> Iterator[tuple[Envelope, Message]]:
+    """Give what stands in a member's log."""
+    for raw in host.disk.log.values():
+        envelope = open_envelope(raw)
+        yield envelope, read_message(envelope)
 
 
 @pytest.mark.timeout(300)
