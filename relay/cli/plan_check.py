@@ -16,7 +16,7 @@ from relay.cli.commands import Command
 from relay.cli.findings import Finding
 from relay.cli.plan import read_plan_text
 from relay.cli.plan_files import PLAN_FILE
-from relay.cli.plan_trials import Trial, over_data, spans, true_now
+from relay.cli.plan_trials import Trial, over_data, spans, true_always, true_now
 from relay.cli.rehearsal_record import read_record, words_of_record
 from relay.cli.settings import Answer, Settings
 from relay.core.compiled import CompiledPlan
@@ -113,6 +113,7 @@ def _finding(error: ConfigError) -> Finding:
 def _in_order(settings: Settings, file: Path, compiled: CompiledPlan, trial: Trial) -> Checked:
     """Go on with a plan whose text is right: its spans, its signatures, its rules where they can be tried."""
     found = spans(settings, compiled.plan, trial, str(file))
+    found += true_always(compiled, str(file))
     found += _signed(file, compiled.plan)
     if trial.rpc or trial.live:
         found += true_now(settings, compiled, trial)

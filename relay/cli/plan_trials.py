@@ -13,8 +13,9 @@ from relay.cli.plan import read_plan_text
 from relay.cli.plan_reading import read_now, rpc_by_chain
 from relay.cli.settings import Settings
 from relay.core.compiled import CompiledPlan
-from relay.core.errors import ConfigError
+from relay.core.errors import ConfigError, PlanError
 from relay.core.evaluate import Outcome, RuleOutcome
+from relay.core.expressions import Result
 from relay.core.plan import Plan
 from relay.core.plan_source import Source
 from relay.core.plan_spans import check_spans
@@ -23,7 +24,7 @@ from relay.core.types import Caip2
 from relay.plans.judging import unjudged_rules, unknown_metrics
 from relay.plans.survey import placed
 
-__all__ = ["Trial", "over_data", "spans", "true_now"]
+__all__ = ["Trial", "over_data", "spans", "true_always", "true_now"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,22 @@ def by_chain(texts: Sequence[str], option: str, plan: Plan) -> dict[Caip2, float
             raise ConfigError(option, f"expected a chain of the plan ({', '.join(plan.chains)}), got {name}")
         found |= {chain: seconds for chain in plan.chains if name in ("", chain)}
     return found
+
+
+def true_always(compiled: CompiledPlan, where: str) -> list[Finding]:
+    """Tell which rules are true whatever the chains say: they read nothing, and would act in every slot."""
+    source = Source(where, read_plan_text(Path(where)))
+    problem = "expected a condition that reads a metric, got one that is true at every block"
+    return [
+        _refused(f"rules.{name}.when", problem, "it would act as soon as the plan is registered", source)
+        for name, condition in compiled.rules.items()
+        if not condition.reads and condition.evaluate({}) is Result.TRUE
+    ]
+
+
+def _refused(key: str, problem: str, remedy: str, source: Source) -> Finding:
+    error = placed(PlanError(key, problem, remedy=remedy), source)
+    return Finding(error.where, False, error.problem, error.remedy)
 
 
 def true_now(settings: Settings, compiled: CompiledPlan, trial: Trial) -> list[Finding]:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from relay.core.compiled import CompiledPlan
+from relay.core.expressions import Condition
 from relay.core.observations import ReadKind
 from relay.core.plan import Mode, Plan, StateMetric, Verb
+from relay.core.words import span
+from relay.plans.bounds import longest_run
+from relay.plans.directions import tokens_of
 
 __all__ = ["Warned", "warnings"]
 
 FRESH_S = 7 * 86_400
 SHADOW_DAYS = 30
+LONG_RUN_S = 30 * 86_400
 
 Warned = tuple[str, str, str]
 """The key, what is to be known, and what can be done about it."""
@@ -25,8 +30,10 @@ def warnings(compiled: CompiledPlan, rehearsed_ago_s: int | None) -> tuple[Warne
     plan = compiled.plan
     return (
         *_about_chains(plan),
+        *_about_unused(compiled),
         *_about_rules(compiled),
         *_about_acts(plan),
+        *_about_time(compiled),
         *_about_mode(plan, rehearsed_ago_s),
     )
 
@@ -42,6 +49,32 @@ def _about_chains(plan: Plan) -> Iterator[Warned]:
         for target in each.targets:
             if (chain, target.lower()) not in used:
                 yield f'chains."{chain}".targets', f"no act uses {target}", "take it off the list"
+
+
+def _about_unused(compiled: CompiledPlan) -> Iterator[Warned]:
+    """What nothing uses was perhaps meant somewhere."""
+    plan, conditions = compiled.plan, _conditions(compiled)
+    read = {name for condition in conditions for name in condition.reads}
+    read |= {link.exposure for link in plan.listen if link.exposure is not None}
+    named = {token for condition in conditions for token in tokens_of(condition.text)}
+    ladders = [rule.ladder for rule in plan.rules.values()]
+    ladders += [link.ladder for link in plan.listen]
+    ladders += [report.ladder for report in plan.reports.values()]
+    decided = {act for ladder in ladders for rung in ladder for act in rung.acts}
+    for name in sorted(plan.limits.keys() - named):
+        yield f"limits.{name}", "no condition uses it", "take it out, or use it where it was meant"
+    for name in sorted(plan.metrics.keys() - read):
+        yield f"metrics.{name}", "no condition reads it", "take it out, or read it where it was meant"
+    for name in sorted(plan.acts.keys() - decided):
+        yield f"acts.{name}", "no ladder names it: it never comes", "take it out, or name it in a ladder"
+    if not ladders:
+        yield "rules", "no rule, link or report: this plan never acts", "write at least one rule"
+
+
+def _conditions(compiled: CompiledPlan) -> tuple[Condition, ...]:
+    release = () if compiled.release is None else (compiled.release,)
+    links = (link.when for link in compiled.links.values())
+    return (*compiled.rules.values(), *links, *compiled.reports.values(), *release)
 
 
 def _about_rules(compiled: CompiledPlan) -> Iterator[Warned]:
@@ -75,6 +108,24 @@ def _about_acts(plan: Plan) -> Iterator[Warned]:
                 "no undo: what it does stays until the protocol itself takes it back",
                 "give `undo`, or `restore` for a value",
             )
+
+
+def _about_time(compiled: CompiledPlan) -> Iterator[Warned]:
+    budget = compiled.plan.budget
+    run_s = longest_run(budget.frozen_time_s, budget.window_s)
+    if run_s is None or run_s > LONG_RUN_S:
+        how_long = "without end" if run_s is None else span(run_s)
+        yield (
+            "budget.frozen_time",
+            f"an act may stand {how_long} without a break, if it is renewed",
+            "see whether people can be kept out for less: 21 d is the default, of 30",
+        )
+    if compiled.release is not None and not compiled.release.reads:
+        yield (
+            "release.when",
+            "reads no metric: acts end early whether or not the cause is gone",
+            "ask for what shows that it has healed",
+        )
 
 
 def _about_mode(plan: Plan, rehearsed_ago_s: int | None) -> Iterator[Warned]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,22 @@ def test_a_missing_value_is_named_with_what_it_means() -> None:
 
     assert said.code == 2
     assert "--set token=…: the token that it holds" in said.err
+
+
+@pytest.mark.parametrize(("condition", "is_refused"), [("true", True), ("1 < 2 + 3", True), ("1 > 2", False)])
+def test_a_rule_that_no_chain_decides_is_refused(condition: str, is_refused: bool, bridge: Path) -> None:
+    text = bridge.read_text()
+    before = re.search(r'\[rules\.unbacked\]\nwhen = ".*"', text)
+    assert before
+    bridge.write_text(text.replace(before[0], f'[rules.unbacked]\nwhen = "{condition}"'))
+    line = text[: before.end()].count("\n") + 1
+
+    said = tocsin("plan", "check", bridge)
+
+    assert said.code == int(is_refused)
+    assert (
+        f"{line}: rules.unbacked.when  expected a condition that reads a metric" in said.out
+    ) is is_refused
 
 
 def test_a_file_that_cannot_be_written_yet_is_no_success(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,15 @@ from relay.plans.warnings import warnings
 from tests.cli.calls import tocsin
 from tests.plans_tools.conftest import BRIDGE
 
-TEXT = BRIDGE.read_text()
+
+def without(text: str, header: str) -> str:
+    """Give a plan's text without a table."""
+    begin = text.index(f"[{header}]")
+    return text[:begin] + text[text.index("\n[", begin) + 1 :]
+
+
+TEXT = without(BRIDGE.read_text(), "metrics.releases")
+"""What no rule reads is left out."""
 DAY_S = 86_400
 YEAR_2100 = 4_102_444_800
 """A record of the future is of now."""
@@ -62,6 +71,34 @@ def test_a_target_that_no_act_uses_is_named() -> None:
 
     assert where == 'chains."eip155:1".targets'
     assert other in problem
+
+
+def test_what_nothing_uses_is_named() -> None:
+    act = TEXT[TEXT.index("[acts.halt-replica]") : TEXT.index("[release]")]
+    second = act.replace("halt-replica", "slow-replica").replace("paused()", "capped()")
+    text = BRIDGE.read_text().replace(act, f"[limits]\nmost = 7\n{act}{second}")
+
+    assert keys(text)[:3] == ["limits.most", "metrics.releases", "acts.slow-replica"]
+    bare = without(without(TEXT, "rules.unbacked"), "rules.repeated-withdrawals")
+    assert keys(bare)[-4:] == ["acts.halt-replica", "rules", "acts.halt-replica.verb", "mode"]
+
+
+def test_a_release_that_reads_nothing_is_named() -> None:
+    text = re.sub(r'(\[release\]\nwhen = )".*"', r'\1"true"', TEXT)
+
+    assert "release.when" in keys(text)
+
+
+@pytest.mark.parametrize(
+    ("window", "frozen", "told"),
+    [("60d", "30d", None), ("60d", "31d", "may stand 31 d without a break")],
+)
+def test_a_budget_for_longer_than_a_month_is_named(window: str, frozen: str, told: str | None) -> None:
+    text = f'{TEXT}\n[budget]\nwindow = "{window}"\nfrozen_time = "{frozen}"\n'
+
+    said = [problem for where, problem in warned(text) if where == "budget.frozen_time"]
+
+    assert said == ([] if told is None else [f"an act {told}, if it is renewed"])
 
 
 def test_an_act_without_undo_is_named() -> None:
