@@ -24,7 +24,7 @@ from relay.core.links import peer_facts
 from relay.core.messages import Attestation, Verdict
 from relay.core.plan import Mode, OnFault
 from relay.core.stated import StatedDecisions, Way
-from relay.core.traces import LoggedTrace, TraceError, read_trace
+from relay.core.traces import LoggedTrace, TraceError, problem_of, read_trace
 from relay.core.types import Caip2, DecisionId, Identity, NetworkId, PlanHash
 
 __all__ = ["NOT_REDERIVED", "Refusal", "Replayed", "Replayer", "Stated"]
@@ -268,10 +268,9 @@ def _check_pins(
 
 def _check_kinds(compiled: CompiledPlan, trace: LoggedTrace) -> None:
     for name, value in trace.values.items():
-        is_map = compiled.plan.metrics[name].is_map
-        if isinstance(value, Mapping) != is_map:
-            kind = "map" if is_map else "integer"
-            raise _RefusedError("trace-values", f"expected {name} to be a {kind}, got another kind")
+        problem = problem_of(compiled.plan.metrics[name], value)
+        if problem is not None:
+            raise _RefusedError("trace-values", problem)
 
 
 def _outcome(compiled: CompiledPlan, ground: _Ground, trace: LoggedTrace) -> tuple[Value, bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from proofs.canonical import Value
@@ -10,9 +10,10 @@ from proofs.decision import parse_block
 from proofs.fields import FieldError, Fields, fields_of
 from relay.core.evaluate import MetricValue
 from relay.core.metrics import INT64_MAX, INT64_MIN, MAX_ENTRIES
+from relay.core.plan import ORACLE_FIELDS, EventMetric, Metric, StateMetric
 from relay.core.types import BlockRef, Caip2
 
-__all__ = ["TRACE_KEYS", "LoggedTrace", "TraceError", "read_trace"]
+__all__ = ["TRACE_KEYS", "LoggedTrace", "TraceError", "problem_of", "read_trace"]
 
 TRACE_KEYS = ("agreement", "faulted", "pins", "result", "rule", "values")
 MAX_CHAINS = 16
@@ -49,6 +50,33 @@ def read_trace(trace: Mapping[str, Value]) -> LoggedTrace:
         return _read(fields_of(trace, "trace", TRACE_KEYS))
     except FieldError as error:
         raise TraceError(error.message) from error
+
+
+def problem_of(metric: Metric, value: MetricValue) -> str | None:
+    """Say why a plan's metric never has such a value; None where it may have.
+
+    An oracle's map and one by `keys` alone have all entries that are named, and no others; of keys and other
+    fields, groups of these keys.
+    """
+    if isinstance(value, Mapping) != metric.is_map:
+        kind = "map" if metric.is_map else "integer"
+        return f"expected {metric.name} to be a {kind}, got another kind"
+    if not isinstance(value, Mapping):
+        return None
+    odd = sorted(_odd_entries(metric, value.keys()))
+    return f"expected in {metric.name} the entries that its plan names, not so: {odd[0]!r}" if odd else None
+
+
+def _odd_entries(metric: Metric, entries: Set[str]) -> Set[str]:
+    """Give what is there and should not be, or is not there and should be."""
+    if isinstance(metric, StateMetric):
+        return entries ^ set(ORACLE_FIELDS)
+    if not isinstance(metric, EventMetric) or not metric.keys:
+        return set()
+    named = {key.name for key in metric.keys.values()}
+    if len(metric.by) == 1:
+        return entries ^ named
+    return {entry for entry in entries if entry.partition("/")[0] not in named}
 
 
 def _read(fields: Fields) -> LoggedTrace:
