@@ -138,9 +138,11 @@ def fingerprint(node: Node) -> dict[str, object]:
                 entry.asked,
                 entry.void,
                 entry.logged,
+                entry.late,
             )
             for key, entry in node.book.entries.items()
         },
+        "beside the book": {key: entry.late for key, entry in node.book.late._decisions.items()},
         "remarks": {
             decision: list(node.hearing.remarks.about(decision)) for decision in node.book.entries.ids
         },
