@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from proofs.errors import ProofError
+from relay.audit.sources import SourceMissing
 from relay.audit.texts import clean
 from relay.cli import shown
 from relay.cli.audit_policy import policy_hash_option, read_policy
@@ -79,7 +80,10 @@ def replay(
         policy = None if policy_file is None else read_policy(policy_file, pinned_hash)
         case = case_of(source, plan_files, policy, None if network is None else NetworkId(network))
     except OSError as error:
-        return settings.fail(f"{error.filename}: {error.strerror}", "", Answer.UNKNOWN)
+        return settings.fail(f"{error.filename or source}: {error.strerror}", "", Answer.UNKNOWN)
+    except SourceMissing as error:
+        remedy = "name a bundle's file, or the folder of one log: the one with the file checkpoint in it"
+        return settings.fail(str(error), remedy, Answer.UNKNOWN)
     except ProofError as error:
         return _refuse(settings, error)
     return _give(settings, case, list(case.replayer.run()))

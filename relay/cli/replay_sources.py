@@ -115,10 +115,11 @@ def _of_bundle(file: Path, policy: PinnedPolicy | None, network: NetworkId | Non
 def _of_log(
     folder: Path, given: Sequence[Plan], policy: PinnedPolicy | None, network: NetworkId | None
 ) -> Case:
+    source = FolderSource(folder)
+    note = read_checkpoint(source)
     if not given:
         raise ConfigError(str(folder), "expected plans beside a log, got none", remedy="give --plan FILE")
-    source = FolderSource(folder)
-    log = LogReading(source, _checkpoint(read_checkpoint(source), policy))
+    log = LogReading(source, _checkpoint(note, policy))
     plans = {plan.hash: compile_plan(plan, load_adapters()) for plan in given}
     words = _words(log.entries(0, log.size), "entry", network)
     limits = (*_unpinned(policy, None if network else words.network), _WHO)

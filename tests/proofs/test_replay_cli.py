@@ -243,6 +243,15 @@ def test_of_a_long_log_people_see_first_what_does_not_follow(log: Keeper) -> Non
     assert "… and 45 more attestations" in text
 
 
+def test_a_folder_without_a_log_is_no_answer_and_says_what_to_name(log: Keeper) -> None:
+    for options in ((), ("--plan", PLAN)):
+        answer = tocsin("audit", "replay", log.folder.parent, *options)
+
+        assert (answer.code, answer.out) == (Answer.UNKNOWN, "")
+        assert "try: name a bundle's file, or the folder of one log" in answer.err
+    assert "try: give --plan FILE" in tocsin("audit", "replay", log.folder).err
+
+
 def test_what_nothing_was_held_against_is_told(log: Keeper, tmp_path: Path) -> None:
     policy = tmp_path / "policy.txt"
     policy.write_bytes(format_policy(policy_of(log)))
