@@ -34,8 +34,10 @@ _INTEGER: Final = r"^-?[0-9]{1,78}$"
 """As long as a word of 256 bits can be."""
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,78}\Z")
 _HEX: Final = re.compile(r"0x[0-9a-f]{1,64}\Z")
-_TIME: Final = r"^[0-9]{1,11}$"
-"""Seconds until the year 5138: milliseconds have more digits, and would make an hour of 3.6 seconds."""
+_TIME: Final = r"^[0-9]{1,10}$"
+"""Seconds until the year 2286: milliseconds have more digits, and would make an hour of 3.6 seconds."""
+_BEFORE_CHAINS_S: Final = 10**9
+"""September 2001. A table may count from a beginning of its own, but not some of its rows."""
 _MOST_USD: Final = Decimal(10) ** 15
 _REPEATED: Final = re.compile(r"(.*)_duplicated_[0-9]+\Z")
 """What polars makes of a column's name that it has read before."""
@@ -161,9 +163,17 @@ def _times(table: _Table, frame: pl.DataFrame) -> list[int]:
         raise DataError(
             table.cell(wrong, "timestamp"),
             f"expected seconds since 1970, got {_shown(column[wrong])}",
-            remedy="whole seconds of at most 11 digits: milliseconds have more",
+            remedy="whole seconds of at most 10 digits: milliseconds have more",
         )
-    return [int(each) for each in column.cast(pl.Int64)]
+    times = [int(each) for each in column.cast(pl.Int64)]
+    early = [place for place, time_s in enumerate(times) if time_s < _BEFORE_CHAINS_S]
+    if early and len(early) < len(times):
+        raise DataError(
+            table.cell(early[0], "timestamp"),
+            f"expected a time like those of the other rows, got {times[early[0]]}",
+            remedy="one row of long ago would make years of quiet time: leave it out, or set it right",
+        )
+    return times
 
 
 def _integers(

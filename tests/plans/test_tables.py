@@ -252,3 +252,13 @@ def test_a_file_that_is_no_table_is_not_told_at_length(load: Callable[..., Obser
         load("a" * 100_000 + "\n1\n")
 
     assert len(str(caught.value)) < 1_000
+
+
+def test_a_row_of_long_ago_makes_no_quiet_years(load: Callable[..., Observations]) -> None:
+    assert len(load("timestamp,level\n0,1\n60,2\n"))
+    with pytest.raises(DataError) as caught:
+        load("timestamp,level\n1700000000,1\n0,1\n1700000060,2\n")
+
+    assert "t0.csv, row 2, column timestamp: expected a time like those of the other rows" in str(
+        caught.value
+    )
