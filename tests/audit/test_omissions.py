@@ -250,6 +250,15 @@ def test_what_a_log_took_long_before_is_not_said_to_be_left_out(scene: Scene) ->
     assert (story.answer, names(story)) == (Answer.YES, [])
 
 
+def test_one_verdict_that_was_said_again_after_a_crash_contradicts_nothing(scene: Scene) -> None:
+    body = attestation_body(scene.alarm.decision, "dissent", None, None)
+    again = scene.village.envelope("dave", "attestation", body, 1_659_390_000_500)
+
+    story = told(scene, alice=scene.alarm.said, bob=scene.alarm.said, dave=[*scene.alarm.said, again])
+
+    assert "contradiction" not in names(story)
+
+
 def test_two_verdicts_of_one_member_in_two_logs_are_a_contradiction(scene: Scene) -> None:
     body = attestation_body(scene.alarm.decision, "dissent", None, None)
     second = scene.village.envelope("bob", "attestation", body, 1_659_390_000_500)
