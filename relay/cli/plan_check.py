@@ -116,9 +116,9 @@ def _in_order(settings: Settings, file: Path, compiled: CompiledPlan, trial: Tri
     found += true_always(compiled, str(file))
     found += _signed(file, compiled.plan)
     if trial.rpc or trial.live:
-        found += true_now(settings, compiled, trial)
+        found += true_now(settings, compiled, trial, str(file))
     if trial.data:
-        found += over_data(compiled, trial)
+        found += over_data(compiled, trial, str(file))
     record = read_record(file, compiled.plan.hash)
     ago_s = None if record is None or not record.held else max(0, _now_s() - record.at_s)
     return Checked(compiled.plan, tuple(found), warnings(compiled, ago_s))

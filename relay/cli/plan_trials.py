@@ -97,8 +97,9 @@ def _refused(key: str, problem: str, remedy: str, source: Source) -> Finding:
     return Finding(error.where, False, error.problem, error.remedy)
 
 
-def true_now(settings: Settings, compiled: CompiledPlan, trial: Trial) -> list[Finding]:
+def true_now(settings: Settings, compiled: CompiledPlan, trial: Trial, where: str) -> list[Finding]:
     """Evaluate every rule at the newest block: one that is true there would act at once."""
+    source = Source(where, read_plan_text(Path(where)))
     chains = rpc_by_chain(settings, tuple(compiled.plan.chains), trial.rpc)
     reading = read_now(compiled, chains, trial.blocks)
     block = reading.block
@@ -109,12 +110,14 @@ def true_now(settings: Settings, compiled: CompiledPlan, trial: Trial) -> list[F
         return [Finding(f"rules.{name}", None, problem, remedy) for name in compiled.rules]
     unjudged = unjudged_rules(compiled, unknown_metrics(compiled.plan, reading.read))
     return [
-        _rule_now(name, outcome, unjudged.get(name), f"at block {block.number} of {block.chain}")
+        _rule_now(name, outcome, unjudged.get(name), f"at block {block.number} of {block.chain}", source)
         for name, outcome in reading.evaluation.rules.items()
     ]
 
 
-def _rule_now(name: str, outcome: RuleOutcome, unknown: tuple[str, ...] | None, where: str) -> Finding:
+def _rule_now(
+    name: str, outcome: RuleOutcome, unknown: tuple[str, ...] | None, where: str, source: Source
+) -> Finding:
     if unknown or outcome.outcome is Outcome.ABSTAIN:
         missing = ", ".join(unknown or outcome.reads)
         problem = f"could not tell {where}: {missing} needs blocks or chains that were not read"
@@ -122,19 +125,20 @@ def _rule_now(name: str, outcome: RuleOutcome, unknown: tuple[str, ...] | None, 
     if outcome.effective:
         faults = f"; {', '.join(outcome.faulted)} cannot be read" if outcome.faulted else ""
         problem = f"expected a rule that is false {where}, got {outcome.outcome.value}{faults}"
-        return Finding(f"rules.{name}", False, problem, "it would act as soon as the plan is registered")
+        return _refused(f"rules.{name}", problem, "it would act as soon as the plan is registered", source)
     if outcome.faulted:
         problem = f"could not tell {where}: {', '.join(outcome.faulted)} cannot be read"
         return Finding(f"rules.{name}", None, problem, "see the metric's address and call")
     return Finding(f"rules.{name}", True, f"false {where}")
 
 
-def over_data(compiled: CompiledPlan, trial: Trial) -> list[Finding]:
+def over_data(compiled: CompiledPlan, trial: Trial, where: str) -> list[Finding]:
     """Evaluate every rule at every block of the data: one that always holds tells nothing."""
     from relay.plans.backtest import DEFAULT_BLOCK_TIME_S, GridSettings, holds_throughout
     from relay.plans.feed import missing_data
     from relay.plans.tables import load_tables
 
+    source = Source(where, read_plan_text(Path(where)))
     data = load_tables(trial.data, compiled.plan, _mapping(trial.maps))
     given = by_chain(trial.block_times, "--block-time", compiled.plan)
     times = {chain: max(1, round(seconds)) for chain, seconds in given.items()}
@@ -148,7 +152,7 @@ def over_data(compiled: CompiledPlan, trial: Trial) -> list[Finding]:
             found.append(Finding(f"rules.{name}", None, problem, "add a table with it"))
         elif name in always:
             problem = "expected a rule that is false somewhere in the data, got one that holds throughout"
-            found.append(Finding(f"rules.{name}", False, problem, "move its limit: it tells nothing"))
+            found.append(_refused(f"rules.{name}", problem, "move its limit: it tells nothing", source))
         else:
             found.append(Finding(f"rules.{name}", True, "does not hold throughout the data"))
     return found

@@ -100,7 +100,7 @@ async def said(*arguments: object) -> Said:
 def verdicts(answer: Said) -> dict[str, bool | None]:
     findings = answer.document["findings"]
     assert isinstance(findings, list)
-    return {each["name"]: each["held"] for each in findings}
+    return {each["name"].rpartition(": ")[2]: each["held"] for each in findings}
 
 
 @pytest.mark.asyncio
@@ -282,3 +282,5 @@ def test_a_rule_that_holds_throughout_the_data_is_refused(tmp_path: Path) -> Non
         "rules.silent": None,
         "rules.mute": None,
     }
+    line = file.read_text().splitlines().index("[rules.rich]") + 1
+    assert f'"{file}:{line}: rules.rich"' in answer.out
