@@ -22,8 +22,8 @@ __all__ = ["Doer", "Pump"]
 
 MAX_WAITING: Final = 4_096
 MAX_BATCH: Final = 256
-KEEP_MS: Final = 24 * 3_600 * 1_000
-"""For how long anti-entropy offers an envelope; the longest mandate lives a quarter of that."""
+KEEP_MS: Final = 30 * 86_400 * 1_000
+"""For how long anti-entropy offers an envelope: so long are words on decisions heard (core SPEC 2.4)."""
 KEEP_CEREMONY_MS: Final = 2 * MAX_DEADLINE_MS
 """So long, a ceremony's words: until its deadline, and some time for who has missed the last of them."""
 
