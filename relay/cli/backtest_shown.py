@@ -121,7 +121,8 @@ def _foot(console: Console, result: PlanResult) -> None:
     if not rate.counted:
         console.print(f"  ≤: none was seen; one-sided at 95 %, two-sided {_figure(rate.high)} per 1,000 h")
     console.print(
-        f"frozen: each false trigger for {frozen.act_hours:,.4g} h, the longest act of a first rung; "
+        f"frozen: each false trigger for the longest act of its rule's first rung, {frozen.act_hours:,.4g} h "
+        "at most; "
         f"the budget allows {_figure(frozen.cap)} h/year"
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -77,8 +77,9 @@ class Rate:
 class Frozen:
     """Hours a year that people would be frozen out for nothing, each trigger for an act's whole duration.
 
-    Expected, at 95 % between two bounds, and at most (one-sided), as the rate. `cap` is what the plan's
-    budget lets its gateways spend in a year.
+    Expected, at 95 % between two bounds, and at most (one-sided), as the rate; where rules have acts of
+    different durations, the bounds are as if all had the shortest, or the longest one: `act_hours`. `cap` is
+    what the plan's budget lets its gateways spend in a year.
     """
 
     act_hours: float
@@ -167,7 +168,7 @@ def _result(
         triggers=triggers,
         detection=None if detected is None else _detection(detected, seen),
         rate=rate,
-        frozen=None if rate is None else _frozen(plan, rules, rate),
+        frozen=None if rate is None else _frozen(plan, rules, rate, _hours(plan, rules, seen, triggers)),
         holds_throughout=any(each.is_always_true for each in own),
     )
 
@@ -196,14 +197,35 @@ def _rate(count: int, hours: float) -> Rate:
     return Rate(counted, low, high, at_most)
 
 
-def _frozen(plan: Plan, rules: Iterable[Rule], rate: Rate) -> Frozen:
+def _hours(plan: Plan, rules: Iterable[Rule], seen: Seen, triggers: Sequence[BlockRef]) -> Sequence[float]:
+    """Give for how long each trigger freezes: by the rule with the longest act of those that made it."""
+    longest: dict[int, float] = {}
+    for rule in rules:
+        hours = _act_hours(plan, rule)
+        for edge in seen.rules[rule.name].edges:
+            longest[edge.number] = max(hours, longest.get(edge.number, 0.0))
+    return [longest[trigger.number] for trigger in triggers]
+
+
+def _act_hours(plan: Plan, rule: Rule) -> float:
+    """Give the duration of the longest act of a rule's first rung; a drill freezes nothing."""
+    acts = (plan.acts[name] for name in rule.ladder[0].acts)
+    return max((act.lasts_s for act in acts if act.verb is not Verb.DRILL), default=0) / HOUR_S
+
+
+def _frozen(plan: Plan, rules: Iterable[Rule], rate: Rate, hours: Sequence[float]) -> Frozen:
     """Price false triggers: each brings the acts of its rule's first rung, for as long as they last."""
-    acts = [plan.acts[name] for rule in rules for name in rule.ladder[0].acts]
-    lasts_s = max((act.lasts_s for act in acts if act.verb is not Verb.DRILL), default=0)
-    act_hours = lasts_s / HOUR_S
+    each = [_act_hours(plan, rule) for rule in rules]
+    shortest, longest = min(each, default=0.0), max(each, default=0.0)
+    mean = sum(hours) / len(hours) if hours else longest
     cap = YEAR_HOURS * plan.budget.frozen_time_s / plan.budget.window_s
     expected, low, high, at_most = (
-        min(each * YEAR_HOURS / RATE_HOURS * act_hours, cap)
-        for each in (rate.counted, rate.low, rate.high, rate.at_most)
+        min(figure * YEAR_HOURS / RATE_HOURS * act_hours, cap)
+        for figure, act_hours in (
+            (rate.counted, mean),
+            (rate.low, shortest),
+            (rate.high, longest),
+            (rate.at_most, longest),
+        )
     )
-    return Frozen(act_hours, expected, low, high, at_most, cap)
+    return Frozen(longest, expected, low, high, at_most, cap)

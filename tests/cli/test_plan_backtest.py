@@ -76,7 +76,7 @@ def test_delay_value_and_price_are_told_for_each_rule_and_all(plan: Path, data: 
     assert lines["drain"] == "drain 36 s 3 $3,200, 66.7% 1 9.00 (0.23–50.1) 473 (12.0–2,636)"
     assert lines["flood"] == "flood never – all 0 ≤ 27.0 ≤ 1,417"
     assert lines["any"] == "any rule 36 s 3 $3,200, 66.7% 1 9.00 (0.23–50.1) 473 (12.0–2,636)"
-    assert "each false trigger for 6 h, the longest act of a first rung" in said.out
+    assert "each false trigger for the longest act of its rule's first rung, 6 h at most" in said.out
 
 
 def test_json_has_its_schema_and_the_same_bytes_each_time(plan: Path, data: Path) -> None:
