@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -77,6 +78,10 @@ def root() -> click.Group:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and leave with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or file of another encoding gets escapes for what it cannot hold.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(call(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -98,7 +103,12 @@ def call(arguments: Sequence[str]) -> int:
     except (BrokenPipeError, SystemExit):
         # The reader left (`| head`): nothing more can be said, also not at exit. For that alone click itself
         # ends the process here, with 1, which is our *no*.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
+        return Answer.UNKNOWN
+    except OSError as error:
+        # A full disk under the answer, say: who reads it must not find half of one and Python's 1, our *no*.
+        _drop_output()
+        click.echo(f"error: {error}", err=True)
         return Answer.UNKNOWN
     except ProofError as error:
         return settings.fail(str(error), "", Answer.NO)
@@ -107,6 +117,11 @@ def call(arguments: Sequence[str]) -> int:
         text = f"{error.where}: {error.problem}" if isinstance(error, ConfigError) else str(error)
         return settings.fail(text, remedy, answer_for(error))
     return result if isinstance(result, int) else Answer.YES
+
+
+def _drop_output() -> None:
+    """Let what is still to be written go nowhere, also at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def answer_for(error: TocsinError) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -189,30 +190,66 @@ def test_the_package_runs_as_a_module_too() -> None:
     assert done.stdout.startswith("tocsin ")
 
 
+ANSWERING = (
+    "import sys\n"
+    "from relay.cli import entry\n"
+    "from relay.cli.commands import Command\n"
+    "from relay.cli.settings import settings_of\n"
+    "import click\n"
+    "@click.command(cls=Command)\n"
+    "@click.pass_context\n"
+    "def yes(context):\n"
+    "    settings_of(context).give('kind', {'mark': '✓'}, lambda console: console.print('✓'))\n"
+    "entry.root = lambda: yes\n"
+    "entry.main(sys.argv[1:])\n"
+)
+
+
 @pytest.mark.parametrize("form", ["--json", "--no-color"])
 def test_a_reader_that_leaves_heard_no_answer(form: str) -> None:
-    program = (
-        "import os, sys\n"
-        "from relay.cli import entry\n"
-        "from relay.cli.commands import Command\n"
-        "from relay.cli.settings import settings_of\n"
-        "import click\n"
-        "@click.command(cls=Command)\n"
-        "@click.pass_context\n"
-        "def yes(context):\n"
-        "    settings_of(context).give('kind', {}, lambda console: console.print('yes'))\n"
-        "entry.root = lambda: yes\n"
-        "reader, writer = os.pipe()\n"
-        "os.close(reader)\n"
-        "os.dup2(writer, 1)\n"
-        "entry.main(sys.argv[1:])\n"
-    )
+    reader, writer = os.pipe()
+    os.close(reader)
 
-    done = subprocess.run(
-        [sys.executable, "-c", program, form], stderr=subprocess.PIPE, text=True, timeout=60, check=False
-    )
+    with os.fdopen(writer, "wb") as left:
+        done = subprocess.run(
+            [sys.executable, "-c", ANSWERING, form],
+            stdout=left,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
 
     assert (done.returncode, done.stderr) == (Answer.UNKNOWN, "")
+
+
+@pytest.mark.parametrize("form", ["--json", "--no-color"])
+def test_an_answer_that_could_not_be_written_is_no_no(form: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", ANSWERING, form],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert (done.returncode, done.stderr) == (Answer.UNKNOWN, "error: [Errno 28] No space left on device\n")
+
+
+def test_a_terminal_of_another_encoding_gets_the_answer_with_escapes() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ANSWERING],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+
+    assert (done.returncode, done.stderr) == (Answer.YES, "")
+    assert "\\u2713" in done.stdout
 
 
 def test_a_reader_that_leaves_is_no_traceback() -> None:
