@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from proofs.bundle import MAX_BUNDLE_BYTES, Bundle, decode_bundle
@@ -35,7 +35,7 @@ _WHO = (
     "that its authors are members, signed mandates with their attester keys and do not contradict themselves:"
     " a log holds no committee (audit incident and audit verify tell it)"
 )
-_SHOWN_STRANGERS = 8
+_SHOWN_PROBLEMS = 8
 
 
 class ReplayError(ProofError):
@@ -160,29 +160,44 @@ def _words(entries: Iterable[tuple[int, bytes]], what: str, network: NetworkId |
     `network`: of others' words it is told that they are others'; by default that of the first envelope.
     """
     stated: list[Stated] = []
-    strangers: list[str] = []
-    has_unread = False
+    strangers, unread = Noted(), Noted()
     for number, entry in entries:
         try:
             envelope = open_envelope(entry)
             network = network or envelope.network
             if envelope.network != network:
-                strangers.append(f"{what} {number}: network: expected {network.hex()}, got another's word")
+                strangers.note(f"{what} {number}: network: expected {network.hex()}, got another's word")
             elif (found := _stated(envelope)) is not None:
                 stated.append(found)
         except ProofError as error:
-            strangers.append(f"{what} {number}: {error}")
+            strangers.note(f"{what} {number}: {error}")
         except WireError as error:
             # It may be a verdict in the form of a later release.
-            strangers.append(f"{what} {number}: {error}")
-            has_unread = True
-    return Words(network, tuple(stated), _told(strangers), has_unread)
+            unread.note(f"{what} {number}: {error}")
+    problems = (
+        *unread.told("words are in no form that is read here"),
+        *strangers.told("entries are no words of members of this network"),
+    )
+    return Words(network, tuple(stated), problems, has_unread=unread.count > 0)
 
 
-def _told(strangers: Sequence[str]) -> tuple[str, ...]:
-    more = len(strangers) - _SHOWN_STRANGERS
-    rest = (f"{more} more entries are no words of members of this network",) if more > 0 else ()
-    return (*strangers[:_SHOWN_STRANGERS], *rest)
+@dataclass(slots=True)
+class Noted:
+    """Problems of one kind: the first few in words, as many as a log may have counted."""
+
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def note(self, problem: str) -> None:
+        """Take one more."""
+        self.count += 1
+        if len(self.first) < _SHOWN_PROBLEMS:
+            self.first.append(problem)
+
+    def told(self, of_more: str) -> tuple[str, ...]:
+        """Give the first ones, and what the others are."""
+        more = self.count - len(self.first)
+        return (*self.first, *((f"{more} more {of_more}",) if more else ()))
 
 
 def _stated(envelope: Envelope) -> Stated | None:

@@ -14,7 +14,7 @@ from proofs.canonical import Value
 from proofs.decision import BlockRef, Decision
 from proofs.envelope import PayloadFields, assemble_envelope, build_payload, signing_bytes
 from proofs.hashes import sha256
-from proofs.kinds import Identity, Millis, NetworkId
+from proofs.kinds import DecisionId, Identity, Millis, NetworkId
 from proofs.mandate import Op, Tier
 from proofs.policy import format_policy
 from relay.cli.plan import read_plan
@@ -22,7 +22,7 @@ from relay.cli.replay import answer_of
 from relay.cli.settings import Answer
 from relay.core.bodies import body_of
 from relay.core.messages import Attestation, Verdict
-from relay.core.replay import Replayer, Stated
+from relay.core.replay import Replayed, Replayer, Stated
 from tests.cli.calls import Said, tocsin
 from tests.core.stage import Stage
 from tests.shells.audit.logs import WITNESSES, Keeper, entries_of, policy_of
@@ -169,13 +169,18 @@ def test_entries_that_are_no_envelopes_are_counted_and_spoil_nothing(log: Keeper
 
 
 def test_a_word_of_a_form_that_is_not_read_here_is_named_and_makes_no_yes(log: Keeper) -> None:
-    log.publish([said(verdict()), said({"verdict": "of a later release"})])
+    log.publish([*entries_of(20), *(said({"verdict": "of a later release"}) for _ in range(10))])
 
     answer = replayed(log)
 
-    assert problems_of(answer)[0].startswith("entry 1: malformed: ")
+    assert problems_of(answer)[0].startswith("entry 20: malformed: "), "before entries that nobody said"
+    assert problems_of(answer)[8] == "2 more words are in no form that is read here"
     assert answer.code == Answer.UNKNOWN
-    assert answer_of([], has_unread=True) is Answer.UNKNOWN
+    stage = Stage()
+    told = Attestation(stage.decision(stage.drained()), Verdict.ABSTAIN, {**EMPTY_TRACE, "result": True})
+    follows = Replayed(Stated(stage.me, told), DecisionId(bytes(32)), None, ())
+    assert answer_of([follows]) is Answer.YES
+    assert answer_of([follows], has_unread=True) is Answer.UNKNOWN
 
 
 def test_words_of_another_network_are_told_apart(log: Keeper) -> None:
