@@ -21,7 +21,7 @@ from relay.core.plan import Plan
 from relay.core.types import Caip2
 from relay.plans.backtest import DEFAULT_BLOCK_TIME_S, GridSettings, backtest
 from relay.plans.report import result_document, sweep_document
-from relay.plans.rows import Observations
+from relay.plans.rows import ATTACK, Observations
 from relay.plans.sweep import Span, parse_span, sweep
 
 _EPILOG = """\b
@@ -48,6 +48,7 @@ Intervals are exact for a Poisson count, at 95 %: after h quiet hours without an
 
 Exit code 0 when it could be told, 1 when the data hold an attack that no rule detects.
 """
+_MOST_LABELS = 5
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -144,7 +145,13 @@ def _load(settings: Settings, files: Sequence[Path], plan: Plan, mapping: Mappin
     from relay.plans.tables import load_tables
 
     settings.say(f"reading {', '.join(str(file) for file in files)} …")
-    return load_tables(files, plan, mapping)
+    data = load_tables(files, plan, mapping)
+    seen = {row.label for row in data.events} | {row.label for row in data.series}
+    labels = sorted(seen - {""})
+    if labels and ATTACK not in labels:
+        told = ", ".join(labels[:_MOST_LABELS])
+        settings.say(f"no row has the label {ATTACK} (there are {told}): all of it is quiet time")
+    return data
 
 
 @contextmanager

@@ -63,7 +63,9 @@ def read_price(content: bytes, plan: Plan, where: str) -> Price:
         return _price(document)
     except (KeyError, TypeError, ValueError) as error:
         problem = f"expected quiet time and figures of the whole plan, got a document without ({error})"
-        raise ConfigError(where, problem, remedy="back-test with data before the incident") from error
+        raise ConfigError(
+            where, problem, remedy="back-test it anew, with data before the incident"
+        ) from error
 
 
 def _price(document: Mapping[str, object]) -> Price:

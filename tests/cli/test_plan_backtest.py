@@ -137,6 +137,15 @@ def test_what_no_data_were_of_is_named_beside_the_price(plan: Path, data: Path) 
     assert "no data of came: rules that read it were not measured" in " ".join(told.out.split())
 
 
+def test_labels_of_which_none_is_attack_are_told_to_be_quiet(plan: Path, data: Path) -> None:
+    right = tocsin("plan", "backtest", plan, "--data", data)
+    data.write_text(data.read_text().replace("attack", "atack"))
+    wrong = tocsin("plan", "backtest", plan, "--data", data)
+
+    assert "no row has the label" not in right.err
+    assert "no row has the label attack (there are atack" in wrong.err
+
+
 def test_without_a_label_all_is_quiet(plan: Path, data: Path) -> None:
     said = tocsin("plan", "backtest", plan, "--data", data, "--label-column", "kind", "--map", "label=note")
 
