@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,6 +149,7 @@ async def test_one_flipped_byte_anywhere_fails_with_a_named_check(
 ) -> None:
     files = await evidence(scene, scene.member("bob"), story.decision, tmp_path)
     whole = files.bundle.read_bytes()
+    untouched = unwitnessed(files.verify().document)
 
     for position in range(0, len(whole), len(whole) // 7):
         altered = bytearray(whole)
@@ -155,8 +157,19 @@ async def test_one_flipped_byte_anywhere_fails_with_a_named_check(
         files.bundle.write_bytes(altered)
         said = files.verify()
 
+        if said.code == Answer.YES:
+            # One more cosignature than it takes, now a line of a key that nobody knows: it is passed over.
+            assert unwitnessed(said.document) == untouched, f"byte {position}"
+            continue
         assert said.code == Answer.NO, f"byte {position}: {said.out}{said.err}"
         assert said.document["check"], f"byte {position}"
+
+
+def unwitnessed(verdict: object) -> object:
+    """Give a verdict without who has witnessed the log, and when."""
+    if isinstance(verdict, Mapping):
+        return {name: unwitnessed(value) for name, value in verdict.items() if "witness" not in name}
+    return [unwitnessed(each) for each in verdict] if isinstance(verdict, list) else verdict
 
 
 async def test_an_rpc_operator_that_lies_is_noticed_and_changes_nothing(scene: Scene, story: Story) -> None:
