@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NoReturn
@@ -82,7 +83,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         # A terminal or file of another encoding gets escapes for what it cannot hold.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(call(sys.argv[1:] if arguments is None else arguments))
+    try:
+        code = call(sys.argv[1:] if arguments is None else arguments)
+    except Exception:  # noqa: BLE001 - a mistake of ours: all of it is told
+        traceback.print_exc()
+        code = Answer.UNKNOWN  # Python's own 1 would be our *no*
+    sys.exit(code)
 
 
 def call(arguments: Sequence[str]) -> int:

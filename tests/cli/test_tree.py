@@ -252,6 +252,17 @@ def test_a_terminal_of_another_encoding_gets_the_answer_with_escapes() -> None:
     assert "\\u2713" in done.stdout
 
 
+def test_a_mistake_of_ours_is_told_whole_and_is_no_no() -> None:
+    program = "from relay.cli import entry; entry.root = lambda: 1 // 0; entry.main(['audit'])"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.returncode == Answer.UNKNOWN
+    assert "Traceback" in done.stderr
+    assert "ZeroDivisionError" in done.stderr
+
+
 def test_a_reader_that_leaves_is_no_traceback() -> None:
     program = "from relay.cli import main; main(['--help'])"
     done = subprocess.run(
