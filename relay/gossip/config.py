@@ -44,8 +44,16 @@ class Mail:
 class EnvelopeStore(Protocol):
     """Where anti-entropy looks envelopes up; the journal is one. A digest is SHA-256 of the envelope."""
 
-    async def recent_digests(self, limit: int) -> Sequence[bytes]:
-        """Digests of envelopes that have not yet expired, newest first, at most `limit`."""
+    async def recent_digests(self, limit: int, before: int | None = None) -> Sequence[tuple[int, bytes]]:
+        """Places and digests of envelopes that have not yet expired, newest first, at most `limit`.
+
+        Places grow from 1 in the order of taking and stay as long as the store is open. With `before`, those
+        of lower places.
+        """
+        ...
+
+    async def unknown(self, digests: Sequence[bytes]) -> Sequence[bytes]:
+        """Those of the digests, in their order, that are not in memory; `get` also looks on disk."""
         ...
 
     async def get(self, digest: bytes) -> bytes | None:
@@ -98,7 +106,7 @@ class LaneConfig:
         identities = {peer.identity for peer in self.peers}
         _require("peers", len(identities) == len(self.peers), "each identity once", "one twice")
         most = self.max_frame_bytes // 32
-        _require("have_digests", 0 < self.have_digests <= most, f"1 to {most}", self.have_digests)
+        _require("have_digests", 1 < self.have_digests <= most, f"2 to {most}", self.have_digests)
         most = min(self.have_digests, self.inbox_frames)
         _require("want_digests", 0 < self.want_digests <= most, f"1 to {most}", self.want_digests)
         least = self.ping_every_s

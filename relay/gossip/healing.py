@@ -6,9 +6,10 @@ like any other, and a member that lies in its HAVE frames wastes a bounded numbe
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from random import Random
 from typing import assert_never
 
@@ -20,7 +21,7 @@ from relay.gossip.mailboxes import Control, Have, Inbox, LinkDown, LinkUp, Outbo
 
 __all__ = ["Healing", "HealingParts"]
 
-_RECENT_S = 1.0
+_NEWEST_S = 1.0
 _IDLE_S = 60.0
 MAX_UNKEPT = 16_384
 
@@ -47,9 +48,14 @@ class _Member:
     repeat_at_s: float = 0.0
     is_up: bool = False
     have_at_s: float = 0.0
-    last_have: frozenset[bytes] = frozenset()
+    newest_named: int = 0
+    """The place of the newest envelope of the last HAVE."""
+    next_page_before: int | None = None
+    """The place at which the last page ended; None if the next one follows the newest."""
+    are_all_named: bool = False
     has_asked: bool = False
-    lacking: deque[bytes] = field(default_factory=deque)
+    lacking: dict[bytes, None] = field(default_factory=dict)
+    look_at_s: float = 0.0
     asked: dict[bytes, None] = field(default_factory=dict)
     asked_until_s: float = 0.0
 
@@ -61,8 +67,8 @@ class Healing:
         self._parts = parts
         self._config = parts.config
         self._members: dict[bytes, _Member] = {}
-        self._recent: tuple[bytes, ...] = ()
-        self._recent_until_s = parts.clock()
+        self._newest: Sequence[tuple[int, bytes]] = ()
+        self._newest_until_s = parts.clock()
         self._unkept: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
         """Of what came because we asked: how long to wait if the node has not kept it, and until when."""
         self._resend: dict[bytes, Bucket] = {
@@ -80,7 +86,7 @@ class Healing:
             case LinkUp(peer):
                 member = self._member(peer)
                 member.is_up, member.have_at_s = True, self._parts.clock()
-                self._recent_until_s = member.have_at_s
+                self._newest_until_s = member.have_at_s
             case LinkDown(peer):
                 self._members.pop(peer, None)
                 self._parts.inbox.expect(peer, ())
@@ -117,12 +123,17 @@ class Healing:
             if now_s >= member.have_at_s:
                 await self._send_have(peer, member)
             if member.asked and now_s >= member.asked_until_s:
-                self._parts.counters.count(Drop.WANT_LATE, len(member.asked))
-                member.asked.clear()
-                member.lacking.clear()
-            if member.lacking and not member.asked:
+                self._give_up(member)
+            if member.lacking and not member.asked and now_s >= member.look_at_s:
                 await self._send_want(peer, member)
         return min((self._due_s(member) for member in up.values()), default=now_s + _IDLE_S)
+
+    def _give_up(self, member: _Member) -> None:
+        """Leave what has not come to the others, until this member names it again."""
+        self._parts.counters.count(Drop.WANT_LATE, len(member.asked))
+        for digest in member.asked:
+            member.lacking.pop(digest, None)
+        member.asked.clear()
 
     def _member(self, peer: bytes) -> _Member:
         return self._members.setdefault(peer, _Member(self._config.anti_entropy_every_s))
@@ -132,19 +143,31 @@ class Healing:
 
     async def _send_have(self, peer: bytes, member: _Member) -> None:
         """Say what we hold if there is news; the same again less and less often while nobody lacks it."""
-        digests = await self._recent_digests()
-        held = frozenset(digests)
+        newest = await self._newest_half()
         now_s = self._parts.clock()
         member.have_at_s = now_s + self._config.anti_entropy_every_s * self._parts.chance.uniform(0.75, 1.25)
-        has_news = member.has_asked or not held <= member.last_have
-        if not digests or (not has_news and now_s < member.repeat_at_s):
+        if not newest:
+            return
+        has_news = member.has_asked or not member.are_all_named or newest[0][0] > member.newest_named
+        if not has_news and now_s < member.repeat_at_s:
             return
         every_s = self._config.anti_entropy_every_s
         longer_s = min(member.repeat_every_s * 2, self._config.anti_entropy_max_s)
         member.repeat_every_s = every_s if has_news else longer_s
         member.repeat_at_s = now_s + member.repeat_every_s
-        member.last_have, member.has_asked = held, False
-        self._put_control(peer, encode(FrameKind.HAVE, b"".join(digests)))
+        member.newest_named, member.has_asked = newest[0][0], False
+        named = (*newest, *await self._next_page(member, newest[-1][0]))
+        self._put_control(peer, encode(FrameKind.HAVE, b"".join([digest for _, digest in named])))
+
+    async def _next_page(self, member: _Member, behind: int) -> Sequence[tuple[int, bytes]]:
+        """Give what follows the last page that this member was told, or `behind` the newest again."""
+        size = self._config.have_digests - self._config.have_digests // 2
+        before = member.next_page_before or behind
+        older = await self._parts.store.recent_digests(size + 1, before)
+        is_last = len(older) <= size
+        member.next_page_before = None if is_last else older[size - 1][0]
+        member.are_all_named = member.are_all_named or is_last
+        return older[:size]
 
     def _put_control(self, peer: bytes, frame: bytes) -> None:
         """Put a control frame for a member; one that has left meanwhile has no outbox any more."""
@@ -153,31 +176,39 @@ class Healing:
             outbox.put_control(frame)
             self._parts.flush()
 
-    async def _recent_digests(self) -> tuple[bytes, ...]:
-        """What we hold, newest first, at most a second old: the store is not asked for each of 50 members."""
-        if self._parts.clock() >= self._recent_until_s:
-            limit = self._config.have_digests
-            self._recent = tuple(await self._parts.store.recent_digests(limit))[:limit]
-            self._recent_until_s = self._parts.clock() + _RECENT_S
-        return self._recent
+    async def _newest_half(self) -> Sequence[tuple[int, bytes]]:
+        """What every HAVE begins with, at most a second old: the store is not asked for each member."""
+        if self._parts.clock() >= self._newest_until_s:
+            self._newest = await self._parts.store.recent_digests(self._config.have_digests // 2)
+            self._newest_until_s = self._parts.clock() + _NEWEST_S
+        return self._newest
 
     async def _on_have(self, peer: bytes, digests: tuple[bytes, ...]) -> None:
         """Note what we lack, oldest first, so that causes come before their effects."""
         member = self._member(peer)
-        held = frozenset(await self._recent_digests())
-        member.lacking = deque(digest for digest in reversed(digests) if digest not in held)
+        named = (*reversed(digests), *member.lacking)
+        lacking = dict.fromkeys(await self._parts.store.unknown(named))
+        member.lacking = dict.fromkeys(islice(lacking, 2 * self._config.have_digests))
+        member.look_at_s = 0.0
 
     async def _send_want(self, peer: bytes, member: _Member) -> None:
         """Ask for the next envelopes that we still lack and that nobody else has been asked for."""
         now_s = self._parts.clock()
         asked_elsewhere = {digest for other in self._members.values() for digest in other.asked}
-        while member.lacking and len(member.asked) < self._config.want_digests:
-            digest = member.lacking.popleft()
-            is_on_its_way = digest in asked_elsewhere or self._parts.inbox.came_just_now(digest)
+        member.lacking = dict.fromkeys(await self._parts.store.unknown(tuple(member.lacking)))
+        for digest in tuple(member.lacking):
+            if digest in asked_elsewhere or self._parts.inbox.came_just_now(digest):
+                continue  # this member is asked later, if it does not come or is not kept
+            del member.lacking[digest]
             rests = now_s < self._unkept.get(digest, (0.0, 0.0))[1]
-            if not is_on_its_way and not rests and await self._parts.store.get(digest) is None:
+            if not rests and await self._parts.store.get(digest) is None:
                 member.asked[digest] = None
-        if member.asked:
+            if len(member.asked) == self._config.want_digests:
+                break
+        if not member.asked:
+            # All of it is on its way: not to be gone through again with every event.
+            member.look_at_s = now_s + self._config.anti_entropy_every_s
+        else:
             member.asked_until_s = self._parts.clock() + self._config.want_timeout_s
             self._parts.inbox.expect(peer, member.asked)
             self._put_control(peer, encode(FrameKind.WANT, b"".join(member.asked)))

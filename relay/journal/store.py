@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +14,7 @@ from relay.core.errors import JournalError
 from relay.core.types import EnvelopeDigest, Millis
 from relay.disk import Durable, Probe, Schema, no_probe
 from relay.journal.disk import DiskLimits, DiskState, check_disk, disk_state, keep_ballast
+from relay.journal.recent import MAX_RECENT, Recent
 from relay.journal.rows import TABLES, Append, Ends, Stored, StoredEnvelope, insert
 
 __all__ = ["Journal", "write_meta"]
@@ -31,8 +30,6 @@ _SCHEMA = Schema(
     ),
 )
 _REPLAY_ROWS = 512
-_RECENT = 16_384
-"""Envelopes that anti-entropy may offer; those before them are still found by their digest."""
 _LIMITS = DiskLimits()
 
 
@@ -50,7 +47,7 @@ class Journal:
         # Owned by the writer thread once the journal is open.
         self._ends = Ends(seq=1, number=1, index=0)
         self._log_size = 0
-        self._recent: deque[tuple[EnvelopeDigest, Millis]] = deque(maxlen=_RECENT)
+        self._recent = Recent()
 
     @classmethod
     @asynccontextmanager
@@ -121,11 +118,16 @@ class Journal:
                 after = seq
                 yield seq, event
 
-    async def recent_digests(self, limit: int) -> Sequence[bytes]:
-        """Give the digests of envelopes that have not yet expired, newest first, at most `limit`."""
-        now_ms = self._clock()
-        alive = (digest for digest, expires_at_ms in reversed(self._recent) if expires_at_ms > now_ms)
-        return tuple(islice(alive, limit))
+    async def recent_digests(self, limit: int, before: int | None = None) -> Sequence[tuple[int, bytes]]:
+        """Give places and digests of envelopes that have not yet expired, newest first, at most `limit`.
+
+        Of the newest 65,536, and with `before` of those that were taken before that place.
+        """
+        return self._recent.alive(self._clock(), limit, before)
+
+    async def unknown(self, digests: Sequence[bytes]) -> Sequence[bytes]:
+        """Give those of the digests, in their order, that are not among the newest 65,536; from memory."""
+        return self._recent.unknown(digests)
 
     async def get(self, digest: bytes) -> bytes | None:
         """Give the envelope with this digest, byte for byte, or None."""
@@ -169,7 +171,7 @@ def _ends(connection: sqlite3.Connection) -> Ends:
 
 def _recent(connection: sqlite3.Connection) -> list[tuple[EnvelopeDigest, Millis]]:
     query = "SELECT digest, expires_at_ms FROM envelope ORDER BY number DESC LIMIT ?"
-    return connection.execute(query, (_RECENT,)).fetchall()[::-1]
+    return connection.execute(query, (MAX_RECENT,)).fetchall()[::-1]
 
 
 def _events(connection: sqlite3.Connection, after: int) -> list[tuple[int, bytes | None]]:

@@ -29,8 +29,11 @@ _ROOT = Path(__file__).parents[2]
 class Nothing:
     """A store that holds nothing: anti-entropy is measured as idle cost only."""
 
-    async def recent_digests(self, limit: int) -> Sequence[bytes]:
+    async def recent_digests(self, limit: int, before: int | None = None) -> Sequence[tuple[int, bytes]]:
         return ()
+
+    async def unknown(self, digests: Sequence[bytes]) -> Sequence[bytes]:
+        return digests
 
     async def get(self, digest: bytes) -> bytes | None:
         return None

@@ -46,8 +46,11 @@ NEXT_SLOT = 12
 class NoStore:
     """The flooder remembers nothing."""
 
-    async def recent_digests(self, limit: int) -> Sequence[bytes]:
+    async def recent_digests(self, limit: int, before: int | None = None) -> Sequence[tuple[int, bytes]]:
         return ()
+
+    async def unknown(self, digests: Sequence[bytes]) -> Sequence[bytes]:
+        return digests
 
     async def get(self, digest: bytes) -> bytes | None:
         return None

@@ -51,6 +51,6 @@ async def test_who_was_away_for_weeks_is_offered_what_was_said_meanwhile(tmp_pat
             pumping.cancel()
 
         now_ms = 29 * DAY_MS
-        assert await journal.recent_digests(10) == (said.envelope.digest,)
+        assert await journal.recent_digests(10) == [(1, said.envelope.digest)]
         now_ms = 31 * DAY_MS
-        assert await journal.recent_digests(10) == ()
+        assert await journal.recent_digests(10) == []

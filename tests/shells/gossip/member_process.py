@@ -32,8 +32,12 @@ class Folder:
             file.write_bytes(envelope)
             self._digests[digest] = file
 
-    async def recent_digests(self, limit: int) -> Sequence[bytes]:
-        return tuple(reversed(self._digests))[:limit]
+    async def recent_digests(self, limit: int, before: int | None = None) -> Sequence[tuple[int, bytes]]:
+        places = tuple(enumerate(self._digests, 1))
+        return tuple(reversed(places[: None if before is None else before - 1]))[:limit]
+
+    async def unknown(self, digests: Sequence[bytes]) -> Sequence[bytes]:
+        return [digest for digest in digests if digest not in self._digests]
 
     async def get(self, digest: bytes) -> bytes | None:
         file = self._digests.get(digest)

@@ -146,6 +146,29 @@ async def test_who_slept_receives_what_it_missed_byte_for_byte_and_in_order(town
         assert alice.statistics()[Drop.RESEND_BUDGET] == 0
 
 
+async def test_who_slept_for_longer_than_one_have_can_name_receives_all_of_it(town: Town) -> None:
+    missed = [b"envelope %d" % number for number in range(100)]
+    often = Rate(per_s=100, burst=100)
+    pages = {
+        "have_digests": 16,
+        "want_digests": 8,
+        "anti_entropy_every_s": 0.05,
+        "haves": often,
+        "wants": often,
+    }
+    for envelope in missed:
+        town.shelves["alice"].put(envelope)
+    async with (
+        town.open("alice", town.patient("alice", **pages)),
+        town.open("bob", town.patient("bob", **pages)) as bob,
+        asyncio.timeout(PATIENCE_S),
+    ):
+        while len(town.shelves["bob"].envelopes) < len(missed):
+            town.shelves["bob"].put((await bob.receive()).frame)
+
+    assert set(town.shelves["bob"].envelopes.values()) == set(missed)
+
+
 async def test_what_a_third_member_holds_heals_too(town: Town) -> None:
     town.shelves["carol"].put(b"by alice, who is gone")
     async with town.open("carol"), town.open("bob") as bob, asyncio.timeout(PATIENCE_S):
@@ -298,7 +321,7 @@ async def test_an_error_within_the_context_comes_out_as_it_is(town: Town) -> Non
 
 async def test_a_store_that_fails_ends_the_lane_with_its_own_error(town: Town) -> None:
     class Broken(Shelf):
-        async def recent_digests(self, limit: int) -> NoReturn:
+        async def recent_digests(self, limit: int, before: int | None = None) -> NoReturn:
             raise OSError("disk full")
 
     town.shelves["alice"] = Broken()

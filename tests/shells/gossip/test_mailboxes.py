@@ -182,6 +182,7 @@ def test_a_bucket_refills_up_to_its_burst() -> None:
         ({"peers": (LanePeer(ALICE, ("/ip4/127.0.0.1/udp/1/quic-v1",)),)}, "address"),
         ({"peers": (LanePeer(ALICE, ()), LanePeer(ALICE, ()))}, "peers"),
         ({"have_digests": 8_193}, "have_digests"),
+        ({"have_digests": 1, "want_digests": 1}, "have_digests"),
         ({"want_digests": 4}, "want_digests"),
         ({"ping_timeout_s": 5.0}, "ping_timeout_s"),
         ({"redial_max_s": 0.1}, "redial_max_s"),

@@ -38,8 +38,12 @@ class Shelf:
     def put(self, envelope: bytes) -> None:
         self.envelopes[sha256(envelope).digest()] = envelope
 
-    async def recent_digests(self, limit: int) -> Sequence[bytes]:
-        return tuple(reversed(self.envelopes))[:limit]
+    async def recent_digests(self, limit: int, before: int | None = None) -> Sequence[tuple[int, bytes]]:
+        places = tuple(enumerate(self.envelopes, 1))
+        return tuple(reversed(places[: None if before is None else before - 1]))[:limit]
+
+    async def unknown(self, digests: Sequence[bytes]) -> Sequence[bytes]:
+        return [digest for digest in digests if digest not in self.envelopes]
 
     async def get(self, digest: bytes) -> bytes | None:
         return self.envelopes.get(digest)
