@@ -85,6 +85,7 @@ class LaneConfig:
     duplicate_window_s: float = 5.0
     anti_entropy_every_s: float = 8.0
     anti_entropy_max_s: float = 64.0
+    unkept_max_s: float = 1_024.0
     have_digests: int = 4_096
     want_digests: int = 256
     want_timeout_s: float = 10.0

@@ -23,7 +23,7 @@ __all__ = ["Healing", "HealingParts"]
 
 _NEWEST_S = 1.0
 _IDLE_S = 60.0
-MAX_UNKEPT = 16_384
+MAX_UNKEPT = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Healing:
     def _note_came(self, digest: bytes) -> None:
         """Ask for this later and later, as long as the node does not keep it."""
         waited_s, _ = self._unkept.pop(digest, (self._config.anti_entropy_every_s / 2, 0.0))
-        wait_s = min(waited_s * 2, self._config.anti_entropy_max_s)
+        wait_s = min(waited_s * 2, self._config.unkept_max_s)
         self._unkept[digest] = (wait_s, self._parts.clock() + wait_s)
         if len(self._unkept) > MAX_UNKEPT:
             self._unkept.popitem(last=False)
