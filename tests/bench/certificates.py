@@ -14,6 +14,7 @@ from pathlib import Path
 
 from adapters.evm import shapes
 from adapters.evm.demo.network import Member
+from relay.core.plan_file import parse_plan
 from tests.bench import lane
 from tests.bench.figure import Figure, Goal, quantile
 from tests.e2e.scene import Scene, open_scene, until
@@ -89,13 +90,16 @@ async def _spans(scene: Scene, decisions: int) -> tuple[list[float], list[float]
 async def _certified(scene: Scene, count: int) -> None:
     """Wait until every member has said so many times in its log that a certificate is complete, and is quiet.
 
-    The log costs a member nothing to be read; its interface would, while it is being measured.
+    The log costs a member nothing to be read; its interface would, while it is being measured. The market's
+    plan follows until its link's budget is spent.
     """
+    [link] = parse_plan(scene.world.plan_texts["market"], where="market").listen
+    linked = min(count, link.records)
 
     async def is_so() -> bool:
         texts = [member.log_file.read_text() for member in scene.network.members]
         return all(
-            _count(text, "unbacked") >= count and _count(text, "link:bridge") >= count for text in texts
+            _count(text, "unbacked") >= count and _count(text, "link:bridge") >= linked for text in texts
         )
 
     await until(f"{count} certificates on every member", is_so)
