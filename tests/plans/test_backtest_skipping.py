@@ -126,8 +126,16 @@ def rows(draw: st.DrawFn, used: set[str]) -> Observations:
     told = [placed(row) for row in draw(st.lists(series, max_size=8))] if names else []
     return Observations.of(
         events=[row for row in seen if isinstance(row, EventSeen)],
-        series=[row for row in told if isinstance(row, Sample)],
+        series=_agreeing([row for row in told if isinstance(row, Sample)]),
     )
+
+
+def _agreeing(series: list[Sample]) -> list[Sample]:
+    """Let all metrics over one side's level say the same of one time: they are one reading."""
+    values: dict[tuple[int, str], int | None] = {}
+    for row in series:
+        values.setdefault((row.timestamp, row.metric.rpartition("_")[2]), row.value)
+    return [replace(row, value=values[row.timestamp, row.metric.rpartition("_")[2]]) for row in series]
 
 
 def _levels() -> tuple[str, ...]:
