@@ -212,12 +212,15 @@ def released(connection: sqlite3.Connection) -> tuple[int, int]:
 def put_held_last(connection: sqlite3.Connection) -> None:
     """Give the entries from the first held one on their places anew: the releasable before the held ones.
 
-    Nothing of them was signed: what is signed ends before the first held one.
+    Nothing of them was signed: what is signed ends before the first held one. Where nothing is held any more
+    (what was, has been released since it was counted) all stay where they are.
     """
     rows = connection.execute(
         "SELECT log_index, number, log_index IN (SELECT log_index FROM held_entry) FROM log_entry"
         " WHERE log_index >= (SELECT min(log_index) FROM held_entry) ORDER BY 3, 1"
     ).fetchall()
+    if not rows:
+        return
     first = min(place for place, _, _ in rows)
     placed = [(first + shift, number, is_held) for shift, (_, number, is_held) in enumerate(rows)]
     for table in ("log_entry", "held_entry"):

@@ -121,6 +121,29 @@ async def test_an_unreleased_entry_is_not_published_and_holds_back_nothing_behin
 
 
 @pytest.mark.asyncio
+async def test_what_is_released_while_a_tree_is_made_is_in_this_tree_or_in_the_next(
+    open_journal: OpenJournal, envelope: MakeEnvelope, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_journal() as journal:
+        log = await open_log(journal, tmp_path / "log")
+        await fill(journal, [envelope(0), envelope(1, LogEntry.RELEASED)])
+        counted = log._durable.read
+
+        async def count_then_release(work: Callable[..., object]) -> object:
+            found = await counted(work)
+            await log.release([envelope(0).digest])
+            return found
+
+        monkeypatch.setattr(log._durable, "read", count_then_release)
+        first = await publish(log)
+        monkeypatch.undo()
+        last = await publish(log)
+
+    assert (first.checkpoint.size, last.checkpoint.size) == (1, 2)
+    assert set(read_log(tmp_path / "log")[1]) == {envelope(0).raw, envelope(1).raw}
+
+
+@pytest.mark.asyncio
 async def test_an_entry_that_is_held_for_long_leaves_proofs_and_places_right(
     open_journal: OpenJournal, envelope: MakeEnvelope, tmp_path: Path
 ) -> None:
