@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import IO
 
 import click
 import pytest
@@ -205,20 +206,25 @@ ANSWERING = (
 )
 
 
+def answering(form: str, out: IO[bytes]) -> subprocess.CompletedProcess[str]:
+    """Let a command answer into `out`."""
+    return subprocess.run(
+        [sys.executable, "-c", ANSWERING, form],
+        stdout=out,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize("form", ["--json", "--no-color"])
 def test_a_reader_that_leaves_heard_no_answer(form: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
 
     with os.fdopen(writer, "wb") as left:
-        done = subprocess.run(
-            [sys.executable, "-c", ANSWERING, form],
-            stdout=left,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = answering(form, left)
 
     assert (done.returncode, done.stderr) == (Answer.UNKNOWN, "")
 
@@ -226,14 +232,7 @@ def test_a_reader_that_leaves_heard_no_answer(form: str) -> None:
 @pytest.mark.parametrize("form", ["--json", "--no-color"])
 def test_an_answer_that_could_not_be_written_is_no_no(form: str) -> None:
     with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(
-            [sys.executable, "-c", ANSWERING, form],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = answering(form, full)
 
     assert (done.returncode, done.stderr) == (Answer.UNKNOWN, "error: [Errno 28] No space left on device\n")
 
